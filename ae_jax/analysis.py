@@ -1,0 +1,176 @@
+"""What a trained run answers: its model and variables, its scores, its figures. It needs the run directory alone."""
+
+import dataclasses
+import inspect
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+
+from ae_jax import experiment, lookup, rundir
+from ae_jax.checkpoints import Checkpoints
+from ae_jax.errors import UserError
+
+
+class Lazy(Mapping):
+    """A mapping whose values are made when they are first asked for."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], Any]]):
+        self._makers, self._made = dict(makers), {}
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self._made:
+            self._made[key] = self._makers[key]()
+        return self._made[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A run at one of its checkpoints, and the data to look at it with, opened when they are read."""
+
+    run: rundir.RunDir
+    experiment: experiment.Experiment
+    variables: dict[str, Any]
+    data: Lazy  # "train", "test": prepared batches; "metrics": the lines of metrics.jsonl
+    context: dict[str, Any]  # what an evaluation's record says of where its numbers come from
+    seed: int
+
+
+def load(
+    workdir: str,
+    *,
+    checkpoint: str = "newest",
+    params: str | None = None,
+    seed: int = 0,
+    split: str = "test",
+    batch_size: int = 500,
+    limit: int | None = None,
+    data: str = "",
+) -> Trained:
+    """The run in `workdir` at a checkpoint: "newest", "best" or a step number.
+
+    params: "ema" or "raw"; None takes the average where there is one.
+    split: what is read as the test split; limit: its first examples only; data: as in `data_of`.
+    Raises UserError where something is missing.
+    """
+    if params not in (None, "ema", "raw"):
+        raise UserError(f"params is {params!r}\nexpected 'ema' or 'raw'")
+    run = rundir.RunDir(pathlib.Path(workdir).absolute())
+    config, spec = run.read()
+    built = experiment.build(config, spec)
+    if not run.checkpoints.is_dir():
+        raise UserError(f"no checkpoint in {str(run.path)!r}\ntrain it first: scripts/train.py --workdir={workdir}")
+    checkpoints = Checkpoints(run.checkpoints, keep=config.train.keep, **criterion(config), read_only=True)
+    state = checkpoints.restore(built.state_shapes(), checkpoint)
+    checkpoints.close()
+    if state is None:
+        raise UserError(f"no checkpoint in {str(run.path)!r}\ntrain it first: scripts/train.py --workdir={workdir}")
+    if params == "ema" and state.ema is None:
+        raise UserError("this run kept no average of its parameters\ntry --params=raw, or train with train.ema")
+    which = params or ("raw" if state.ema is None else "ema")
+    context = {"step": int(state.step), "params": which, "split": split, "seed": seed, "data": data or config.data.name}
+    context |= {"binarize": config.data.binarize, **({"limit": limit} if limit else {})}
+    readable = data_of(built, split, batch_size, limit, seed, data, run)
+    return Trained(run, built, variables_of(state, which), readable, context, seed)
+
+
+def variables_of(state: Any, params: str) -> dict[str, Any]:
+    return {"params": state.ema if params == "ema" else state.params, **state.extra}
+
+
+def criterion(config: Any) -> dict[str, Any]:
+    """What `Checkpoints` needs to keep the best: nothing without a validation split, none being chosen on test data."""
+    name = config.eval.criterion
+    if not config.data.validation or not name:
+        return {}
+    modules = [lookup.module("evaluation", metric) for metric in config.eval.metrics]
+    directions = {key: direction for module in modules for key, direction in module.BETTER.items()}
+    if name not in directions:
+        raise UserError(
+            f"eval.criterion {name!r} is none of what eval.metrics give\nexpected one of: {', '.join(directions)}"
+        )
+    return {"criterion": name, "direction": directions[name]}
+
+
+def data_of(
+    built: experiment.Experiment,
+    split: str = "test",
+    batch_size: int = 500,
+    limit: int | None = None,
+    seed: int = 0,
+    other: str = "",
+    run: rundir.RunDir | None = None,
+) -> Lazy:
+    """{"train", "test", "metrics"}, made when read: prepared batches, "test" being `split`; the lines of metrics.jsonl.
+
+    other: "NAME" or "SOURCE:PATH" of data to use instead of the run's own. Raises UserError where they do not fit.
+    """
+
+    def batches(name):
+        splits = experiment.other_splits(built, other) if other else built.splits
+        if name not in splits:
+            raise UserError(f"no split {name!r} in these data\nwhat exists: {', '.join(splits)}")
+        arrays = {key: values[:limit] for key, values in splits[name].items()}
+        return built.held_out(arrays, batch_size, seed)
+
+    return Lazy(
+        {
+            "train": lambda: batches("train"),
+            "test": lambda: batches(split),
+            "metrics": lambda: rundir.read_lines(run.metrics) if run else [],
+        }
+    )
+
+
+def options_for(function: Callable, prefix: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The keyword-only options of `function` that stand in `options` as PREFIX_KEYWORD."""
+    keywords = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    return {key: options[f"{prefix}_{key}"] for key in keywords if f"{prefix}_{key}" in options}
+
+
+def evaluate(
+    built: experiment.Experiment,
+    variables: Any,
+    names: Sequence[str],
+    data: Mapping[str, Any],
+    seed: int = 0,
+    options: Mapping[str, Any] | None = None,
+) -> dict[str, float]:
+    """All that the named metrics answer. Raises UserError for an unknown one, before any is computed."""
+    functions = {name: lookup.find("evaluation", name, "evaluate") for name in names}
+    scores = {}
+    for name, function in functions.items():
+        keywords = options_for(function, name, options or {})
+        scores |= function(built.model, variables, data, jax.random.key(seed), **keywords)
+    return scores
+
+
+def evaluate_run(trained: Trained, names: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of an evaluation, which is also appended to evaluations.jsonl."""
+    scores = evaluate(trained.experiment, trained.variables, names, trained.data, trained.seed, options)
+    record = {**trained.context, **options, **scores}
+    rundir.append_line(trained.run.evaluations, record)
+    return record
+
+
+def draw(trained: Trained, names: Sequence[str], options: Mapping[str, Any], file_format: str) -> list[pathlib.Path]:
+    """Draws the named figures into figures/; answers the paths. All arrays are made before anything is written."""
+    from ae_jax import figures
+
+    modules = {name: (lookup.find("plots", name, "arrays"), lookup.find("plots", name, "figure")) for name in names}
+    made = {}
+    for name, (arrays, _) in modules.items():
+        key, keywords = jax.random.key(trained.seed), options_for(arrays, name, options)
+        made[name] = arrays(trained.experiment.model, trained.variables, trained.data, key, **keywords)
+    trained.run.figures.mkdir(exist_ok=True)
+    return [
+        figures.save(trained.run.figures / name, arrays, modules[name][1](arrays), file_format)
+        for name, arrays in made.items()
+    ]

@@ -1,0 +1,123 @@
+"""The command line: absl flags and config overrides in; results, two-line errors and exit statuses out."""
+
+import inspect
+import os
+import pathlib
+import re
+import sys
+from collections.abc import Callable
+
+from absl import flags, logging
+
+from ae_jax import configuration, errors, lookup
+from ae_jax.errors import RunFailed, UserError
+
+FLAGS = flags.FLAGS
+_OVERRIDE = re.compile(r"--?config\.([^=]+)(?:=(.*))?", re.DOTALL)
+
+
+def run(main: Callable[[], int | None], usage: str, takes_arguments: bool = False) -> None:
+    """Parses the flags, calls `main` and exits: 0 done; 1 the run failed; 2 wrong usage, one or two lines, no traceback."""
+    if str(configuration.ROOT) not in sys.path:
+        sys.path.append(str(configuration.ROOT))
+    if {"--help", "-h", "--helpfull", "-help"} & set(sys.argv[1:]):
+        print(f"{usage.strip()}\n{FLAGS.main_module_help()}")
+        sys.exit(0)
+    try:
+        _parse(sys.argv, takes_arguments)
+        logging.set_verbosity(logging.ERROR)  # Orbax speaks of its options at every opening
+        _use_compilation_cache()
+        sys.exit(main() or 0)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+    except RunFailed as error:
+        print(error, file=sys.stderr)
+        sys.exit(1)
+
+
+def _parse(argv: list[str], takes_arguments: bool) -> None:
+    overrides = [match for text in argv[1:] if (match := _OVERRIDE.fullmatch(text))]
+    rest = [text for text in argv if not _OVERRIDE.fullmatch(text)]
+    try:
+        positional = FLAGS(rest)[1:]
+    except flags.UnrecognizedFlagError as error:
+        raise UserError(f"unknown flag --{error.flagname}{errors.nearest(error.flagname, FLAGS)}\nsee --help") from None
+    except flags.Error as error:
+        raise UserError(f"{str(error).strip().splitlines()[-1]}\nsee --help") from None
+    if positional and not takes_arguments:
+        raise UserError(f"unexpected argument {positional[0]!r}\nsee --help; options are written --NAME=VALUE")
+    arguments[:] = positional
+    for match in overrides:
+        if match[2] is None:
+            raise UserError(f"{match[0]!r} has no value\nexpected --config.KEY=VALUE")
+        assignments.append((match[1], match[2]))
+
+
+arguments: list[str] = []  # positional arguments of this command
+assignments: list[tuple[str, str]] = []  # its --config.KEY=VALUE
+
+
+def config():
+    """The config that --config names, with the command line's overrides."""
+    if not FLAGS.config:
+        raise UserError("no --config\nexpected a config file, such as --config=configs/vae.py:digits")
+    loaded = configuration.load(FLAGS.config)
+    for key, text in assignments:
+        configuration.override(loaded, key, text)
+    return loaded
+
+
+def define_run_flags() -> None:
+    """The flags that evaluate, plot and apply share."""
+    flags.DEFINE_string("workdir", None, "the run directory", required=True)
+    flags.DEFINE_string("checkpoint", "newest", "newest, best, or a step number")
+    flags.DEFINE_enum("params", None, ["ema", "raw"], "which parameters; default: the average where there is one")
+    flags.DEFINE_integer("seed", 0, "seed of everything drawn here")
+    flags.DEFINE_string("split", "test", "train, validation or test")
+    flags.DEFINE_integer("batch_size", 500, "examples at a time", lower_bound=1)
+    flags.DEFINE_integer("limit", None, "use the first N examples only", lower_bound=1)
+    flags.DEFINE_string("data", "", "other data: NAME, or SOURCE:PATH")
+
+
+def run_flags() -> dict[str, object]:
+    """The values of `define_run_flags`, by name."""
+    names = ("workdir", "checkpoint", "params", "seed", "split", "batch_size", "limit", "data")
+    return {name: FLAGS[name].value for name in names}
+
+
+def define_option_flags(folder: str, attribute: str) -> None:
+    """A flag --NAME_KEYWORD for every keyword-only argument of `attribute` of every module in the folder."""
+    for name in lookup.choices(folder):
+        function = lookup.find(folder, name, attribute)
+        for parameter in inspect.signature(function).parameters.values():
+            if parameter.kind is parameter.KEYWORD_ONLY:
+                _define(f"{name}_{parameter.name}", parameter.default, f"{folder} {name}")
+
+
+def _define(name: str, default: object, help_text: str) -> None:
+    kinds = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float}
+    if isinstance(default, tuple):
+        flags.DEFINE_list(name, list(map(str, default)), help_text)
+    else:
+        kinds.get(type(default), flags.DEFINE_string)(name, default, help_text)
+
+
+def options(folder: str, attribute: str) -> dict[str, object]:
+    """{NAME_KEYWORD: value} of the flags of `define_option_flags` that were given."""
+    return {
+        flag: FLAGS[flag].value
+        for name in lookup.choices(folder)
+        for keyword in inspect.signature(lookup.find(folder, name, attribute)).parameters
+        if (flag := f"{name}_{keyword}") in FLAGS and FLAGS[flag].present
+    }
+
+
+def _use_compilation_cache() -> None:
+    """Compiled programs are kept between commands, in $JAX_COMPILATION_CACHE_DIR or the user's cache folder."""
+    import jax
+
+    if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
+        home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
+        jax.config.update("jax_compilation_cache_dir", str(pathlib.Path(home) / "ae_jax" / "xla"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)

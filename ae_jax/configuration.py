@@ -1,0 +1,195 @@
+"""From text to a config: files with arguments, `KEY=VALUE` overrides, types and ranges, differences."""
+
+import ast
+import importlib.util
+import json
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from ae_jax import errors, schedules
+from ae_jax.errors import UserError
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+# Their keys depend on the names chosen in them: what nothing reads is found when the experiment is built.
+_OPEN = ("model", "objective", "weights", "optimizer", "corruption", "expected")
+# Numbers that may vary over training.
+_VARYING = ("weights", "optimizer", "corruption", "objective")
+_AT_LEAST = {
+    "train.steps": 1,
+    "train.epochs": 1,
+    "train.batch_size": 1,
+    "train.log_every": 1,
+    "train.eval_every": 0,
+    "train.checkpoint_every": 1,
+    "train.keep": 1,
+    "train.max_bad_steps": 1,
+    "data.validation": 0,
+    "objective.num_samples": 1,
+    "model.latent_dim": 0,
+}
+
+
+def parse_arguments(arg: str, defaults: Mapping[str, Any]) -> ConfigDict:
+    """The words of `:mnist,k=5` over their defaults: a flag for a False default, else NAME=VALUE of the default's type."""
+    arguments = ConfigDict(dict(defaults), type_safe=False)
+    for word in filter(None, (arg or "").split(",")):
+        name, equals, text = word.partition("=")
+        if name not in defaults:
+            raise errors.unknown("config argument", name, defaults)
+        default = defaults[name]
+        if (default is False) == bool(equals):
+            form = name if default is False else f"{name}={default}"
+            raise UserError(f"config argument {word!r} has the wrong form\nexpected: {form}")
+        arguments[name] = True if default is False else _typed(f"argument {name}", default, _literal(text))
+    return arguments
+
+
+def load(text: str) -> ConfigDict:
+    """The config at "path/to/file.py:arguments"; a relative path is looked up here, then in the repository."""
+    name, _, arg = text.partition(":")
+    path = next((p for p in (pathlib.Path(name), ROOT / name) if p.is_file()), None)
+    if path is None:
+        there = sorted(p.stem for p in (ROOT / "configs").glob("[a-z]*.py") if p.stem != "common")
+        raise UserError(
+            f"no config file {name!r}{errors.nearest(pathlib.Path(name).stem, there)}\n"
+            f"what exists in configs/: {', '.join(there)}"
+        )
+    module_spec = importlib.util.spec_from_file_location(f"config_{path.stem}", path)
+    if module_spec is None or path.suffix != ".py":
+        raise UserError(
+            f"config file {name!r} is not a Python file\nexpected a .py file with a function get_config(arg)"
+        )
+    module = importlib.util.module_from_spec(module_spec)
+    module_spec.loader.exec_module(module)
+    if not hasattr(module, "get_config"):
+        raise UserError(f"config file {name!r} has no get_config\nexpected a function get_config(arg) -> ConfigDict")
+    config = module.get_config(arg)
+    with config.unlocked():
+        config.convert_dict = True
+    return config.lock()
+
+
+def keys(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """The dotted keys of all values."""
+    for key, value in config.items():
+        if isinstance(value, Mapping | ConfigDict) and len(value):
+            yield from keys(value, f"{prefix}{key}.")
+        elif not isinstance(value, Mapping | ConfigDict):
+            yield f"{prefix}{key}"
+
+
+def override(config: ConfigDict, key: str, text: str) -> None:
+    """Sets the dotted `key` to the value that `text` spells. Raises UserError with the nearest key or the type expected."""
+    section_name, _, name = key.rpartition(".")
+    known = list(keys(config))
+    section = config
+    for part in filter(None, section_name.split(".")):
+        if part not in section or not isinstance(section[part], ConfigDict):
+            raise _unknown_key(key, known)
+        section = section[part]
+    if name not in section and section_name.split(".")[0] not in _OPEN or isinstance(section.get(name), ConfigDict):
+        raise _unknown_key(key, known)
+    with config.unlocked():
+        section[name] = _typed(key, section.get(name), _literal(text))
+        if key in ("train.steps", "train.epochs"):
+            section["epochs" if name == "steps" else "steps"] = None
+
+
+def _unknown_key(key, known):
+    return UserError(
+        f"unknown config key {key!r}{errors.nearest(key, known)}\nsee the config file for the keys there are"
+    )
+
+
+def _literal(text: str) -> Any:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def _typed(key: str, default: Any, value: Any) -> Any:
+    """`value` as the type of `default`. Numbers that vary may be schedules. Raises UserError."""
+    if default is None or value is None:
+        return value
+    if isinstance(default, tuple | list):
+        return tuple(value) if isinstance(value, tuple | list) else tuple(_split(value))
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if isinstance(default, bool):
+        fits, expected = isinstance(value, bool), "true or false"
+    elif key.startswith(_VARYING) and (isinstance(default, int | float) or isinstance(value, str)):
+        if number or isinstance(default, str) and not _is_schedule_like(default):
+            return value
+        schedules.parse(value)
+        return value
+    elif isinstance(default, int):
+        fits, expected = isinstance(value, int) and number, "a whole number"
+    elif isinstance(default, float):
+        fits, expected, value = number, "a number", float(value) if number else value
+    else:
+        fits, expected, value = True, "text", str(value)
+    if not fits:
+        raise UserError(f"config key {key!r} got {value!r}\nexpected {expected}, as in its default {default!r}")
+    return value
+
+
+def _is_schedule_like(text: str) -> bool:
+    try:
+        schedules.parse(text)
+    except UserError:
+        return False
+    return True
+
+
+def _split(value: Any) -> list[Any]:
+    return [_literal(part) for part in value.split(",") if part] if isinstance(value, str) else [value]
+
+
+def check(config: ConfigDict) -> None:
+    """Raises UserError for a value out of range, or unless there is exactly one of train.steps and train.epochs."""
+    for key, least in _AT_LEAST.items():
+        section, name = key.split(".")
+        value = config.get(section, {}).get(name)
+        if value is None and key in ("train.steps", "train.epochs", "model.latent_dim", "objective.num_samples"):
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise UserError(f"config key {key!r} is {value!r}\nexpected a whole number of at least {least}")
+    if not isinstance(config.train.ema, str) and not 0 <= config.train.ema < 1:
+        raise UserError(f"config key 'train.ema' is {config.train.ema!r}\nexpected a decay from 0 (off) to below 1")
+    if (config.train.steps is None) == (config.train.epochs is None):
+        raise UserError("expected exactly one of train.steps and train.epochs; the other is None")
+
+
+def to_plain(config: ConfigDict) -> dict[str, Any]:
+    """The config as JSON has it: dicts, lists, numbers, strings."""
+    return json.loads(json.dumps(config.to_dict()))
+
+
+def from_plain(plain: Mapping[str, Any]) -> ConfigDict:
+    """The config back from JSON: lists become tuples."""
+    tuples = lambda value: (
+        {k: tuples(v) for k, v in value.items()}
+        if isinstance(value, Mapping)
+        else tuple(map(tuples, value))
+        if isinstance(value, list)
+        else value
+    )
+    return ConfigDict(tuples(plain), type_safe=False).lock()
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """{dotted key: (old value, new value)} where two plain configs differ; None for a key that is absent."""
+
+    def value_at(plain, key):
+        for part in key.split("."):
+            plain = plain.get(part) if isinstance(plain, Mapping) else None
+        return plain
+
+    both = sorted({*keys(old), *keys(new)})
+    return {key: (a, b) for key in both if (a := value_at(old, key)) != (b := value_at(new, key))}

@@ -1,0 +1,147 @@
+"""The user's own arrays (.npy, .npz) or folder of images.
+
+Where the user names no test examples, a share is drawn from the whole by a fixed permutation: files are often sorted by
+class, and their end would be a single one. Both sides keep the order of the file. Neighbours that overlap, such as
+windows of one recording, need a split of the user's own: `x_test` in an .npz.
+"""
+
+import contextlib
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from ae_jax.errors import UserError
+from ae_jax.types import DataSpec
+
+IMAGES = (".png", ".jpg", ".jpeg")
+GREY, COLOUR = ("1", "L", "LA"), ("RGB", "RGBA", "P", "PA", "CMYK", "YCbCr", "HSV", "LAB")  # Pillow's modes of 8 bits
+
+
+def load(path: str = "", split: str = "") -> tuple[DataSpec, dict]:
+    """Reads `path`, and holds out the share `split` of it (default 0.1) as the test split.
+
+    .npy    an array of uint8 (pixels) or floats (reals): [N, H, W, C], [N, H, W] (grey) or [N, T] (series, vectors)
+    .npz    such an array `x`; optionally integers `label` [N], and `x_test`, `label_test`, without `split`
+    folder  PNG or JPEG images of one size, grey if all of them are; where all lie in subfolders, these are the classes
+
+    Raises UserError, naming the file, for whatever else it meets.
+    """
+    file = Path(path).expanduser()
+    if not path or not file.exists():
+        raise UserError(f"data.path must name a .npy, a .npz or a folder of images; {path!r} does not exist")
+    arrays = _read_folder(file) if file.is_dir() else _read_arrays(file)
+    if "x_test" in arrays:
+        if split:
+            raise UserError(f"{file} has an x_test of its own; data.split={split!r} must be left out")
+        splits = {"train": _side(file, arrays, ""), "test": _side(file, arrays, "_test")}
+    else:
+        splits = _hold_out(_side(file, arrays, ""), split or "0.1")
+    train, test = splits["train"], splits["test"]
+    if (train["x"].shape[1:], train["x"].dtype, set(train)) != (test["x"].shape[1:], test["x"].dtype, set(test)):
+        raise UserError(f"{file}: x and x_test differ in shape or dtype, or only one of them has labels")
+    classes = max((int(side["label"].max()) + 1 for side in splits.values() if "label" in side), default=0)
+    if train["x"].dtype != np.uint8:
+        return DataSpec(train["x"].shape[1:], "reals", classes), splits
+    # Black and white is often stored as 0 and 1.
+    levels = 256 if max(train["x"].max(), test["x"].max()) > 1 else 2
+    return DataSpec(train["x"].shape[1:], "pixels", classes, levels), splits
+
+
+def find_images(folder: Path) -> list[Path]:
+    """The PNG and JPEG files directly in `folder`, sorted by name; where there are none, those in its subfolders."""
+    for pattern in ("*", "*/*"):
+        files = [f for f in folder.glob(pattern) if f.suffix.lower() in IMAGES and not f.name.startswith(".")]
+        if files:
+            return sorted(files)
+    raise UserError(f"{folder} holds no image: expected files {', '.join(IMAGES)} in it or in one subfolder a class")
+
+
+def read_images(files: list[Path]) -> np.ndarray:
+    """[N, H, W, 1] uint8 where all images are grey, else [N, H, W, 3]. Raises UserError for an odd size, a bad file."""
+    headers = []
+    for file in files:
+        with _opened(file) as image:
+            headers.append((image.size, image.mode))
+    size, _ = headers[0]
+    for file, (other, mode) in zip(files, headers):
+        if other != size:
+            sizes = f"{files[0].name} is {size[0]}x{size[1]}, {file.name} is {other[0]}x{other[1]}"
+            raise UserError(f"{file.parent} holds images of different sizes: {sizes}; resize them to one")
+        if mode not in GREY + COLOUR:
+            raise UserError(f"{file} has mode {mode}; expected 8 bits a channel")
+    mode = "L" if all(mode in GREY for _, mode in headers) else "RGB"
+    x = np.empty((len(files), size[1], size[0], len(mode)), np.uint8)
+    for row, file in zip(x, files):
+        with _opened(file) as image:
+            row[:] = np.asarray(image.convert(mode)).reshape(row.shape)
+    return x
+
+
+@contextlib.contextmanager
+def _opened(file: Path):
+    from PIL import Image
+
+    try:
+        with Image.open(file) as image:
+            yield image
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"{file} cannot be read as an image: {error}") from None
+
+
+def _read_folder(folder: Path) -> dict[str, np.ndarray]:
+    files = find_images(folder)
+    arrays = {"x": read_images(files)}
+    if files[0].parent != folder:
+        arrays["label"] = np.unique([file.parent.name for file in files], return_inverse=True)[1]
+    return arrays
+
+
+def _read_arrays(file: Path) -> dict[str, np.ndarray]:
+    if file.suffix not in (".npy", ".npz"):
+        raise UserError(f"data.path must name a .npy, a .npz or a folder of images; got {file}")
+    try:
+        stored = np.load(file, mmap_mode="r")
+        arrays = {"x": stored} if isinstance(stored, np.ndarray) else dict(stored)
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{file} cannot be read as {file.suffix}: {error}") from None
+    if "x" not in arrays or set(arrays) - {"x", "label", "x_test", "label_test"}:
+        raise UserError(f"{file} holds {', '.join(arrays)}; expected x, and optionally label, x_test, label_test")
+    return arrays
+
+
+def _side(file: Path, arrays: dict[str, np.ndarray], suffix: str) -> dict[str, np.ndarray]:
+    """{"x", "label"?} from the arrays `x<suffix>` and `label<suffix>`, checked."""
+    name, x, label = f"x{suffix}", arrays[f"x{suffix}"], arrays.get(f"label{suffix}")
+    if not 2 <= x.ndim <= 4 or x.size == 0:
+        raise UserError(f"{file}: {name} has shape {x.shape}; expected [N, H, W, C], [N, H, W] or [N, T]")
+    if np.issubdtype(x.dtype, np.floating):
+        with np.errstate(over="ignore"):
+            x = x.astype(np.float32, copy=False)
+        bad = np.flatnonzero(~np.isfinite(x).reshape(len(x), -1).all(axis=1))
+        if bad.size:
+            raise UserError(
+                f"{file}: {bad.size} of {len(x)} examples in {name} hold NaN or infinity, first number {bad[0]}"
+            )
+    elif x.dtype != np.uint8:
+        raise UserError(f"{file}: {name} is {x.dtype}; expected uint8 (pixels) or floats (reals)")
+    side = {"x": x[..., None] if x.ndim == 3 else x}
+    if label is None:
+        return side
+    if label.shape != x.shape[:1] or not np.issubdtype(label.dtype, np.integer) or label.min() < 0:
+        found = f"{label.dtype} of shape {label.shape}"
+        raise UserError(f"{file}: label{suffix} is {found}; expected {len(x)} integers, 0 for the first class")
+    return side | {"label": label.astype(np.int32)}
+
+
+def _hold_out(side: dict[str, np.ndarray], share: str) -> dict[str, dict[str, np.ndarray]]:
+    count = len(side["x"])
+    held = 0
+    with contextlib.suppress(ValueError, OverflowError):
+        held = max(round(float(share) * count), int(float(share) > 0))
+    if not 0 < held < count:
+        raise UserError(f"data.split={share!r} of {count} examples leaves one side empty; expected a share such as 0.1")
+    test = np.zeros(count, bool)
+    test[np.random.RandomState(0).permutation(count)[:held]] = True  # RandomState: the same in every version of NumPy
+    return {"train": {k: v[~test] for k, v in side.items()}, "test": {k: v[test] for k, v in side.items()}}

@@ -1,0 +1,24 @@
+"""The mistakes a user can make, said in one or two lines: what was expected, what came, what would work."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """A mistake of the caller's. Scripts print it on standard error, without a traceback, and exit with status 2."""
+
+
+class RunFailed(RuntimeError):
+    """A run did not reach its end; the message says where it stands. Scripts exit with status 1."""
+
+
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """`"; did you mean 'adam'?"` for the valid name nearest to `name`, or the empty string where none is near."""
+    matches = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.6)
+    return f"; did you mean {matches[0]!r}?" if matches else ""
+
+
+def unknown(what: str, name: str, choices: Iterable[str]) -> UserError:
+    """The error for a `name` that is not among the `choices` of a kind (`what`)."""
+    choices = sorted(choices)
+    return UserError(f"unknown {what} {name!r}{nearest(name, choices)}\nwhat exists: {', '.join(choices) or 'nothing'}")

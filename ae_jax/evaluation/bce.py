@@ -1,0 +1,35 @@
+"""Binary cross-entropy between x in [0, 1] and its reconstruction, in nats per pixel."""
+
+import math
+
+import jax.numpy as jnp
+
+from ae_jax.distributions import Bernoulli
+from ae_jax.errors import UserError
+from ae_jax.reduce import mean_and_se
+
+BETTER = {"bce_nats_per_pixel": "min"}
+
+_EPSILON = 1e-7  # Keras clips probabilities so, and so do the published numbers
+
+
+def evaluate(model, variables, data, key) -> dict[str, float]:
+    """-x log x_hat - (1 - x) log(1 - x_hat), averaged over pixels and examples; x_hat at one draw of the code.
+
+    Logits are used as they are; means of other likelihoods are clipped to [1e-7, 1 - 1e-7].
+    Raises UserError for data that are not pixels in [0, 1].
+    """
+    if data["test"].spec.kind != "pixels":
+        raise UserError("metric 'bce' needs pixels in [0, 1], and these data are real numbers\ntry --metrics=mse")
+
+    def per_example(variables, batch, key):
+        x, likelihood = batch["x"], model.apply(variables, batch, rngs={"latent": key}).likelihood
+        if isinstance(likelihood, Bernoulli):
+            nats = -likelihood.log_prob(x[None])[0]
+        else:
+            mean = jnp.clip(likelihood.mean[0], _EPSILON, 1 - _EPSILON)
+            per_pixel = x * jnp.log(mean) + (1 - x) * jnp.log1p(-mean)
+            nats = -per_pixel.reshape(len(x), -1).sum(axis=1)
+        return {"bce_nats_per_pixel": nats / math.prod(x.shape[1:])}
+
+    return mean_and_se(per_example, variables, data["test"], key)

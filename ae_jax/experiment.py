@@ -1,0 +1,219 @@
+"""From a config to an experiment: the one place where names become objects."""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from ae_jax import configuration, corruptions, errors, lookup, objectives, optim, train
+from ae_jax.batching import Batches
+from ae_jax.errors import UserError
+from ae_jax.types import DataSpec
+
+# The parts of a model that a config names: {key of section model: (folder, what the module exposes)}.
+_NETS = {"encoder": ("nets", "Encoder"), "decoder": ("nets", "Decoder")}
+_PARTS = {
+    "likelihood": ("likelihoods", "Likelihood"),
+    "posterior": ("posteriors", "Posterior"),
+    "prior": ("priors", "Prior"),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A config's objects. Nothing here has touched the data unless `spec` was unknown."""
+
+    config: Any
+    spec: DataSpec
+    model: Any
+    objective: Any
+    tx: Any  # hparams["optimizer"] -> Optax transformation
+    prepare: Any
+    hparams: Any
+
+    @functools.cached_property
+    def splits(self) -> dict[str, Mapping[str, Any]]:
+        """{"train", "validation"?, "test"}: arrays as stored."""
+        return load_splits(self.config.data, self.config.seed)[1]
+
+    def batches(self, split: str) -> Batches:
+        return Batches(self.splits[split], self.spec, self.config.train.batch_size)
+
+    def held_out(self, arrays, batch_size: int, seed: int = 0) -> Batches:
+        """Batches for evaluation, prepared with keys of `seed` alone: the same binarisation, the same noise each time."""
+        key = jax.random.key(seed)
+        corruption = train.schedules.at(self.hparams["corruption"], 0)
+
+        def finish(step, batch):
+            return self.prepare(train.streams(jax.random.fold_in(key, step)), batch, corruption)
+
+        return Batches(arrays, self.spec, min(batch_size, len(arrays["x"])), finish)
+
+    @property
+    def steps(self) -> int:
+        """How many steps the config asks for."""
+        section = self.config.train
+        return section.steps or section.epochs * self.batches("train").steps_per_epoch
+
+    def init(self, key: Any) -> train.TrainState:
+        """The state before the first step, from `key` alone."""
+        init = train.make_init(self.model, self.tx, self.prepare, ema=self._averages)
+        return jax.jit(init)(key, self.example(), self.hparams)
+
+    def state_shapes(self) -> train.TrainState:
+        init = train.make_init(self.model, self.tx, self.prepare, ema=self._averages)
+        return jax.eval_shape(init, jax.random.key(0), self.example(), self.hparams)
+
+    @property
+    def step(self):
+        return train.make_train_step(
+            self.model, self.objective, self.tx, self.prepare, self.config.objective.num_samples
+        )
+
+    def check(self) -> None:
+        """Traces one step without running it. Raises UserError where the parts do not fit, as terms without weights."""
+        state = self.state_shapes()
+        jax.eval_shape(self.step, state, self.example(), self.hparams)
+        self.batches("train")
+
+    @property
+    def _averages(self) -> bool:
+        return self.config.train.ema != 0
+
+    def example(self) -> dict[str, Any]:
+        """A batch of zeros, of two examples."""
+        x = np.zeros((2, *self.spec.shape), np.float32)
+        labels = {"label": np.zeros(2, np.int32)} if self.spec.classes else {}
+        return {"x": x, "inputs": x, "mask": np.ones(2, np.float32), **labels}
+
+
+def build(config: Any, spec: DataSpec | None = None) -> Experiment:
+    """The experiment of a config; with a stored `spec`, without opening the data.
+
+    Raises UserError for an unknown name, a key that nothing reads, or terms and weights that do not match.
+    """
+    configuration.check(config)
+    splits = None
+    if spec is None:
+        spec, splits = load_splits(config.data, config.seed)
+    model, likelihood = build_model(config.model, spec)
+    objective, objective_numbers = _objective(config.objective)
+    tx, optimizer_numbers = optim.make_tx(config.optimizer)
+    binarize = config.data.binarize
+    if binarize not in corruptions.BINARIZATIONS:
+        raise errors.unknown("data.binarize", binarize, corruptions.BINARIZATIONS)
+    dequantized = likelihood.needs_dequantised and spec.kind == "pixels" and binarize == "none"
+    prepare = corruptions.make_prepare(spec, binarize, dequantized)
+    hparams = train.make_hparams(
+        config.weights, objective=objective_numbers, optimizer=optimizer_numbers, ema=config.train.ema
+    )
+    built = Experiment(config, spec, model, objective, tx, prepare, hparams)
+    if splits is not None:
+        built.__dict__["splits"] = splits  # the cached property, already computed
+    return built
+
+
+def load_splits(section: Any, seed: int) -> tuple[DataSpec, dict[str, Any]]:
+    """(spec, {"train", "validation"?, "test"}) of a data section. Raises UserError."""
+    load = lookup.find("data", section.source, "load")
+    readable = ("name", "dir", "path", "split", "cache")
+    accepted = [key for key in readable if key in inspect.signature(load).parameters]
+    for key in readable[1:]:
+        if section.get(key) and key not in accepted:
+            raise UserError(
+                f"data.{key}={section[key]!r} is read by nothing: data source {section.source!r} does not take it\n"
+                f"it takes: {', '.join(f'data.{name}' for name in accepted) or 'nothing'}"
+            )
+    spec, splits = load(**{key: section[key] for key in accepted if section.get(key)})
+    train_split, held = splits["train"], section.validation
+    n = len(train_split["x"])
+    if held:
+        if held >= n:
+            raise UserError(f"data.validation={held} of {n} training examples\nexpected less than {n}")
+        splits["validation"] = {key: values[n - held :] for key, values in train_split.items()}
+        splits["train"] = {key: values[: n - held] for key, values in train_split.items()}
+    if section.binarize == "fixed":
+        spec, splits = corruptions.binarize_once(spec, splits, seed)
+    return spec, splits
+
+
+def other_splits(built: Experiment, other: str) -> dict[str, Any]:
+    """The splits of "NAME" (as a config argument names data) or "SOURCE:PATH". Raises UserError where they do not fit."""
+    source, _, path = other.partition(":")
+    section = ConfigDict({**built.config.data, "name": other, "source": "tfds", "dir": "", "path": "", "validation": 0})
+    if path or source in lookup.choices("data"):
+        section.source = source
+        takes = inspect.signature(lookup.find("data", source, "load")).parameters
+        section["path" if "path" in takes else "dir"] = path
+    spec, splits = load_splits(section, built.config.seed)
+    if spec.shape != built.spec.shape or spec.kind != built.spec.kind:
+        raise UserError(
+            f"--data={other} has examples {spec.shape} of {spec.kind}\n"
+            f"this model was trained on {built.spec.shape} of {built.spec.kind}"
+        )
+    return splits
+
+
+def build_model(section: Any, spec: DataSpec) -> tuple[Any, Any]:
+    """(model, its likelihood module) from a model section: each part gets the options that it has a field for."""
+    options = dict(section)
+    family = lookup.find("models", options.pop("name"), "Model")
+    fields = _parameters(family)
+    parts, read = {}, set()
+    for role, (folder, attribute) in {**_NETS, **_PARTS}.items():
+        if role in options and role in fields:
+            part = lookup.find(folder, options.pop(role), attribute)
+            mine = _options_for(part, role, options)
+            read |= set(mine)
+            arguments = {key.removeprefix(f"{role}_"): value for key, value in mine.items()}
+            parts[role] = part(**arguments) if role in _NETS else functools.partial(part, **arguments)
+    own = {key: value for key, value in options.items() if key in fields}
+    unread = options.keys() - read - own.keys()
+    if unread:
+        key = sorted(unread)[0]
+        valid = {*fields, *read, *(name for part in parts.values() for name in _parameters(part))} - {"spec"}
+        raise UserError(
+            f"config key 'model.{key}' is read by nothing{errors.nearest(key, valid)}\n"
+            f"what this model reads: {', '.join(sorted(valid))}"
+        )
+    model = family(spec=spec, **parts, **own)
+    return model, parts["likelihood"](spec)
+
+
+def _parameters(function: Any) -> set[str]:
+    function = (
+        function
+        if inspect.isclass(function) or inspect.isfunction(function)
+        else getattr(function, "func", type(function))
+    )
+    return set(inspect.signature(function).parameters) - {"parent", "name"}
+
+
+def _options_for(part: Any, role: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that this part has a field for; `encoder_hidden` is `hidden` for the encoder alone."""
+    fields = _parameters(part) - {"spec", "latent_dim"} if role in _PARTS else _parameters(part)
+    special = {
+        key: value
+        for key, value in options.items()
+        if key.removeprefix(f"{role}_") in fields and key.startswith(f"{role}_")
+    }
+    shared = {key: value for key, value in options.items() if key in fields and f"{role}_{key}" not in special}
+    return {**shared, **special}
+
+
+def _objective(section: Any) -> tuple[Any, dict[str, Any]]:
+    """(function, its numbers): words are bound here, numbers vary in hparams."""
+    options = {key: value for key, value in section.items() if key not in ("name", "num_samples") and value is not None}
+    function = lookup.function(objectives, section.name, "outputs", "objective")
+    accepted = list(inspect.signature(function).parameters)[2:]
+    for key in options:
+        if key not in accepted:
+            raise errors.unknown(f"option of objective {section.name!r}", key, accepted)
+    words = {key: value for key, value in options.items() if isinstance(value, str) and ":" not in value}
+    numbers = {key: value for key, value in options.items() if key not in words}
+    return functools.partial(function, **words), numbers

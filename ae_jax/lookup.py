@@ -1,0 +1,69 @@
+"""From a name to a module or an object: ours, or the user's own `package.module:Name`. The folder is the registry."""
+
+import importlib
+import inspect
+import pkgutil
+from typing import Any
+
+from ae_jax import errors
+
+
+def choices(folder: str) -> list[str]:
+    """The names that exist in `ae_jax.<folder>`: its files."""
+    package = importlib.import_module(f"ae_jax.{folder}")
+    return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+
+
+def module(folder: str, name: str) -> Any:
+    """The module `ae_jax.<folder>.<name>`. Raises UserError that lists what exists."""
+    names = choices(folder)
+    if name not in names:
+        raise errors.unknown(folder, name, names)
+    return importlib.import_module(f"ae_jax.{folder}.{name}")
+
+
+def find(folder: str, name: str, attribute: str) -> Any:
+    """`attribute` of the module `ae_jax.<folder>.<name>`, or the user's own object where `name` is "package.module:Name".
+
+    Raises UserError where there is no such module, or the module has no such attribute.
+    """
+    if ":" in name:
+        return imported(name)
+    found = getattr(module(folder, name), attribute, None)
+    if found is None:
+        raise errors.UserError(f"{folder} {name!r} has no {attribute}\ntry another of: {', '.join(choices(folder))}")
+    return found
+
+
+def imported(path: str) -> Any:
+    """The object at "package.module:Name" on the import path. Raises UserError where either part is missing."""
+    module_name, _, name = path.partition(":")
+    try:
+        home = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        # A missing import *inside* the user's module is a bug of that module: its traceback is wanted.
+        if error.name is None or not module_name.startswith(error.name):
+            raise
+        raise errors.UserError(
+            f"no module {module_name!r} on the import path (asked for by {path!r})\n"
+            f"run from the folder that holds it, or add that folder to PYTHONPATH"
+        ) from None
+    if not hasattr(home, name):
+        public = [key for key in vars(home) if not key.startswith("_")]
+        raise errors.unknown(f"name in {module_name}", name, public)
+    return getattr(home, name)
+
+
+def function(home: Any, name: str, first_parameter: str, what: str) -> Any:
+    """The function `name` of the module `home` among those whose first parameter has this name, or the user's own."""
+    if ":" in name:
+        return imported(name)
+    functions = {key: value for key, value in vars(home).items() if inspect.isfunction(value) and key[0] != "_"}
+    names = [
+        key
+        for key, value in functions.items()
+        if next(iter(inspect.signature(value).parameters), "") == first_parameter
+    ]
+    if name not in names:
+        raise errors.unknown(what, name, names)
+    return functions[name]

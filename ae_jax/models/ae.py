@@ -1,0 +1,59 @@
+"""The autoencoder: a deterministic code and a distribution over x around its decoding.
+
+Hinton and Salakhutdinov 2006, "Reducing the dimensionality of data with neural networks", Science 313.
+"""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+
+from ae_jax.likelihoods import bernoulli
+from ae_jax.nets import mlp, words
+from ae_jax.types import Batch, DataSpec, Latent, Outputs
+
+
+class Model(nn.Module):
+    """Autoencoder of examples of shape `spec.shape`.
+
+    encoder: module, x [N, *shape] -> features [N, F].
+    decoder: module, (z [N, D], output shape) -> [N, *output shape], no activation.
+    likelihood: spec -> module of `ae_jax.likelihoods`.
+    latent_dim: D; 0 takes the encoder's features themselves as the code.
+    code_activation: name of the function applied to the code.
+    """
+
+    spec: DataSpec
+    encoder: nn.Module = mlp.Encoder()
+    decoder: nn.Module = mlp.Decoder()
+    likelihood: Callable[[DataSpec], nn.Module] = bernoulli.Likelihood
+    latent_dim: int = 32
+    code_activation: str = "identity"
+    kernel_init: str = "lecun_normal"
+
+    def setup(self):
+        self.p_x = self.likelihood(self.spec)
+        if self.latent_dim:
+            self.z = nn.Dense(self.latent_dim, kernel_init=words.initializer(self.kernel_init))
+
+    def encode(self, batch: Batch, num_samples: int = 1) -> tuple[Latent, ...]:
+        """batch["inputs"] [B, *shape] -> one code [1, B, D], whatever `num_samples`: nothing is random."""
+        features = self.encoder(batch["inputs"])
+        code = self.z(features) if self.latent_dim else features
+        return (Latent(sample=words.activation(self.code_activation)(code)[None]),)
+
+    def decode(self, samples: tuple, batch: Batch, train: bool = False):
+        """Codes, one array [S, B, D] a layer, top level first -> distribution over x, batch shape [S, B]."""
+        codes = samples[-1]
+        *shape, channels = self.spec.shape
+        outputs = self.decoder(codes.reshape(-1, codes.shape[-1]), (*shape, channels * self.p_x.outputs_per_value))
+        return self.p_x(outputs.reshape(*codes.shape[:2], *outputs.shape[1:]), batch, train)
+
+    def code(self, latents: tuple[Latent, ...]):
+        """[B, D], what the scatter, the probes and `encode` on the command line read."""
+        return latents[-1].sample[0]
+
+    def __call__(self, batch: Batch, *, num_samples: int = 1, train: bool = False, hparams=None) -> Outputs:
+        """Encodes batch["inputs"] and explains batch["x"]."""
+        latents = self.encode(batch, num_samples)
+        likelihood = self.decode(tuple(latent.sample for latent in latents), batch, train)
+        return Outputs(likelihood, latents, self.code(latents))

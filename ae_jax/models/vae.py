@@ -1,0 +1,45 @@
+"""The variational autoencoder: z_mean and z_log_sigma, reparameterised samples, a prior.
+
+Kingma and Welling 2014, "Auto-encoding variational Bayes", arXiv:1312.6114.
+"""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+
+from ae_jax.models import ae
+from ae_jax.posteriors import diagonal_normal
+from ae_jax.priors import standard_normal
+from ae_jax.types import Batch, Latent
+
+
+class Model(ae.Model):
+    """As `ae.Model`, with a random code. Reads the random stream "latent".
+
+    posterior: latent_dim -> module of `ae_jax.posteriors`; prior: latent_dim -> module of `ae_jax.priors`.
+    """
+
+    posterior: Callable[[int], nn.Module] = diagonal_normal.Posterior
+    prior: Callable[[int], nn.Module] = standard_normal.Prior
+    latent_dim: int = 2
+
+    def setup(self):
+        self.p_x = self.likelihood(self.spec)
+        self.q_z = self.posterior(self.latent_dim)
+        self.p_z = self.prior(self.latent_dim)
+
+    def encode(self, batch: Batch, num_samples: int = 1) -> tuple[Latent, ...]:
+        """batch["inputs"] [B, *shape] -> samples [S, B, D] with their densities under q(z|x) and p(z)."""
+        posterior, prior = self.q_z(self.encoder(batch["inputs"])), self.p_z()
+        # z = z_mean + exp(z_log_sigma) * epsilon
+        z = posterior.sample(self.make_rng("latent"), num_samples)
+        return (Latent(z, posterior, prior, posterior.log_prob(z), prior.log_prob(z)),)
+
+    def code(self, latents):
+        """[B, D]: the posterior means."""
+        return latents[-1].posterior.mean
+
+    def generate(self, batch: Batch):
+        """As many examples as batch["mask"] [B] is long, from codes drawn from the prior: batch shape [1, B]."""
+        z = self.p_z().sample(self.make_rng("latent"), len(batch["mask"]))
+        return self.decode((z[None],), batch)

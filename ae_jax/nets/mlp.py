@@ -1,0 +1,49 @@
+"""Dense networks: an encoder from anything to features, and its mirror image."""
+
+import math
+from collections.abc import Sequence
+
+import flax.linen as nn
+
+from ae_jax.nets import words
+
+
+class Mlp(nn.Module):
+    """Dense layers, each followed by the activation: [..., F] -> [..., hidden[-1]]."""
+
+    hidden: Sequence[int]
+    activation: str = "relu"
+    kernel_init: str = "lecun_normal"
+
+    @nn.compact
+    def __call__(self, x):
+        for features in self.hidden:
+            x = nn.Dense(features, kernel_init=words.initializer(self.kernel_init))(x)
+            x = words.activation(self.activation)(x)
+        return x
+
+
+class Encoder(nn.Module):
+    """Flattens each example, then dense layers: [N, ...] -> [N, hidden[-1]]."""
+
+    hidden: Sequence[int] = (512,)
+    activation: str = "relu"
+    kernel_init: str = "lecun_normal"
+
+    @nn.compact
+    def __call__(self, x):
+        return Mlp(self.hidden, self.activation, self.kernel_init)(x.reshape(len(x), -1))
+
+
+class Decoder(nn.Module):
+    """Dense layers in the reverse of the encoder's order, then one to the output: [N, D] -> [N, *shape], no activation."""
+
+    hidden: Sequence[int] = (512,)
+    activation: str = "relu"
+    kernel_init: str = "lecun_normal"
+
+    @nn.compact
+    def __call__(self, z, shape: tuple[int, ...]):
+        h = Mlp(self.hidden[::-1], self.activation, self.kernel_init)(z)
+        x = nn.Dense(math.prod(shape), kernel_init=words.initializer(self.kernel_init))(h)
+        return x.reshape(len(x), *shape)

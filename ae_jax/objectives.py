@@ -1,0 +1,68 @@
+"""What training minimises: (outputs, batch) -> {term: [B]}, in nats per example, each to be minimised.
+
+Terms are neither weighted nor averaged here. A statistic of the batch is returned broadcast to [B].
+"""
+
+import math
+from typing import Any
+
+import jax.numpy as jnp
+
+from ae_jax import distributions
+from ae_jax.errors import UserError
+from ae_jax.types import Batch, Latent, Outputs
+
+_NATS_PER_BIT = math.log(2)
+
+
+def reconstruction(outputs: Outputs, batch: Batch) -> dict[str, Any]:
+    """-log p(x|z), averaged over the samples of z."""
+    nll = -outputs.likelihood.log_prob(batch["x"][None])
+    return {"reconstruction": nll.mean(axis=0), **outputs.penalties}
+
+
+def elbo(
+    outputs: Outputs,
+    batch: Batch,
+    *,
+    free_bits: Any = None,
+    free_bits_on: str = "dimension",
+    capacity: Any = None,
+) -> dict[str, Any]:
+    """The two terms of the negative ELBO: -E_q[log p(x|z)] and KL(q(z|x) || p(z)).
+
+    free_bits: KL below this many bits costs nothing more: per "dimension" of its mean over the batch (Kingma et al.
+        2016, arXiv:1606.04934, eq. 15), or on the "sum" of each example (Roberts et al. 2018, arXiv:1803.05428).
+    capacity: C in nats; the term is |KL - C| instead of KL (Burgess et al. 2018, arXiv:1804.03599, eq. 8).
+    """
+    if free_bits is not None and free_bits_on == "dimension":
+        rates = [_free_bits_per_dimension(latent, free_bits * _NATS_PER_BIT, batch) for latent in outputs.latents]
+    else:
+        rates = [kl(latent) for latent in outputs.latents]
+    rate = sum(rates)
+    if free_bits is not None and free_bits_on == "sum":
+        rate = jnp.maximum(rate, free_bits * _NATS_PER_BIT)
+    if capacity is not None:
+        rate = jnp.abs(rate - capacity)
+    return {**reconstruction(outputs, batch), "kl": rate}
+
+
+def kl(latent: Latent) -> Any:
+    """KL(q(z|x) || p(z)) [B]: in closed form where there is one, else averaged over the samples of z."""
+    if latent.posterior is None:
+        raise UserError(
+            "the elbo needs a random code, and this model's is deterministic\ntry --config.objective.name=reconstruction"
+        )
+    if distributions.has_closed_kl(latent.posterior, latent.prior):
+        return distributions.kl(latent.posterior, latent.prior)
+    return (latent.log_q - latent.log_p).mean(axis=0)
+
+
+def _free_bits_per_dimension(latent, nats, batch):
+    if latent.posterior is None or not distributions.has_closed_kl(latent.posterior, latent.prior):
+        raise UserError("free bits per dimension need a closed-form KL\ntry --config.objective.free_bits_on=sum")
+    per_dimension = distributions.kl_per_dimension(latent.posterior, latent.prior)
+    mask = batch.get("mask")
+    mask = jnp.ones(len(per_dimension)) if mask is None else mask
+    means = (per_dimension * mask[:, None]).sum(axis=0) / jnp.maximum(mask.sum(), 1)
+    return jnp.broadcast_to(jnp.maximum(means, nats).sum(), mask.shape)

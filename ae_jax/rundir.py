@@ -1,0 +1,156 @@
+"""A run directory: every name on disk, what stands in each file, and how a run is begun, resumed and read."""
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+import pathlib
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ae_jax import configuration
+from ae_jax.errors import UserError
+from ae_jax.types import DataSpec
+
+# What a resumed run may change: how far it goes, what it logs and what it keeps.
+_MAY_CHANGE = ("train.steps", "train.epochs", "train.log_every", "train.eval_every", "train.checkpoint_every")
+_MAY_CHANGE += ("train.keep", "train.max_bad_steps", "eval.", "expected.")
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ml_collections", "numpy", "tensorflow-datasets")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunDir:
+    """The paths of a run."""
+
+    path: pathlib.Path
+
+    config = property(lambda self: self.path / "config.json")
+    versions = property(lambda self: self.path / "versions.json")
+    metrics = property(lambda self: self.path / "metrics.jsonl")
+    timings = property(lambda self: self.path / "timings.jsonl")
+    evaluations = property(lambda self: self.path / "evaluations.jsonl")
+    checkpoints = property(lambda self: self.path / "checkpoints")
+    figures = property(lambda self: self.path / "figures")
+    tensorboard = property(lambda self: self.path / "tensorboard")
+
+    def read(self) -> tuple[Any, DataSpec]:
+        """(config, spec) as stored. Raises UserError where this is no run directory."""
+        if not self.config.is_file():
+            raise UserError(
+                f"no run in {str(self.path)!r}: it has no config.json\nexpected the --workdir of a training run"
+            )
+        try:
+            stored = json.loads(self.config.read_text())
+            spec = DataSpec(**{**stored["spec"], "shape": tuple(stored["spec"]["shape"])})
+            return configuration.from_plain(stored["config"]), spec
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{self.config} cannot be read: {error}\nexpected the file that training wrote") from None
+
+
+def check_new_or_same(workdir: str, config: Any) -> list[str]:
+    """Checks, writing nothing, that a run of `config` may begin or go on in `workdir`.
+
+    Answers one line for each key in which a resumed run differs harmlessly. Raises UserError where the path is not a
+    writable directory, or holds a run of another config (each differing key, both values).
+    """
+    run = RunDir(pathlib.Path(workdir))
+    parent = next(p for p in (run.path.absolute(), *run.path.absolute().parents) if p.exists())
+    if not parent.is_dir() or (run.path.exists() and not run.path.is_dir()):
+        raise UserError(
+            f"workdir {workdir!r}: {str(parent)!r} is not a directory\nexpected a new path, or the directory of a run"
+        )
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise UserError(
+            f"workdir {workdir!r} cannot be written: no permission in {str(parent)!r}\ntry another --workdir"
+        )
+    if not run.config.exists():
+        return []
+    stored = configuration.to_plain(run.read()[0])
+    changed = configuration.differences(stored, configuration.to_plain(config))
+    refused = {key: values for key, values in changed.items() if not key.startswith(_MAY_CHANGE)}
+    show = lambda differing: ", ".join(f"{key} ({old!r} there, {new!r} here)" for key, (old, new) in differing.items())
+    if refused:
+        raise UserError(f"workdir {workdir!r} holds a run of another config: {show(refused)}\ntry another --workdir")
+    notes = [f"going on with changes: {show(changed)}"] if changed else []
+    schedules = [key for key in configuration.keys(stored) if _has_horizon(stored, key)]
+    if schedules and any(key in changed for key in ("train.steps", "train.epochs")):
+        notes.append(f"warning: the length changes, the horizon of {', '.join(schedules)} does not")
+    return notes
+
+
+def _has_horizon(plain: Mapping[str, Any], key: str) -> bool:
+    for part in key.split("."):
+        plain = plain[part]
+    return isinstance(plain, str) and plain.startswith(("linear:", "cosine:", "optax."))
+
+
+def begin(workdir: str, config: Any, spec: DataSpec) -> RunDir:
+    """The run directory, with config.json and versions.json written."""
+    run = RunDir(pathlib.Path(workdir).absolute())
+    run.path.mkdir(parents=True, exist_ok=True)
+    write_json(run.config, {"config": configuration.to_plain(config), "spec": dataclasses.asdict(spec)})
+    write_json(run.versions, versions())
+    return run
+
+
+def versions() -> dict[str, Any]:
+    """Package versions, git revision, devices and flags of this process."""
+    import jax
+
+    def version(name):
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            return None
+
+    git = ["git", "-C", str(configuration.ROOT), "rev-parse", "HEAD"]
+    try:
+        revision = subprocess.run(git, capture_output=True, text=True).stdout.strip() or None
+    except OSError:
+        revision = None
+    devices = jax.devices()
+    return {
+        "python": sys.version.split()[0],
+        "packages": {name: version(name) for name in _PACKAGES},
+        "git": revision,
+        "device": devices[0].device_kind,
+        "platform": devices[0].platform,
+        "devices": len(devices),
+        "flags": sys.argv[1:],
+    }
+
+
+def write_json(path: pathlib.Path, value: Any) -> None:
+    """Writes the whole file or nothing."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+    os.replace(temporary, path)
+
+
+def append_line(path: pathlib.Path, value: Mapping[str, Any]) -> None:
+    """Appends one JSON object as a line that is on disk when this returns."""
+    with path.open("a") as file:
+        file.write(json.dumps(value) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
+    """The JSON objects of a file of lines; a last line cut short by a crash is left out."""
+    lines = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            lines.append(json.loads(line))
+        except ValueError:
+            break
+    return lines
+
+
+def truncate_lines(path: pathlib.Path, step: int) -> None:
+    """Drops every line after `step`, so that a resumed run writes it again."""
+    kept: Iterable[str] = (json.dumps(line) + "\n" for line in read_lines(path) if line["step"] <= step)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text("".join(kept))
+    os.replace(temporary, path)

@@ -1,0 +1,150 @@
+"""Training a config in a run directory: begun or resumed, watched, and kept."""
+
+import dataclasses
+import sys
+import time
+from typing import Any
+
+import jax
+import numpy as np
+
+from ae_jax import analysis, experiment, hooks, rundir, train
+from ae_jax.checkpoints import Checkpoints
+from ae_jax.errors import RunFailed
+
+
+@dataclasses.dataclass(frozen=True)
+class Summary:
+    step: int
+    seconds: float
+    metrics: dict[str, float]  # of the last evaluation
+
+
+def train_run(config: Any, workdir: str, say=print) -> Summary:
+    """Trains `config` in `workdir` to its end, from its newest checkpoint if there is one.
+
+    Raises UserError before anything is written; RunFailed where it was stopped or its numbers stayed non-finite.
+    """
+    started, compiling = time.perf_counter(), _CompileClock()
+    notes = rundir.check_new_or_same(workdir, config)
+    built = experiment.build(config)
+    built.check()
+    criterion, steps = analysis.criterion(config), built.steps
+    run = rundir.begin(workdir, config, built.spec)
+    for note in notes:
+        say(note, file=sys.stderr)
+    checkpoints = Checkpoints(
+        run.checkpoints, config.train.keep, **criterion, warn=lambda line: say(line, file=sys.stderr)
+    )
+    state = checkpoints.restore(built.state_shapes()) or built.init(jax.random.key(config.seed))
+    start = int(state.step)
+    if start:
+        say(f"going on from step {start} of {steps} in {run.path}")
+    for path in (run.metrics, run.timings):
+        rundir.truncate_lines(path, start)
+    watch = _Watch(built, run, checkpoints, start, steps)
+    try:
+        state, _ = train.fit(
+            state,
+            built.batches("train"),
+            built.step,
+            built.hparams,
+            steps=steps,
+            hooks=watch.hooks(),
+            max_bad_steps=config.train.max_bad_steps,
+        )
+    except train.NonFiniteError as error:
+        checkpoints.wait()
+        good = checkpoints.steps()
+        raise RunFailed(
+            f"{error}\nlast good checkpoint: {f'step {good[-1]}' if good else 'none'} in {run.checkpoints}"
+        ) from None
+    finally:
+        watch.close()
+    rundir.write_json(run.versions, {**rundir.versions(), "compile_seconds": round(compiling.seconds, 2)})
+    if int(state.step) < steps:
+        raise RunFailed(
+            f"stopped at step {int(state.step)} of {steps}, saved in {run.path}\nthe same command goes on from there"
+        )
+    return Summary(int(state.step), time.perf_counter() - started, watch.scores)
+
+
+class _CompileClock:
+    """Adds up the seconds that XLA compiles."""
+
+    def __init__(self):
+        self.seconds = 0.0
+        jax.monitoring.register_event_duration_secs_listener(self._add)
+
+    def _add(self, event: str, seconds: float, **_):
+        if event.endswith("backend_compile_duration"):
+            self.seconds += seconds
+
+
+class _Watch:
+    """The hooks of a run, in the order in which they act on a step: log, evaluate, save, stop."""
+
+    def __init__(self, built, run, checkpoints, start, steps):
+        self._built, self._run, self._checkpoints, self._steps = built, run, checkpoints, steps
+        self._section = built.config.train
+        self._split = "validation" if built.config.data.validation else "test"
+        self._data = analysis.data_of(built, self._split)
+        self._board = hooks.TensorBoard(run, start)
+        self._progress = hooks.Progress(run, start, steps, self._section.batch_size)
+        self._stop = hooks.Stop()
+        self.scores = {}
+
+    def hooks(self) -> list[train.Hook]:
+        # Every period ends a window of metrics, whatever its purpose, so that a run resumed at any checkpoint has the
+        # same windows: one function acts at all of them and asks what is due.
+        section = self._section
+        periods = {section.log_every, section.checkpoint_every, section.eval_every} - {0}
+        return [(period, self._act) for period in sorted(periods)]
+
+    def _act(self, step, state, metrics):
+        due = lambda every: bool(every) and step % every == 0 or step == self._steps
+        hooks.record(self._run, step, "train", metrics)
+        self._board.scalars("train", step, metrics)
+        self._progress(step, state, metrics)
+        fresh = {}
+        if self._section.eval_every and due(self._section.eval_every):
+            fresh = self._evaluate(step, state)
+        if due(self._section.checkpoint_every) or self._checkpoints.is_best(fresh) or self._stop.requested:
+            self._checkpoints.save(state, fresh)
+        return self._stop.requested
+
+    def _evaluate(self, step, state):
+        built = self._built
+        variables = analysis.variables_of(state, "raw" if state.ema is None else "ema")
+        self.scores = analysis.evaluate(built, variables, built.config.eval.metrics, self._data)
+        hooks.record(self._run, step, self._split, self.scores)
+        self._board.scalars(self._split, step, self.scores)
+        if (image := _reconstructions(built, variables, self._data["test"])) is not None:
+            self._board.image("reconstructions", step, image)
+        self._print_scores()
+        return self.scores
+
+    def _print_scores(self):
+        plain = {k: v for k, v in self.scores.items() if not k.endswith("_se") and not k.startswith("kl_dimension")}
+        text = "  ".join(f"{name} {value:.4g}" for name, value in plain.items())
+        rates = [value for name, value in self.scores.items() if name.startswith("kl_dimension")]
+        shown = (
+            f"  of {len(rates)}; KL per dimension in nats: {' '.join(f'{nats:.2f}' for nats in rates)}" if rates else ""
+        )
+        print(f"  {self._split}: {text}{shown}", flush=True)
+
+    def close(self):
+        self._stop.restore()
+        self._board.close()
+        self._checkpoints.close()
+
+
+def _reconstructions(built, variables, batches, count: int = 8):
+    """[2 H, count W, C]: examples above their reconstructions; None for data that are no images."""
+    shape = built.spec.shape
+    if len(shape) != 3 or shape[-1] not in (1, 3):
+        return None
+    batch = next(iter(batches))
+    mean = built.model.apply(variables, batch, rngs={"latent": jax.random.key(0)}).likelihood.mean[0]
+    rows = [np.concatenate(list(np.asarray(images[:count])), axis=1) for images in (batch["x"], mean)]
+    return np.clip(np.concatenate(rows), 0, 1)

@@ -1,0 +1,208 @@
+"""The training step as a pure function, and the loop that runs many of them in one dispatch."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import flax.struct
+import jax
+import jax.numpy as jnp
+import optax
+
+from ae_jax import reduce, schedules
+from ae_jax.batching import Batches
+from ae_jax.types import Batch
+
+_STREAMS = ("augmentation", "corruption", "latent", "sampling", "dropout")
+
+
+@flax.struct.dataclass
+class TrainState:
+    """All that training changes; a checkpoint is exactly this."""
+
+    step: Any  # int32, updates attempted
+    params: Any
+    ema: Any  # average of params, or None
+    extra: Any  # {collection: ...}: codebooks, batch statistics
+    opt_state: Any
+    key: Any  # typed key; never consumed, only folded with the step
+    bad_steps: Any  # int32, non-finite steps in a row
+
+
+def streams(key: Any) -> dict[str, Any]:
+    """One key for each use of randomness."""
+    return dict(zip(_STREAMS, jax.random.split(key, len(_STREAMS)), strict=True))
+
+
+def as_it_is(keys: dict[str, Any], batch: Batch, hparams: Any) -> Batch:
+    """The `prepare` of plain training: nothing is augmented, nothing corrupted."""
+    return batch
+
+
+def make_hparams(weights: Mapping[str, Any], **groups: Any) -> dict[str, Any]:
+    """The numbers of a run as a tree of arrays and schedules: what may vary inside one program."""
+    groups = {"weights": dict(weights), "corruption": {}, "model": {}, "objective": {}, "optimizer": {}, **groups}
+    return jax.tree.map(schedules.parse, groups)
+
+
+def make_init(model: Any, tx: Any, prepare=as_it_is, ema: bool = False):
+    """The function (key, batch, hparams) -> TrainState. `batch` gives shapes only: its values are not read."""
+
+    def init(key, batch, hparams):
+        params_key, state_key = jax.random.split(key)
+        keys = streams(params_key)
+        hp = schedules.at(hparams, 0)
+        batch = prepare(keys, batch, hp["corruption"])
+        extra = dict(model.init({"params": params_key, **keys}, batch, train=False, hparams=hp["model"]))
+        params = extra.pop("params")
+        average = jax.tree.map(jnp.copy, params) if ema else None
+        opt_state = _transformation(tx, hp).init(params)
+        return TrainState(jnp.int32(0), params, average, extra, opt_state, state_key, jnp.int32(0))
+
+    return init
+
+
+def _transformation(tx: Any, hp: Mapping[str, Any]) -> optax.GradientTransformation:
+    """Optax transformations are pure functions of their numbers, so one may be made from traced values."""
+    return tx(**hp["optimizer"]) if callable(tx) else tx
+
+
+def make_train_step(model: Any, objective: Callable, tx: Any, prepare: Callable = as_it_is, num_samples: int = 1):
+    """The function step(state, batch, hparams) -> (state, metrics); the caller decides on jit, scan and vmap.
+
+    objective: (outputs, batch, **hparams["objective"]) -> {term: [B]}.
+    tx: an Optax transformation, or a function from hparams["optimizer"] to one.
+    metrics: scalars: every term, their weighted sum "loss" (both means over the batch), and "gradient_norm".
+    A step whose loss or gradient is not finite changes only `step` and `bad_steps`.
+    """
+
+    def step(state: TrainState, batch: Batch, hparams: Mapping[str, Any]):
+        hp = schedules.at(hparams, state.step)
+        keys = streams(jax.random.fold_in(state.key, state.step))
+        batch = prepare(keys, batch, hp["corruption"])
+
+        def loss_fn(params):
+            outputs, extra = model.apply(
+                {"params": params, **state.extra},
+                batch,
+                num_samples=num_samples,
+                train=True,
+                hparams=hp["model"],
+                rngs=keys,
+                mutable=list(state.extra),
+            )
+            terms = objective(outputs, batch, **hp["objective"])
+            means = {name: reduce.masked_mean(values, batch.get("mask")) for name, values in terms.items()}
+            reduce.check_weights(means, hp["weights"])
+            return reduce.weighted_sum(means, hp["weights"]), (means, dict(extra))
+
+        (loss, (terms, extra)), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+        updates, opt_state = _transformation(tx, hp).update(grads, state.opt_state, state.params)
+        params = optax.apply_updates(state.params, updates)
+        average = state.ema if state.ema is None else _average(state.ema, params, hp["ema"], state.step)
+        metrics = {"loss": loss, **terms, "gradient_norm": optax.global_norm(grads)}
+        new = TrainState(state.step, params, average, extra, opt_state, state.key, jnp.int32(0))
+        ok = jnp.isfinite(loss) & jnp.isfinite(metrics["gradient_norm"])
+        return _accept(ok, new, state), metrics
+
+    return step
+
+
+def _average(average, params, decay, step):
+    """Exponential moving average whose decay grows from 0.1 to `decay`, so that the start is soon forgotten."""
+    decay = jnp.minimum(decay, (1 + step) / (10 + step))
+    return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, params)
+
+
+def _accept(ok, new: TrainState, old: TrainState) -> TrainState:
+    """`new` where `ok`, else `old` with one more bad step; the step number advances either way."""
+    # Selects of single arrays fuse into the update that makes them; a cond would copy the whole state.
+    keep = lambda name: jax.tree.map(lambda a, b: jnp.where(ok, a, b), getattr(new, name), getattr(old, name))
+    kept = {name: keep(name) for name in ("params", "ema", "extra", "opt_state")}
+    return dataclasses.replace(new, **kept, step=old.step + 1, bad_steps=jnp.where(ok, 0, old.bad_steps + 1))
+
+
+def make_run(step: Callable, batches: Batches, max_bad_steps: int = 10):
+    """The function (state, arrays, hparams, until) -> (state, totals): steps up to number `until`, in one dispatch.
+
+    It ends early after `max_bad_steps` non-finite steps in a row. totals: {"sums", "nonfinite": {metric: .}, "good",
+    "skipped"}; sums are over the good steps, nonfinite counts the steps in which that metric was not finite.
+    """
+
+    def one(state, arrays, hparams):
+        order_key = jax.random.fold_in(state.key, jnp.uint32(2**32 - 1))  # no step number reaches it
+        return step(state, batches.take(arrays, state.step, order_key), hparams)
+
+    def run(state, arrays, hparams, until):
+        shapes = jax.eval_shape(one, state, arrays, hparams)[1]
+        zeros = {name: jnp.zeros((), jnp.float32) for name in shapes}
+        counts = {name: jnp.zeros((), jnp.int32) for name in shapes}
+        totals = {"sums": zeros, "nonfinite": counts, "good": jnp.int32(0), "skipped": jnp.int32(0)}
+
+        def body(carry):
+            state, totals = carry
+            state, metrics = one(state, arrays, hparams)
+            good = state.bad_steps == 0
+            add = lambda total, value: total + jnp.where(good, value, 0)
+            return state, {
+                "sums": {name: add(totals["sums"][name], metrics[name]) for name in metrics},
+                "nonfinite": {name: totals["nonfinite"][name] + ~jnp.isfinite(metrics[name]) for name in metrics},
+                "good": totals["good"] + good,
+                "skipped": totals["skipped"] + ~good,
+            }
+
+        go_on = lambda carry: (carry[0].step < until) & (carry[0].bad_steps < max_bad_steps)
+        return jax.lax.while_loop(go_on, body, (state, totals))
+
+    return run
+
+
+class NonFiniteError(FloatingPointError):
+    """Training met too many non-finite steps in a row."""
+
+    def __init__(self, step: int, terms: Sequence[str], bad_steps: int):
+        self.step, self.terms, self.bad_steps = step, terms, bad_steps
+        super().__init__(f"{bad_steps} non-finite steps in a row up to step {step}; not finite: {', '.join(terms)}")
+
+
+Hook = tuple[int, Callable[[int, TrainState, dict[str, float]], Any]]
+
+
+def fit(
+    state: TrainState,
+    batches: Batches,
+    step: Callable,
+    hparams: Mapping[str, Any],
+    *,
+    steps: int,
+    hooks: Sequence[Hook] = (),
+    max_bad_steps: int = 10,
+) -> tuple[TrainState, dict[str, float]]:
+    """Trains to step number `steps`; each hook (every, fn) is called as fn(step, state, metrics) at its multiples and the end.
+
+    A function under several periods is called once where they meet.
+    metrics: means over the steps since any hook was last due, and "skipped" where steps were. Between two such points
+    Python is idle. A hook that returns True stops the training there. Raises NonFiniteError after `max_bad_steps`
+    non-finite steps in a row. The state passed in is donated.
+    """
+    resident = batches.on_device()
+    run = jax.jit(make_run(step, resident, max_bad_steps), donate_argnums=0)
+    current, metrics = int(state.step), {}
+    while current < steps:
+        target = min([steps, *((current // every + 1) * every for every, _ in hooks)])
+        state, totals = run(state, resident.arrays, hparams, jnp.int32(target))
+        totals = jax.device_get(totals)
+        if (bad_steps := int(state.bad_steps)) >= max_bad_steps:
+            raise NonFiniteError(int(state.step), [k for k, n in totals["nonfinite"].items() if n], bad_steps)
+        current, metrics = target, _means(totals)
+        due = dict.fromkeys(fn for every, fn in hooks if current % every == 0 or current == steps)
+        if any([fn(current, state, metrics) for fn in due]):
+            break
+    return state, metrics
+
+
+def _means(totals) -> dict[str, float]:
+    good = int(totals["good"])
+    means = {name: float(value) / good if good else math.nan for name, value in totals["sums"].items()}
+    return {**means, **({"skipped": float(totals["skipped"])} if totals["skipped"] else {})}

@@ -1,0 +1,48 @@
+"""The words that the rooms share: what data look like, and what a model answers."""
+
+import dataclasses
+from typing import Any
+
+import flax.struct
+
+# A batch is a dict of arrays whose first axis is B.
+#   "x"       what the model explains: [B, *spec.shape], float32
+#   "inputs"  what the encoder reads: "x", or "x" corrupted
+#   "label"   [B] int32, where the data have classes
+#   "mask"    [B] float32: 1 for an example, 0 for the padding of the last batch of an epoch
+Batch = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSpec:
+    """What one example looks like.
+
+    kind: "pixels" are integers 0 .. levels-1, presented to models as value / (levels - 1) in [0, 1];
+          "reals" are floats, presented as they are.
+    """
+
+    shape: tuple[int, ...]  # channels last
+    kind: str = "pixels"
+    classes: int = 0  # labels are 0 .. classes-1; 0 where there are none
+    levels: int = 256
+
+
+@flax.struct.dataclass
+class Latent:
+    """One layer of codes. A deterministic code has a sample and nothing else."""
+
+    sample: Any  # [S, B, ...]
+    posterior: Any = None  # distribution, batch shape [B]
+    prior: Any = None  # distribution, batch shape [B] or []
+    log_q: Any = None  # [S, B], density of the sample under the posterior
+    log_p: Any = None  # [S, B], density of the sample under the prior
+
+
+@flax.struct.dataclass
+class Outputs:
+    """What every family of models answers; objectives, evaluations and plots read nothing else."""
+
+    likelihood: Any  # distribution over batch["x"], batch shape [S, B]
+    latents: tuple[Latent, ...]  # top level first
+    code: Any  # [B, D], what probes, scatters and disentanglement read
+    penalties: dict[str, Any] = flax.struct.field(default_factory=dict)  # {name: [B]}, terms only the family knows

@@ -1,0 +1,1 @@
+"""Experiments, one screen a file: `get_config(arg)`."""

@@ -1,0 +1,59 @@
+"""What every config starts from: the fixed keys with their defaults, the data sets by name, and `smoke`."""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from ae_jax.configuration import parse_arguments
+
+DATASETS = {
+    "digits": dict(source="digits", validation=200),
+    "mnist": dict(source="tfds", validation=5000),
+    "fashion_mnist": dict(source="tfds", validation=5000),
+}
+
+
+def start(arg: str, data: str = "digits", **words: Any) -> tuple[ConfigDict, Any]:
+    """(config with every fixed key, arguments). `arg` holds words joined by commas: a data set, `smoke`, and `words`
+    of the config's own with their defaults (`k=1`: a number; `short=False`: a flag).
+    """
+    arguments = parse_arguments(arg, {**dict.fromkeys(DATASETS, False), "smoke": False, **words})
+    chosen = [name for name in DATASETS if arguments[name]] or [data]
+    arguments.data = "digits" if arguments.smoke else chosen[0]
+    config = dict(
+        seed=0,
+        data=dict(
+            name=arguments.data, dir="", path="", split="", binarize="none", cache="", **DATASETS[arguments.data]
+        ),
+        corruption=dict(name="none"),
+        model=dict(name="ae", encoder="mlp", decoder="mlp", likelihood="bernoulli", latent_dim=2),
+        objective=dict(name="elbo", num_samples=1, free_bits=None, capacity=None),
+        weights=dict(reconstruction=1.0, kl=1.0),
+        optimizer=dict(name="adam", learning_rate=1e-3, clip=None),
+        train=dict(
+            steps=None,
+            epochs=None,
+            batch_size=128,
+            log_every=100,
+            eval_every=1000,
+            checkpoint_every=1000,
+            keep=2,
+            ema=0.0,
+            max_bad_steps=10,
+        ),
+        eval=dict(metrics=("elbo", "collapse"), criterion="elbo"),
+        expected={},
+    )
+    # Not type-safe: a number may become a schedule. `ae_jax.configuration` checks types instead.
+    return ConfigDict(config, type_safe=False), arguments
+
+
+def finish(config: ConfigDict, arguments: Any) -> ConfigDict:
+    """The config, shrunk to two steps of a tiny model on the embedded digits where `smoke` was asked for."""
+    if arguments.smoke:
+        for key, width in (("hidden", 8), ("channels", 4)):
+            if key in config.model:
+                config.model[key] = tuple(min(size, width) for size in config.model[key])
+        config.train.update(steps=2, epochs=None, batch_size=8, log_every=1, eval_every=2, checkpoint_every=1)
+        config.expected = {}
+    return config

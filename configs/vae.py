@@ -1,0 +1,19 @@
+"""VAE with a 2-D code, whose plane of codes can be drawn.
+
+Kingma and Welling 2014, "Auto-encoding variational Bayes", arXiv:1312.6114, figure 4.
+
+    python scripts/train.py --config=configs/vae.py:digits --workdir=runs/digits
+    python scripts/plot.py --workdir=runs/digits --figures=manifold,scatter,reconstructions,samples
+"""
+
+from configs import common
+
+
+def get_config(arg=""):
+    config, arguments = common.start(arg)
+    config.model.update(name="vae", latent_dim=2, hidden=(512,), prior="standard_normal", posterior="diagonal_normal")
+    if arguments.data == "digits":
+        config.train.steps = 3000
+    else:
+        config.train.epochs = 50
+    return common.finish(config, arguments)

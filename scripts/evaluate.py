@@ -1,0 +1,25 @@
+"""Scores a trained run: one JSON object on standard output, the same line appended to evaluations.jsonl.
+
+python scripts/evaluate.py --workdir=runs/digits --metrics=elbo,mse,psnr
+python scripts/evaluate.py --workdir=runs/digits --metrics=elbo --elbo_samples=100 --limit=100
+python scripts/evaluate.py --workdir=runs/digits --metrics=mse --data=idx:path/to/mnist --checkpoint=best
+"""
+
+import json
+
+from absl import flags
+
+from ae_jax import analysis, cli
+
+cli.define_run_flags()
+cli.define_option_flags("evaluation", "evaluate")
+flags.DEFINE_list("metrics", ["elbo"], "names of files in ae_jax/evaluation")
+
+
+def main():
+    trained = analysis.load(**cli.run_flags())
+    print(json.dumps(analysis.evaluate_run(trained, cli.FLAGS.metrics, cli.options("evaluation", "evaluate"))))
+
+
+if __name__ == "__main__":
+    cli.run(main, __doc__)

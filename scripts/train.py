@@ -1,0 +1,24 @@
+"""Trains a config in a run directory, or goes on with the run that is there.
+
+python scripts/train.py --config=configs/vae.py:digits --workdir=runs/digits
+python scripts/train.py --config=configs/vae.py:mnist --workdir=runs/mnist --config.train.steps=2000
+python scripts/train.py --config=configs/vae.py --workdir=runs/warm --config.weights.kl=linear:0:1:1000
+"""
+
+from absl import flags
+
+from ae_jax import cli
+
+flags.DEFINE_string("config", None, "config file, with :arguments; --config.KEY=VALUE changes a key")
+flags.DEFINE_string("workdir", None, "the run directory", required=True)
+
+
+def main():
+    config = cli.config()
+    from ae_jax import runner
+
+    print(runner.train_run(config, cli.FLAGS.workdir))
+
+
+if __name__ == "__main__":
+    cli.run(main, __doc__)
