@@ -1,6 +1,7 @@
 """Batch number `step` as a pure function of (arrays, key, step): there is no iterator, so nothing of one to save."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -97,7 +98,13 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         """One epoch in stored order, for evaluation."""
-        resident = self.on_device()
-        take = jax.jit(lambda arrays, step: self.finish(step, self.take(arrays, step)))
         for step in range(self.steps_per_epoch):
-            yield take(resident.arrays, jnp.int32(step))
+            yield self._take(self._resident.arrays, jnp.int32(step))
+
+    @functools.cached_property
+    def _resident(self) -> "Batches":
+        return self.on_device()
+
+    @functools.cached_property
+    def _take(self):
+        return jax.jit(lambda arrays, step: self.finish(step, self.take(arrays, step)))

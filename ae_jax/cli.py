@@ -17,9 +17,7 @@ _OVERRIDE = re.compile(r"--?config\.([^=]+)(?:=(.*))?", re.DOTALL)
 
 
 def run(main: Callable[[], int | None], usage: str, takes_arguments: bool = False) -> None:
-    """Parses the flags, calls `main` and exits: 0 done; 1 the run failed; 2 wrong usage, one or two lines, no traceback."""
-    if str(configuration.ROOT) not in sys.path:
-        sys.path.append(str(configuration.ROOT))
+    """Parses the flags, calls `main` and exits: 0 done; 1 the run failed; 2 wrong usage."""
     if {"--help", "-h", "--helpfull", "-help"} & set(sys.argv[1:]):
         print(f"{usage.strip()}\n{FLAGS.main_module_help()}")
         sys.exit(0)

@@ -4,6 +4,7 @@ import ast
 import importlib.util
 import json
 import pathlib
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -34,7 +35,7 @@ _AT_LEAST = {
 
 
 def parse_arguments(arg: str, defaults: Mapping[str, Any]) -> ConfigDict:
-    """The words of `:mnist,k=5` over their defaults: a flag for a False default, else NAME=VALUE of the default's type."""
+    """The words of `:mnist,k=5` over their defaults: a flag where the default is False, else NAME=VALUE of its type."""
     arguments = ConfigDict(dict(defaults), type_safe=False)
     for word in filter(None, (arg or "").split(",")):
         name, equals, text = word.partition("=")
@@ -63,6 +64,8 @@ def load(text: str) -> ConfigDict:
         raise UserError(
             f"config file {name!r} is not a Python file\nexpected a .py file with a function get_config(arg)"
         )
+    if str(ROOT) not in sys.path:
+        sys.path.append(str(ROOT))  # so that a config anywhere may say `from configs import vae`
     module = importlib.util.module_from_spec(module_spec)
     module_spec.loader.exec_module(module)
     if not hasattr(module, "get_config"):
@@ -83,7 +86,7 @@ def keys(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def override(config: ConfigDict, key: str, text: str) -> None:
-    """Sets the dotted `key` to the value that `text` spells. Raises UserError with the nearest key or the type expected."""
+    """Sets the dotted `key` to the value that `text` spells. Raises UserError: the nearest key, the type expected."""
     section_name, _, name = key.rpartition(".")
     known = list(keys(config))
     section = config

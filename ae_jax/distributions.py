@@ -18,9 +18,16 @@ def _sum_event(values, event_ndims: int):
     return jnp.sum(values, axis=tuple(range(-event_ndims, 0)))
 
 
+def _aligned(*arrays):
+    """The arrays with leading axes up to a common rank: a distribution without batch or sample axes meets one with."""
+    rank = max(map(jnp.ndim, arrays))
+    return [jnp.reshape(a, (1,) * (rank - jnp.ndim(a)) + jnp.shape(a)) for a in arrays]
+
+
 def softplus(x):
     """log(1 + exp(x)) with one transcendental fewer than `jax.nn.softplus`, exact to rounding at either extreme."""
-    return jnp.maximum(x, 0) + jnp.log1p(jnp.exp(-jnp.abs(x)))
+    # Not jnp.maximum: its derivative at 0 is a half and that of abs is 1, and the sum would be 0 there.
+    return jnp.where(x >= 0, x, 0) + jnp.log1p(jnp.exp(-jnp.abs(x)))
 
 
 @flax.struct.dataclass
@@ -32,15 +39,18 @@ class Normal:
     event_ndims: int = flax.struct.field(pytree_node=False, default=1)
 
     def log_prob(self, value):
-        standardised = (value - self.loc) * jnp.exp(-self.log_scale)
-        return _sum_event(-0.5 * (jnp.square(standardised) + _LOG_2PI) - self.log_scale, self.event_ndims)
+        value, loc, log_scale = _aligned(value, self.loc, self.log_scale)
+        standardised = (value - loc) * jnp.exp(-log_scale)
+        return _sum_event(-0.5 * (jnp.square(standardised) + _LOG_2PI) - log_scale, self.event_ndims)
 
     def sample(self, key, n: int):
         noise = jax.random.normal(key, (n, *jnp.shape(self.loc)), jnp.result_type(self.loc))
-        return self.loc[None] + jnp.exp(self.log_scale) * noise
+        noise, loc, scale = _aligned(noise, self.loc, jnp.exp(self.log_scale))
+        return loc + scale * noise
 
     def entropy(self):
-        return _sum_event(self.log_scale + 0.5 * (1 + _LOG_2PI) + jnp.zeros_like(self.loc), self.event_ndims)
+        log_scale = jnp.broadcast_to(self.log_scale, jnp.shape(self.loc))
+        return _sum_event(log_scale + 0.5 * (1 + _LOG_2PI), self.event_ndims)
 
     @property
     def mean(self):
@@ -59,7 +69,8 @@ class Bernoulli:
 
     def log_prob(self, value):
         # log p(x) = x l - log(1 + e^l): no sigmoid is ever taken, so no logarithm of zero.
-        return _sum_event(value * self.logits - softplus(self.logits), self.event_ndims)
+        value, logits = _aligned(value, self.logits)
+        return _sum_event(value * logits - softplus(logits), self.event_ndims)
 
     def sample(self, key, n: int):
         shape = (n, *jnp.shape(self.logits))
@@ -78,14 +89,42 @@ def kl_normal_per_dimension(q: Normal, p: Normal):
 
     With r = log s_q - log s_p:  KL = (e^{2r} - 1)/2 - r + (m_q - m_p)^2 / (2 s_p^2);  expm1 keeps it exact near q = p.
     """
-    log_ratio = q.log_scale - p.log_scale
-    standardised = (q.loc - p.loc) * jnp.exp(-p.log_scale)
+    q_loc, p_loc, q_log_scale, p_log_scale = _aligned(q.loc, p.loc, q.log_scale, p.log_scale)
+    log_ratio = q_log_scale - p_log_scale
+    standardised = (q_loc - p_loc) * jnp.exp(-p_log_scale)
     return 0.5 * (jnp.expm1(2 * log_ratio) + jnp.square(standardised)) - log_ratio
 
 
 def has_closed_kl(q, p) -> bool:
     """Whether `kl_per_dimension(q, p)` has a closed form."""
     return type(q) is Normal and type(p) is Normal
+
+
+@flax.struct.dataclass
+class NormalMixture:
+    """A mixture of K normal distributions with diagonal covariances over vectors of length D; empty batch shape."""
+
+    logits: Any  # [K], of the weights
+    loc: Any  # [K, D]
+    log_scale: Any  # [K, D]
+
+    def log_prob(self, value):
+        """[..., D] -> [...]."""
+        components = Normal(self.loc, self.log_scale).log_prob(value[..., None, :])
+        weights, components = _aligned(jax.nn.log_softmax(self.logits), components)
+        return jax.nn.logsumexp(weights + components, axis=-1)
+
+    def sample(self, key, n: int):
+        """[n, D]."""
+        key_component, key_noise = jax.random.split(key)
+        component = jax.random.categorical(key_component, self.logits, shape=(n,))
+        noise = jax.random.normal(key_noise, (n, self.loc.shape[-1]), self.loc.dtype)
+        return self.loc[component] + jnp.exp(self.log_scale[component]) * noise
+
+    @property
+    def mean(self):
+        """[D]."""
+        return jax.nn.softmax(self.logits) @ self.loc
 
 
 def kl_per_dimension(q, p):

@@ -45,7 +45,7 @@ class Experiment:
         return Batches(self.splits[split], self.spec, self.config.train.batch_size)
 
     def held_out(self, arrays, batch_size: int, seed: int = 0) -> Batches:
-        """Batches for evaluation, prepared with keys of `seed` alone: the same binarisation, the same noise each time."""
+        """Batches for evaluation, prepared with keys of `seed` alone: the same noise each time."""
         key = jax.random.key(seed)
         corruption = train.schedules.at(self.hparams["corruption"], 0)
 
@@ -108,9 +108,14 @@ def build(config: Any, spec: DataSpec | None = None) -> Experiment:
     if binarize not in corruptions.BINARIZATIONS:
         raise errors.unknown("data.binarize", binarize, corruptions.BINARIZATIONS)
     dequantized = likelihood.needs_dequantised and spec.kind == "pixels" and binarize == "none"
-    prepare = corruptions.make_prepare(spec, binarize, dequantized)
+    corrupt, corruption_numbers = corruptions.find(config.corruption)
+    prepare = corruptions.make_prepare(spec, binarize, dequantized, corrupt)
     hparams = train.make_hparams(
-        config.weights, objective=objective_numbers, optimizer=optimizer_numbers, ema=config.train.ema
+        config.weights,
+        corruption=corruption_numbers,
+        objective=objective_numbers,
+        optimizer=optimizer_numbers,
+        ema=config.train.ema,
     )
     built = Experiment(config, spec, model, objective, tx, prepare, hparams)
     if splits is not None:
@@ -143,7 +148,7 @@ def load_splits(section: Any, seed: int) -> tuple[DataSpec, dict[str, Any]]:
 
 
 def other_splits(built: Experiment, other: str) -> dict[str, Any]:
-    """The splits of "NAME" (as a config argument names data) or "SOURCE:PATH". Raises UserError where they do not fit."""
+    """The splits of "NAME" or "SOURCE:PATH". Raises UserError where they do not fit the model."""
     source, _, path = other.partition(":")
     section = ConfigDict({**built.config.data, "name": other, "source": "tfds", "dir": "", "path": "", "validation": 0})
     if path or source in lookup.choices("data"):
@@ -209,7 +214,7 @@ def _options_for(part: Any, role: str, options: Mapping[str, Any]) -> dict[str, 
 def _objective(section: Any) -> tuple[Any, dict[str, Any]]:
     """(function, its numbers): words are bound here, numbers vary in hparams."""
     options = {key: value for key, value in section.items() if key not in ("name", "num_samples") and value is not None}
-    function = lookup.function(objectives, section.name, "outputs", "objective")
+    function = lookup.function(objectives, section.name, ("outputs", "batch"), "objective")
     accepted = list(inspect.signature(function).parameters)[2:]
     for key in options:
         if key not in accepted:

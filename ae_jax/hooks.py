@@ -1,4 +1,4 @@
-"""What happens beside training at every so many steps: each hook is (every, fn(step, state, metrics)); the loop knows no more."""
+"""What happens beside training every so many steps: a hook is (every, fn(step, state, metrics))."""
 
 import math
 import signal

@@ -23,7 +23,7 @@ def module(folder: str, name: str) -> Any:
 
 
 def find(folder: str, name: str, attribute: str) -> Any:
-    """`attribute` of the module `ae_jax.<folder>.<name>`, or the user's own object where `name` is "package.module:Name".
+    """`attribute` of the module `ae_jax.<folder>.<name>`, or the object that "package.module:Name" is.
 
     Raises UserError where there is no such module, or the module has no such attribute.
     """
@@ -42,7 +42,7 @@ def imported(path: str) -> Any:
         home = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         # A missing import *inside* the user's module is a bug of that module: its traceback is wanted.
-        if error.name is None or not module_name.startswith(error.name):
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise
         raise errors.UserError(
             f"no module {module_name!r} on the import path (asked for by {path!r})\n"
@@ -54,16 +54,13 @@ def imported(path: str) -> Any:
     return getattr(home, name)
 
 
-def function(home: Any, name: str, first_parameter: str, what: str) -> Any:
-    """The function `name` of the module `home` among those whose first parameter has this name, or the user's own."""
+def function(home: Any, name: str, first: tuple[str, ...], what: str) -> Any:
+    """The function `name` of the module `home` among those whose first parameters are these, or the user's own."""
     if ":" in name:
         return imported(name)
     functions = {key: value for key, value in vars(home).items() if inspect.isfunction(value) and key[0] != "_"}
-    names = [
-        key
-        for key, value in functions.items()
-        if next(iter(inspect.signature(value).parameters), "") == first_parameter
-    ]
+    starts = lambda value: tuple(inspect.signature(value).parameters)[: len(first)] == first
+    names = [key for key, value in functions.items() if value.__module__ == home.__name__ and starts(value)]
     if name not in names:
         raise errors.unknown(what, name, names)
     return functions[name]

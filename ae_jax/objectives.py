@@ -8,7 +8,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from ae_jax import distributions
+from ae_jax import distributions, errors
 from ae_jax.errors import UserError
 from ae_jax.types import Batch, Latent, Outputs
 
@@ -35,6 +35,8 @@ def elbo(
         2016, arXiv:1606.04934, eq. 15), or on the "sum" of each example (Roberts et al. 2018, arXiv:1803.05428).
     capacity: C in nats; the term is |KL - C| instead of KL (Burgess et al. 2018, arXiv:1804.03599, eq. 8).
     """
+    if free_bits_on not in ("dimension", "sum"):
+        raise errors.unknown("objective.free_bits_on", free_bits_on, ("dimension", "sum"))
     if free_bits is not None and free_bits_on == "dimension":
         rates = [_free_bits_per_dimension(latent, free_bits * _NATS_PER_BIT, batch) for latent in outputs.latents]
     else:
@@ -51,7 +53,7 @@ def kl(latent: Latent) -> Any:
     """KL(q(z|x) || p(z)) [B]: in closed form where there is one, else averaged over the samples of z."""
     if latent.posterior is None:
         raise UserError(
-            "the elbo needs a random code, and this model's is deterministic\ntry --config.objective.name=reconstruction"
+            "the elbo needs a random code; this model's is deterministic\ntry --config.objective.name=reconstruction"
         )
     if distributions.has_closed_kl(latent.posterior, latent.prior):
         return distributions.kl(latent.posterior, latent.prior)
@@ -66,3 +68,26 @@ def _free_bits_per_dimension(latent, nats, batch):
     mask = jnp.ones(len(per_dimension)) if mask is None else mask
     means = (per_dimension * mask[:, None]).sum(axis=0) / jnp.maximum(mask.sum(), 1)
     return jnp.broadcast_to(jnp.maximum(means, nats).sum(), mask.shape)
+
+
+def sparse(outputs: Outputs, batch: Batch) -> dict[str, Any]:
+    """Reconstruction, and "sparsity": the sum of the absolute code."""
+    return {**reconstruction(outputs, batch), "sparsity": jnp.abs(outputs.code).sum(axis=-1)}
+
+
+def sparse_kl(outputs: Outputs, batch: Batch, *, target: Any = 0.05) -> dict[str, Any]:
+    """Reconstruction, and "sparsity": the sum over the code's dimensions of KL(target || mean activation), in nats.
+
+    The code must lie in (0, 1), as with code_activation="sigmoid"; means are over the batch (Ng 2011, "Sparse
+    autoencoder", CS294A lecture notes).
+    """
+    mask = jnp.asarray(batch["mask"])[:, None]
+    mean = jnp.clip((outputs.code * mask).sum(axis=0) / jnp.maximum(mask.sum(), 1), 1e-6, 1 - 1e-6)
+    nats = target * jnp.log(target / mean) + (1 - target) * jnp.log((1 - target) / (1 - mean))
+    return {**reconstruction(outputs, batch), "sparsity": jnp.broadcast_to(nats.sum(), len(outputs.code))}
+
+
+def adversarial(outputs: Outputs, batch: Batch) -> dict[str, dict[str, Any]]:
+    """The two players of an adversarial autoencoder: the autoencoder, reconstructing and generating, and the critic."""
+    terms = reconstruction(outputs, batch)
+    return {"autoencoder": terms, "critic": {"critic": terms.pop("critic")}}

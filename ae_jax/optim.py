@@ -12,17 +12,37 @@ from ae_jax import errors
 def names() -> list[str]:
     """The optimisers of Optax: its functions that take a learning rate."""
     functions = {key: value for key, value in vars(optax).items() if inspect.isfunction(value) and key[0] != "_"}
-    return sorted(key for key, value in functions.items() if "learning_rate" in inspect.signature(value).parameters)
+    takes_rate = lambda function: "learning_rate" in inspect.signature(function).parameters
+    return sorted(key for key, value in functions.items() if takes_rate(value) and not key.startswith("scale_by_"))
 
 
 def make_tx(section: Mapping[str, Any]) -> tuple[Callable[..., optax.GradientTransformation], dict[str, Any]]:
     """(make, numbers): `make(**numbers)` is the transformation, and the numbers may be traced values or schedules.
 
     section: name (an optimiser of Optax), learning_rate, clip (bound on the global norm of the gradient; None: none),
-        and any other argument of that optimiser; None leaves its default.
+        any other argument of that optimiser (None leaves its default), and players: {module: section}, the sections of
+        those top-level modules of parameters that another optimiser moves; they state only their difference.
     Floats and the learning rate are the numbers; strings, booleans and integers are fixed.
     Raises UserError for an unknown optimiser or argument.
     """
+    section = dict(section)
+    others = {module: {**section, **other} for module, other in dict(section.pop("players", {})).items()}
+    make, numbers = _single(section)
+    if not others:
+        return make, numbers
+    for other in others.values():
+        other.pop("players", None)
+    made = {module: _single(other) for module, other in others.items()}
+
+    def make_all(players, **numbers):
+        parts = {module: make_one(**players[module]) for module, (make_one, _) in made.items()}
+        label = lambda params: {module: module if module in parts else "" for module in params}
+        return optax.partition({"": make(**numbers), **parts}, label)
+
+    return make_all, {**numbers, "players": {module: numbers for module, (_, numbers) in made.items()}}
+
+
+def _single(section):
     section = {key: value for key, value in section.items() if value is not None}
     name = section.pop("name")
     if name not in names():

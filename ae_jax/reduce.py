@@ -1,5 +1,6 @@
 """The one place where per-example values become one number."""
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ae_jax import errors
+from ae_jax.types import Batch
 
 
 def masked_mean(values: Any, mask: Any = None) -> Any:
@@ -31,14 +33,20 @@ def weighted_sum(terms: Mapping[str, Any], weights: Mapping[str, Any]) -> Any:
     return sum(weights[name] * value for name, value in sorted(terms.items()))
 
 
+@functools.lru_cache(maxsize=64)
+def compiled(function: Callable, model: Any, **options: Any) -> Callable:
+    """`function(model, ..., **options)` jitted, the same program each time the same model is asked the same."""
+    return jax.jit(functools.partial(function, model, **options))
+
+
 def mean_and_se(
-    per_example: Callable, variables: Any, batches: Iterable[Mapping[str, Any]], key: Any
+    per_example: Callable, model: Any, variables: Any, batches: Iterable[Batch], key: Any, **options: Any
 ) -> dict[str, float]:
-    """Means over all unmasked examples of what `per_example(variables, batch, key)` -> {name: [B]} answers.
+    """Means over all unmasked examples of what `per_example(model, variables, batch, key, **options)` answers, {name: [B]}.
 
     Answers {name: mean, name_se: standard error of that mean over the examples}, summed in float64.
     """
-    compute, columns = jax.jit(per_example), {}
+    compute, columns = compiled(per_example, model, **options), {}
     for number, batch in enumerate(batches):
         present = np.asarray(batch["mask"]) > 0
         for name, values in compute(variables, batch, jax.random.fold_in(key, number)).items():

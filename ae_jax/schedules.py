@@ -4,6 +4,7 @@ The parameters are arrays inside a pytree, so that runs that differ in nothing e
 """
 
 import ast
+import math
 from typing import Any
 
 import flax.struct
@@ -59,7 +60,7 @@ def _cyclic(step, start, end, period):
 
 
 def _sigmoid(step, rate):
-    """1 - k / (k + exp(i/k)), from about 0 to 1: the inverse sigmoid of Bengio et al. 2015, arXiv:1506.03099, section 2.4."""
+    """1 - k / (k + exp(i/k)), from about 0 to 1 (Bengio et al. 2015, arXiv:1506.03099, section 2.4)."""
     return 1 - rate / (rate + jnp.exp(step / rate))
 
 
@@ -69,20 +70,17 @@ _FUNCTIONS = {"linear": _linear, "cosine": _cosine, "cyclic": _cyclic, "sigmoid"
 def parse(value: float | str) -> Any:
     """A number as a float32 scalar, or a schedule. Raises UserError that lists the forms."""
     if not isinstance(value, str):
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise errors.UserError(f"{value!r} is not a number or a schedule\n{EXPECTED}")
         return jnp.float32(value)
     if value.startswith("optax."):
         return _parse_optax(value)
-    kind, *texts = value.split(":")
-    try:
-        parameters = tuple(jnp.float32(float(text)) for text in texts)
-    except ValueError:
-        parameters = None
-    if not texts and parameters is not None and _is_number(value):
+    if _is_number(value):
         return jnp.float32(float(value))
-    if kind not in _FORMS or parameters is None or len(parameters) != _FORMS[kind].count(":"):
+    kind, *texts = value.split(":")
+    if kind not in _FORMS or len(texts) != _FORMS[kind].count(":") or not all(map(_is_number, texts)):
         raise errors.UserError(f"{value!r} is not a schedule\n{EXPECTED}")
+    parameters = tuple(jnp.float32(float(text)) for text in texts)
     if parameters[-1] <= 0:
         raise errors.UserError(f"{value!r}: the last number must be positive\nthe form is {_FORMS[kind]}")
     return Schedule(parameters, kind)
@@ -90,10 +88,9 @@ def parse(value: float | str) -> Any:
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        return math.isfinite(float(text))
     except ValueError:
         return False
-    return True
 
 
 def _parse_optax(text: str) -> OptaxSchedule:

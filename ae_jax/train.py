@@ -71,7 +71,8 @@ def _transformation(tx: Any, hp: Mapping[str, Any]) -> optax.GradientTransformat
 def make_train_step(model: Any, objective: Callable, tx: Any, prepare: Callable = as_it_is, num_samples: int = 1):
     """The function step(state, batch, hparams) -> (state, metrics); the caller decides on jit, scan and vmap.
 
-    objective: (outputs, batch, **hparams["objective"]) -> {term: [B]}.
+    objective: (outputs, batch, **hparams["objective"]) -> {term: [B]}, or {player: {term: [B]}}: each player minimises
+        its own terms and moves only its own parameters, those of the module of its name; all others are the first's.
     tx: an Optax transformation, or a function from hparams["optimizer"] to one.
     metrics: scalars: every term, their weighted sum "loss" (both means over the batch), and "gradient_norm".
     A step whose loss or gradient is not finite changes only `step` and `bad_steps`.
@@ -82,7 +83,7 @@ def make_train_step(model: Any, objective: Callable, tx: Any, prepare: Callable 
         keys = streams(jax.random.fold_in(state.key, state.step))
         batch = prepare(keys, batch, hp["corruption"])
 
-        def loss_fn(params):
+        def losses_of(params):
             outputs, extra = model.apply(
                 {"params": params, **state.extra},
                 batch,
@@ -92,12 +93,18 @@ def make_train_step(model: Any, objective: Callable, tx: Any, prepare: Callable 
                 rngs=keys,
                 mutable=list(state.extra),
             )
-            terms = objective(outputs, batch, **hp["objective"])
-            means = {name: reduce.masked_mean(values, batch.get("mask")) for name, values in terms.items()}
-            reduce.check_weights(means, hp["weights"])
-            return reduce.weighted_sum(means, hp["weights"]), (means, dict(extra))
+            players = by_player(objective(outputs, batch, **hp["objective"]))
+            mean = lambda values: reduce.masked_mean(values, batch.get("mask"))
+            means = {
+                player: {name: mean(values) for name, values in terms.items()} for player, terms in players.items()
+            }
+            flat = {name: value for terms in means.values() for name, value in terms.items()}
+            reduce.check_weights(flat, hp["weights"])
+            losses = {player: reduce.weighted_sum(terms, hp["weights"]) for player, terms in means.items()}
+            return losses, (flat, dict(extra))
 
-        (loss, (terms, extra)), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+        losses, pullback, (terms, extra) = jax.vjp(losses_of, state.params, has_aux=True)
+        grads, loss = _gradients(losses, pullback), sum(losses.values())
         updates, opt_state = _transformation(tx, hp).update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         average = state.ema if state.ema is None else _average(state.ema, params, hp["ema"], state.step)
@@ -107,6 +114,26 @@ def make_train_step(model: Any, objective: Callable, tx: Any, prepare: Callable 
         return _accept(ok, new, state), metrics
 
     return step
+
+
+def by_player(terms: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    """{player: {term: .}}; terms of one player alone are those of the player ""."""
+    return terms if all(isinstance(values, Mapping) for values in terms.values()) else {"": terms}
+
+
+def owner(module: str, players: Sequence[str]) -> str:
+    """The player whose parameters a top-level module holds: the one of its name, else the first."""
+    return module if module in players else players[0]
+
+
+def _gradients(losses, pullback):
+    """Of every parameter, the gradient of its own player's loss: one forward pass, one pull-back a player."""
+    players = list(losses)
+    pulled = {}
+    for player in players:
+        cotangents = {name: jnp.full_like(loss, name == player) for name, loss in losses.items()}
+        pulled[player] = pullback(cotangents)[0]
+    return {module: pulled[owner(module, players)][module] for module in pulled[players[0]]}
 
 
 def _average(average, params, decay, step):
@@ -133,6 +160,8 @@ def make_run(step: Callable, batches: Batches, max_bad_steps: int = 10):
     def one(state, arrays, hparams):
         order_key = jax.random.fold_in(state.key, jnp.uint32(2**32 - 1))  # no step number reaches it
         return step(state, batches.take(arrays, state.step, order_key), hparams)
+
+    one = jax.jit(one, inline=True)  # traced once, for the shapes and for the loop
 
     def run(state, arrays, hparams, until):
         shapes = jax.eval_shape(one, state, arrays, hparams)[1]
@@ -179,7 +208,7 @@ def fit(
     hooks: Sequence[Hook] = (),
     max_bad_steps: int = 10,
 ) -> tuple[TrainState, dict[str, float]]:
-    """Trains to step number `steps`; each hook (every, fn) is called as fn(step, state, metrics) at its multiples and the end.
+    """Trains to step number `steps`; each hook (every, fn) is called at its multiples and at the end.
 
     A function under several periods is called once where they meet.
     metrics: means over the steps since any hook was last due, and "skipped" where steps were. Between two such points

@@ -13,13 +13,17 @@ DATASETS = {
 }
 
 
-def start(arg: str, data: str = "digits", **words: Any) -> tuple[ConfigDict, Any]:
-    """(config with every fixed key, arguments). `arg` holds words joined by commas: a data set, `smoke`, and `words`
-    of the config's own with their defaults (`k=1`: a number; `short=False`: a flag).
+def start(arg: str, data: str = "digits", parent: Any = None, **words: Any) -> tuple[ConfigDict, Any]:
+    """(config with every fixed key, or that of the `parent` module, arguments).
+
+    arg: words joined by commas: a data set (default `data`), `smoke`, and the `words` of the config's own with their
+        defaults (`k=1`: a number; `short=False`: a flag).
     """
     arguments = parse_arguments(arg, {**dict.fromkeys(DATASETS, False), "smoke": False, **words})
     chosen = [name for name in DATASETS if arguments[name]] or [data]
     arguments.data = "digits" if arguments.smoke else chosen[0]
+    if parent:
+        return parent.get_config(arguments.data), arguments
     config = dict(
         seed=0,
         data=dict(

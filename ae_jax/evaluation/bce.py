@@ -21,15 +21,15 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
     """
     if data["test"].spec.kind != "pixels":
         raise UserError("metric 'bce' needs pixels in [0, 1], and these data are real numbers\ntry --metrics=mse")
+    return mean_and_se(_bce, model, variables, data["test"], key)
 
-    def per_example(variables, batch, key):
-        x, likelihood = batch["x"], model.apply(variables, batch, rngs={"latent": key}).likelihood
-        if isinstance(likelihood, Bernoulli):
-            nats = -likelihood.log_prob(x[None])[0]
-        else:
-            mean = jnp.clip(likelihood.mean[0], _EPSILON, 1 - _EPSILON)
-            per_pixel = x * jnp.log(mean) + (1 - x) * jnp.log1p(-mean)
-            nats = -per_pixel.reshape(len(x), -1).sum(axis=1)
-        return {"bce_nats_per_pixel": nats / math.prod(x.shape[1:])}
 
-    return mean_and_se(per_example, variables, data["test"], key)
+def _bce(model, variables, batch, key):
+    x, likelihood = batch["x"], model.apply(variables, batch, rngs={"latent": key}).likelihood
+    if isinstance(likelihood, Bernoulli):
+        nats = -likelihood.log_prob(x[None])[0]
+    else:
+        mean = jnp.clip(likelihood.mean[0], _EPSILON, 1 - _EPSILON)
+        per_pixel = x * jnp.log(mean) + (1 - x) * jnp.log1p(-mean)
+        nats = -per_pixel.reshape(len(x), -1).sum(axis=1)
+    return {"bce_nats_per_pixel": nats / math.prod(x.shape[1:])}

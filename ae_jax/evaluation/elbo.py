@@ -8,10 +8,10 @@ BETTER = {"elbo": "max", "reconstruction": "min", "kl": "min"}
 
 def evaluate(model, variables, data, key, *, samples: int = 1) -> dict[str, float]:
     """E_q[log p(x|z)] - KL(q(z|x) || p(z)), by `samples` draws of z an example."""
+    return mean_and_se(_terms, model, variables, data["test"], key, samples=samples)
 
-    def per_example(variables, batch, key):
-        terms = objectives.elbo(model.apply(variables, batch, num_samples=samples, rngs={"latent": key}), batch)
-        nats = {"reconstruction": terms["reconstruction"], "kl": terms["kl"]}
-        return {"elbo": -nats["reconstruction"] - nats["kl"], **nats}
 
-    return mean_and_se(per_example, variables, data["test"], key)
+def _terms(model, variables, batch, key, samples):
+    terms = objectives.elbo(model.apply(variables, batch, num_samples=samples, rngs={"latent": key}), batch)
+    distortion, rate = terms["reconstruction"], terms["kl"]
+    return {"elbo": -distortion - rate, "reconstruction": distortion, "kl": rate}

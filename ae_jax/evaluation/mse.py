@@ -9,9 +9,9 @@ BETTER = {"mse_per_pixel": "min"}
 
 def evaluate(model, variables, data, key) -> dict[str, float]:
     """Mean over pixels and examples of (x - x_hat)^2, x_hat the likelihood's mean at one draw of the code."""
+    return mean_and_se(_mse, model, variables, data["test"], key)
 
-    def per_example(variables, batch, key):
-        mean = model.apply(variables, batch, rngs={"latent": key}).likelihood.mean[0]
-        return {"mse_per_pixel": jnp.square(mean - batch["x"]).reshape(len(mean), -1).mean(axis=1)}
 
-    return mean_and_se(per_example, variables, data["test"], key)
+def _mse(model, variables, batch, key):
+    mean = model.apply(variables, batch, rngs={"latent": key}).likelihood.mean[0]
+    return {"mse_per_pixel": jnp.square(mean - batch["x"]).reshape(len(mean), -1).mean(axis=1)}

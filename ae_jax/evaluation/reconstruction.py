@@ -8,9 +8,9 @@ BETTER = {"reconstruction": "min"}
 
 def evaluate(model, variables, data, key) -> dict[str, float]:
     """-log p(x|z) at one draw of z."""
+    return mean_and_se(_term, model, variables, data["test"], key)
 
-    def per_example(variables, batch, key):
-        terms = objectives.reconstruction(model.apply(variables, batch, rngs={"latent": key}), batch)
-        return {"reconstruction": terms["reconstruction"]}
 
-    return mean_and_se(per_example, variables, data["test"], key)
+def _term(model, variables, batch, key):
+    terms = objectives.reconstruction(model.apply(variables, batch, rngs={"latent": key}), batch)
+    return {"reconstruction": terms["reconstruction"]}

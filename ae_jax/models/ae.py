@@ -6,6 +6,7 @@ Hinton and Salakhutdinov 2006, "Reducing the dimensionality of data with neural 
 from collections.abc import Callable
 
 import flax.linen as nn
+import jax
 
 from ae_jax.likelihoods import bernoulli
 from ae_jax.nets import mlp, words
@@ -20,6 +21,7 @@ class Model(nn.Module):
     likelihood: spec -> module of `ae_jax.likelihoods`.
     latent_dim: D; 0 takes the encoder's features themselves as the code.
     code_activation: name of the function applied to the code.
+    residual: whether the decoder's outputs are added to the inputs, resized where their shape is another.
     """
 
     spec: DataSpec
@@ -28,6 +30,7 @@ class Model(nn.Module):
     likelihood: Callable[[DataSpec], nn.Module] = bernoulli.Likelihood
     latent_dim: int = 32
     code_activation: str = "identity"
+    residual: bool = False
     kernel_init: str = "lecun_normal"
 
     def setup(self):
@@ -35,9 +38,13 @@ class Model(nn.Module):
         if self.latent_dim:
             self.z = nn.Dense(self.latent_dim, kernel_init=words.initializer(self.kernel_init))
 
+    def features(self, batch: Batch):
+        """What the head that makes the code reads: [B, F]."""
+        return self.encoder(batch["inputs"])
+
     def encode(self, batch: Batch, num_samples: int = 1) -> tuple[Latent, ...]:
         """batch["inputs"] [B, *shape] -> one code [1, B, D], whatever `num_samples`: nothing is random."""
-        features = self.encoder(batch["inputs"])
+        features = self.features(batch)
         code = self.z(features) if self.latent_dim else features
         return (Latent(sample=words.activation(self.code_activation)(code)[None]),)
 
@@ -46,7 +53,10 @@ class Model(nn.Module):
         codes = samples[-1]
         *shape, channels = self.spec.shape
         outputs = self.decoder(codes.reshape(-1, codes.shape[-1]), (*shape, channels * self.p_x.outputs_per_value))
-        return self.p_x(outputs.reshape(*codes.shape[:2], *outputs.shape[1:]), batch, train)
+        outputs = outputs.reshape(*codes.shape[:2], *outputs.shape[1:])
+        if self.residual:
+            outputs += jax.image.resize(batch["inputs"], outputs.shape[1:], "bicubic")[None]
+        return self.p_x(outputs, batch, train)
 
     def code(self, latents: tuple[Latent, ...]):
         """[B, D], what the scatter, the probes and `encode` on the command line read."""

@@ -30,10 +30,14 @@ class Model(ae.Model):
 
     def encode(self, batch: Batch, num_samples: int = 1) -> tuple[Latent, ...]:
         """batch["inputs"] [B, *shape] -> samples [S, B, D] with their densities under q(z|x) and p(z)."""
-        posterior, prior = self.q_z(self.encoder(batch["inputs"])), self.p_z()
+        posterior, prior = self.q_z(self.features(batch)), self.prior_of(batch)
         # z = z_mean + exp(z_log_sigma) * epsilon
         z = posterior.sample(self.make_rng("latent"), num_samples)
         return (Latent(z, posterior, prior, posterior.log_prob(z), prior.log_prob(z)),)
+
+    def prior_of(self, batch: Batch):
+        """p(z), batch shape [] or [B]."""
+        return self.p_z()
 
     def code(self, latents):
         """[B, D]: the posterior means."""
@@ -41,5 +45,6 @@ class Model(ae.Model):
 
     def generate(self, batch: Batch):
         """As many examples as batch["mask"] [B] is long, from codes drawn from the prior: batch shape [1, B]."""
-        z = self.p_z().sample(self.make_rng("latent"), len(batch["mask"]))
-        return self.decode((z[None],), batch)
+        prior, count = self.prior_of(batch), len(batch["mask"])
+        z = prior.sample(self.make_rng("latent"), count if prior.mean.ndim == 1 else 1)
+        return self.decode((z.reshape(1, count, -1),), batch)

@@ -1,1 +1,1 @@
-"""Networks without meaning: blocks from arrays to arrays, one kind a file, those with an `Encoder` and a `Decoder` named in configs."""
+"""Networks without meaning, from arrays to arrays, one kind a file; those with `Encoder` and `Decoder` for configs."""

@@ -36,7 +36,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Dense layers in the reverse of the encoder's order, then one to the output: [N, D] -> [N, *shape], no activation."""
+    """Dense layers in the reverse of the encoder's order, then a linear one: [N, D] -> [N, *shape]."""
 
     hidden: Sequence[int] = (512,)
     activation: str = "relu"

@@ -1,0 +1,47 @@
+"""The conditional VAE: the class, or any vector of labels, is given to encoder, decoder and, if wanted, prior.
+
+Sohn et al. 2015, "Learning structured output representation using deep conditional generative models", NeurIPS 28.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from ae_jax.distributions import Normal
+from ae_jax.errors import UserError
+from ae_jax.models import vae
+from ae_jax.types import Batch
+
+
+class Model(vae.Model):
+    """As `vae.Model`; reads batch["label"]: [B] classes, or [B, L] vectors.
+
+    conditional_prior: whether p(z|y) is a Normal whose mean and scale are linear in the label, rather than p(z).
+    """
+
+    conditional_prior: bool = False
+
+    def setup(self):
+        super().setup()
+        if not self.spec.classes:
+            raise UserError("a conditional model needs labels, and these data have none\ntry --config.model.name=vae")
+        if self.conditional_prior:
+            self.p_z_given_y = nn.Dense(2 * self.latent_dim, kernel_init=nn.initializers.zeros)
+
+    def condition(self, batch: Batch):
+        """y [B, L]: classes as one-hot vectors, vectors as they are."""
+        label = jnp.asarray(batch["label"])
+        return jax.nn.one_hot(label, self.spec.classes) if label.ndim == 1 else label
+
+    def features(self, batch: Batch):
+        return jnp.concatenate([super().features(batch), self.condition(batch)], axis=-1)
+
+    def prior_of(self, batch: Batch):
+        if not self.conditional_prior:
+            return super().prior_of(batch)
+        return Normal(*jnp.split(self.p_z_given_y(self.condition(batch)), 2, axis=-1))
+
+    def decode(self, samples: tuple, batch: Batch, train: bool = False):
+        z = samples[-1]
+        y = jnp.broadcast_to(self.condition(batch)[None], (len(z), *self.condition(batch).shape))
+        return super().decode((jnp.concatenate([z, y], axis=-1),), batch, train)

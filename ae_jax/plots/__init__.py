@@ -1,0 +1,69 @@
+"""Figures, one a file: `arrays(model, variables, data, key, *, ...) -> {name: array}`, `figure(arrays) -> Figure`.
+
+data: {"train": batches, "test": batches, "metrics": lines of metrics.jsonl}, read lazily; "test" is the split asked for.
+`figure` reads nothing but the arrays, which are kept beside the picture: all that is drawn is in them, words included.
+What the figures share in reading a model stands here; how they draw, in `ae_jax.figures`.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ae_jax.errors import UserError
+from ae_jax.types import Batch
+
+_CHUNK = 256  # codes decoded at a time
+
+
+def at_least(least: int, **options: int) -> None:
+    """Raises UserError for an option below `least`."""
+    for name, value in options.items():
+        if value < least:
+            raise UserError(f"{name} is {value}\nexpected at least {least}")
+
+
+def gather(
+    per_example: Callable, variables: Any, batches: Iterable[Batch], key: Any, count: int
+) -> dict[str, np.ndarray]:
+    """What `per_example(variables, batch, key)` -> {name: [B, ...]} answers for the first `count` examples.
+
+    Reads as many batches as that takes; fewer examples come back where there are no more.
+    """
+    compute, parts, missing = jax.jit(per_example), {}, count
+    for number, batch in enumerate(batches):
+        present = np.flatnonzero(np.asarray(batch["mask"]) > 0)[:missing]
+        for name, values in compute(variables, batch, jax.random.fold_in(key, number)).items():
+            parts.setdefault(name, []).append(np.asarray(values)[present])
+        missing -= len(present)
+        if not missing:
+            break
+    return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def has_prior(model: Any) -> bool:
+    """Whether new codes can be drawn without an example."""
+    return hasattr(model, "generate")
+
+
+def encode(model: Any, variables: Any, batch: Batch, key: Any) -> Any:
+    """The code [B, D] of a batch. Raises UserError where the model has none."""
+    code = model.apply(variables, batch, rngs={"latent": key}).code
+    if code is None:
+        raise UserError("this figure needs a code, and this model has none\ntry --figures=reconstructions,curves")
+    return code
+
+
+def decode(model: Any, variables: Any, codes: np.ndarray) -> np.ndarray:
+    """Means of the likelihood [..., *shape] at free codes [..., D]."""
+
+    @jax.jit
+    def mean(variables, z):
+        return model.apply(variables, (z[None],), {"mask": jnp.ones(len(z))}, method="decode").mean[0]
+
+    flat = np.asarray(codes, np.float32).reshape(-1, codes.shape[-1])
+    means = [np.asarray(mean(variables, flat[start : start + _CHUNK])) for start in range(0, len(flat), _CHUNK)]
+    means = np.concatenate(means)
+    return means.reshape(*codes.shape[:-1], *means.shape[1:])

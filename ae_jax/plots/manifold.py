@@ -1,0 +1,58 @@
+"""The plane of a 2-D code, decoded: Kingma and Welling 2014, arXiv:1312.6114, figure 4."""
+
+import functools
+
+import jax
+import numpy as np
+
+from ae_jax import figures, plots
+from ae_jax.errors import UserError
+
+
+def arrays(model, variables, data, key, *, size: int = 20, mass: float = 0.95) -> dict[str, np.ndarray]:
+    """The likelihood's means, "decoded" [size, size, *shape], at the values "z1" [size] (rows) and "z0" [size] (columns).
+
+    mass: the central share of each coordinate's distribution that the plane covers. With a prior the values are
+        equally probable, quantiles of N(0, 1), and no data are read; a deterministic code is read from the examples,
+        and the values are equally spaced.
+    Raises UserError unless the code has two dimensions.
+    """
+    plots.at_least(2, size=size)
+    if not 0 < mass < 1:
+        raise UserError(f"mass is {mass}\nexpected a number between 0 and 1")
+    dims = _dimensions(model, variables)
+    if dims != 2:
+        raise UserError(
+            f"figure 'manifold' needs a code of size 2, and this model's has {dims}\ntry --figures=traversals"
+        )
+    tails = (1 - mass) / 2, (1 + mass) / 2
+    if plots.has_prior(model):
+        from scipy.stats import norm
+
+        z0 = z1 = norm.ppf(np.linspace(*tails, size))
+    else:
+        per_example = lambda variables, batch, key: {"code": plots.encode(model, variables, batch, key)}
+        codes = plots.gather(per_example, variables, data["test"], key, data["test"].num_examples)["code"]
+        z0, z1 = np.linspace(*np.quantile(codes, tails, axis=0), size).T
+    decoded = plots.decode(model, variables, np.stack(np.meshgrid(z0, z1), axis=-1))
+    return {"decoded": decoded, "z0": z0, "z1": z1, "limits": figures.limits(model.spec, decoded)}
+
+
+def _dimensions(model, variables) -> int:
+    x = np.zeros((1, *model.spec.shape), np.float32)
+    batch = {"x": x, "inputs": x, "mask": np.ones(1, np.float32), "label": np.zeros(1, np.int32)}
+    encode = functools.partial(plots.encode, model)
+    return jax.eval_shape(encode, variables, batch, jax.random.key(0)).shape[-1]
+
+
+@figures.styled
+def figure(arrays):
+    """z0 grows to the right, z1 upwards, as in the scatter."""
+    return figures.grid(
+        arrays["decoded"][::-1],
+        arrays["limits"],
+        row_labels=[figures.number(z, ".2f") for z in arrays["z1"][::-1]],
+        column_labels=[figures.number(z, ".2f") for z in arrays["z0"]],
+        xlabel="$z_0$",
+        ylabel="$z_1$",
+    )

@@ -1,0 +1,28 @@
+"""Examples, what the encoder read of them where that is not the same, and their reconstructions."""
+
+import numpy as np
+
+from ae_jax import figures, plots
+
+
+def arrays(model, variables, data, key, *, count: int = 10) -> dict[str, np.ndarray]:
+    """The first `count` examples, "original" [N, *shape], and "reconstruction", the likelihood's mean at one draw of the
+    code; "input" where any of the examples was corrupted.
+    """
+    plots.at_least(1, count=count)
+
+    def per_example(variables, batch, key):
+        likelihood = model.apply(variables, batch, rngs={"latent": key}).likelihood
+        return {"original": batch["x"], "input": batch["inputs"], "reconstruction": likelihood.mean[0]}
+
+    found = plots.gather(per_example, variables, data["test"], key, count)
+    if np.array_equal(found["original"], found["input"]):
+        del found["input"]
+    return {**found, "limits": figures.limits(model.spec, found["original"])}
+
+
+@figures.styled
+def figure(arrays):
+    """One column an example."""
+    names = [name for name in ("original", "input", "reconstruction") if name in arrays]
+    return figures.grid([arrays[name] for name in names], arrays["limits"], row_labels=names)

@@ -1,0 +1,71 @@
+"""Where the examples lie in the space of codes, coloured by class."""
+
+import numpy as np
+
+from ae_jax import figures, plots
+
+
+def arrays(model, variables, data, key, *, count: int = 10_000) -> dict[str, np.ndarray]:
+    """The first `count` examples as "points" [N, 2]; what their coordinates are, "axes" [2], and their "aspect".
+
+    The points are codes of two dimensions themselves, and the first two principal components of longer ones. Codes of
+    one dimension lie along the first axis; their class is the second, jittered so that they do not cover each other.
+    Where the data have labels: "label" [N], and "classes", their names.
+    """
+    plots.at_least(1, count=count)
+
+    def per_example(variables, batch, key):
+        labels = {"label": batch["label"]} if "label" in batch else {}
+        return {"code": plots.encode(model, variables, batch, key), **labels}
+
+    found = plots.gather(per_example, variables, data["test"], key, count)
+    codes, labels = found["code"], found.get("label")
+    dims, aspect = codes.shape[1], "equal"
+    if dims == 1:
+        jitter = np.random.default_rng(0).uniform(-0.35, 0.35, len(codes))
+        points = np.stack([codes[:, 0], jitter if labels is None else labels + jitter], axis=1)
+        axes, aspect = ["$z_0$", "jitter" if labels is None else "class"], "auto"
+    elif dims == 2:
+        points, axes = codes, ["$z_0$", "$z_1$"]
+    else:
+        points, shares = principal_components(codes)
+        axes = [f"PC {i + 1} of the {dims}-D code ({share:.1%} of variance)" for i, share in enumerate(shares)]
+    labelled = {} if labels is None else {"label": labels, "classes": np.arange(data["test"].spec.classes).astype(str)}
+    return {"points": points.astype(np.float32), "axes": np.array(axes), "aspect": np.array(aspect), **labelled}
+
+
+def principal_components(codes: np.ndarray, n: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Scores [N, n] of codes [N, D] on their first n principal components, and each one's share of the variance [n].
+
+    The greatest loading of each component is positive, so that the picture does not flip from run to run.
+    """
+    centred = codes - codes.mean(axis=0, dtype=np.float64)
+    components = np.linalg.svd(np.cov(centred, rowvar=False, bias=True))[2][:n]
+    greatest = np.abs(components).argmax(axis=1)
+    components *= np.sign(components[np.arange(n), greatest])[:, None]
+    scores = centred @ components.T
+    total = centred.var(axis=0).sum()
+    return scores, scores.var(axis=0) / max(total, np.finfo(np.float64).tiny)
+
+
+@figures.styled
+def figure(arrays):
+    """A point an example, in the order of the data, so that no class covers another."""
+    points, classes = arrays["points"], arrays.get("classes", ())
+    palette = np.array(figures.colours(max(len(classes), 1)))
+    drawing = figures.new(4.5 if len(classes) else 4, 4)
+    axes = drawing.add_subplot(xlabel=str(arrays["axes"][0]), ylabel=str(arrays["axes"][1]))
+    axes.scatter(
+        *points.T,
+        s=np.clip(6000 / len(points), 1.5, 14),
+        c=palette[arrays.get("label", np.zeros(len(points), int))],
+        linewidths=0,
+        rasterized=len(points) > 2000,
+    )
+    axes.set_aspect(str(arrays["aspect"]), adjustable="datalim")
+    if len(classes):
+        entries = zip(classes, palette, strict=True)
+        handles = [axes.plot([], [], "o", color=colour, markersize=4, label=name)[0] for name, colour in entries]
+        columns = -(-len(classes) // 25)
+        drawing.legend(handles=handles, loc="outside right center", title="class", handletextpad=0.1, ncols=columns)
+    return drawing

@@ -1,0 +1,71 @@
+"""What each dimension of a code does: one is varied at a time, the others stay at an example's.
+
+Higgins et al. 2017, "beta-VAE", ICLR, figures 1 to 4.
+"""
+
+import numpy as np
+
+from ae_jax import distributions, figures, plots
+from ae_jax.errors import UserError
+
+
+def arrays(
+    model, variables, data, key, *, dims: int = 10, steps: int = 11, span: float = 3.0, example: int = 0
+) -> dict[str, np.ndarray]:
+    """The likelihood's means, "decoded" [R, steps, *shape], with "dimension" [R] of the code set to "value" [R, steps].
+
+    The R rows, `dims` at most, are the most active dimensions, the first the most: by "kl" [R], KL(q(z_d|x) || p(z_d))
+    in nats averaged over the examples, or where that has no closed form by "deviation" [R] of the code over them.
+    span: how far to go to either side, in standard deviations: those of N(0, 1), or for a model without a prior those
+        of each dimension over the examples, about its mean; "offset" [steps] has them.
+    example: the number of the one whose code the other dimensions stay at.
+    """
+    plots.at_least(1, dims=dims)
+    plots.at_least(2, steps=steps)
+    count = data["test"].num_examples
+    if not 0 <= example < count or span <= 0:
+        expected = f"expected an example from 0 to {count - 1} and a positive span"
+        raise UserError(f"example is {example}, span is {span}\n{expected}")
+
+    def per_example(variables, batch, key):
+        found = {"code": plots.encode(model, variables, batch, key)}
+        latent = model.apply(variables, batch, method="encode", rngs={"latent": key})[-1]
+        if latent.posterior is not None and distributions.has_closed_kl(latent.posterior, latent.prior):
+            found["kl"] = distributions.kl_per_dimension(latent.posterior, latent.prior)
+        return found
+
+    found = plots.gather(per_example, variables, data["test"], key, count)
+    codes = found["code"]
+    measure, activity = ("kl", found["kl"].mean(axis=0)) if "kl" in found else ("deviation", codes.std(axis=0))
+    chosen = np.argsort(-activity, kind="stable")[:dims]
+    offset = np.linspace(-span, span, steps)
+    if plots.has_prior(model):
+        value, xlabel = np.tile(offset, (len(chosen), 1)), "value of the dimension"
+    else:
+        value = codes.mean(axis=0)[chosen, None] + offset[None] * codes.std(axis=0)[chosen, None]
+        xlabel = "standard deviations from the dimension's mean"
+    z = np.tile(codes[example], (len(chosen), steps, 1))
+    z[np.arange(len(chosen)), :, chosen] = value
+    decoded = plots.decode(model, variables, z)
+    return {
+        "decoded": decoded,
+        "dimension": chosen,
+        measure: activity[chosen],
+        "value": value,
+        "offset": offset,
+        "xlabel": np.array(xlabel),
+        "limits": figures.limits(model.spec, decoded),
+    }
+
+
+@figures.styled
+def figure(arrays):
+    """A row a dimension, labelled with its KL where it is known."""
+    nats = [f"  {kl:.2f} nats" for kl in arrays["kl"]] if "kl" in arrays else [""] * len(arrays["dimension"])
+    return figures.grid(
+        arrays["decoded"],
+        arrays["limits"],
+        row_labels=[f"$z_{{{d}}}${text}" for d, text in zip(arrays["dimension"], nats, strict=True)],
+        column_labels=[figures.number(offset, ".2g") for offset in arrays["offset"]],
+        xlabel=str(arrays["xlabel"]),
+    )

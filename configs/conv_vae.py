@@ -1,0 +1,15 @@
+"""VAE with convolutions: 4x4 of stride 2 with 32 and 64 channels, dense 256, a code of 16, and the mirror image.
+
+python scripts/train.py --config=configs/conv_vae.py:mnist --workdir=runs/conv_vae
+python scripts/plot.py --workdir=runs/conv_vae --figures=reconstructions,samples,traversals
+"""
+
+from configs import common, vae
+
+
+def get_config(arg=""):
+    config, arguments = common.start(arg, parent=vae)
+    config.model.update(encoder="conv", decoder="conv", channels=(32, 64), kernel=4, hidden=(256,), latent_dim=16)
+    if arguments.data != "digits":
+        config.train.epochs = 20
+    return common.finish(config, arguments)

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Trains the VAE with a 2-D code on real handwritten digits and draws what it learned; makes .venv first.
+set -euo pipefail
+source "$(dirname "$0")/environment.sh"
+make_environment plain
+run=runs/demo
+.venv/bin/python scripts/train.py --config=configs/vae.py:digits --workdir=$run
+.venv/bin/python scripts/evaluate.py --workdir=$run --metrics=elbo,mse,collapse
+echo "its figures:"
+.venv/bin/python scripts/plot.py --workdir=$run --figures=manifold,scatter,reconstructions,samples,curves
