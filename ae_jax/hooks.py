@@ -4,7 +4,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -13,25 +13,30 @@ from ae_jax import rundir
 
 
 class Progress:
-    """A line with the loss and its terms, steps/s, examples/s and the time left; timings.jsonl beside it."""
+    """A line with the loss and its terms, steps/s, examples/s and the time left; timings.jsonl beside it.
 
-    def __init__(self, run: rundir.RunDir, start: int, steps: int, batch_size: int, file=None):
-        self._run, self._steps, self._batch_size, self._file = run, steps, batch_size, file or sys.stdout
-        self._first, self._then, self._printed = (start, time.perf_counter()), (start, time.perf_counter()), -math.inf
+    Its clock runs from `resume` to the next call: evaluating and saving between them do not count as training.
+    """
 
-    def __call__(self, step: int, state: Any, metrics: Mapping[str, float]) -> None:
+    def __init__(self, run: rundir.RunDir, start: int, steps: int, batch_size: int):
+        self._run, self._steps, self._batch_size = run, steps, batch_size
+        self._trained_steps, self._trained_seconds, self._printed = 0, 0.0, -math.inf
+        self.resume(start)
+
+    def resume(self, step: int) -> None:
+        self._from = (step, time.perf_counter())
+
+    def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
         now = time.perf_counter()
-        (last_step, last), self._then = self._then, (step, now)
-        rate = (step - last_step) / max(now - last, 1e-9)
-        timing = {"step": step, "seconds": round(now - self._first[1], 3), "steps_per_second": round(rate, 2)}
-        timing["examples_per_second"] = round(rate * self._batch_size, 1)
+        steps, seconds = step - self._from[0], now - self._from[1]
+        # The first dispatch holds the compilation: once there is another, it alone tells the rate.
+        if self._printed > -math.inf:
+            self._trained_steps, self._trained_seconds = self._trained_steps + steps, self._trained_seconds + seconds
+        rate = self._trained_steps / self._trained_seconds if self._trained_steps else steps / seconds
+        timing = {"step": step, "window_seconds": round(seconds, 4), "steps_per_second": round(steps / seconds, 2)}
+        timing["examples_per_second"] = round(steps / seconds * self._batch_size, 1)
         memory = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
         rundir.append_line(self._run.timings, {**timing, **({"device_peak_bytes": memory} if memory else {})})
-        # The first dispatch holds the compilation: the rate over the whole run starts after it.
-        if self._first[0] == last_step:
-            self._first = (step, now)
-        elif step > self._first[0]:
-            rate = (step - self._first[0]) / (now - self._first[1])
         if now - self._printed >= 1 or step >= self._steps:
             self._printed = now
             self._print(step, metrics, rate)
@@ -42,14 +47,8 @@ class Progress:
         examples = f"{rate * self._batch_size:,.0f} examples/s"
         print(
             f"step {step}/{self._steps}  {terms}  {rate:,.1f} steps/s  {examples}  {left} left",
-            file=self._file,
             flush=True,
         )
-
-
-def write_metrics(run: rundir.RunDir) -> Callable:
-    """Appends the training metrics to metrics.jsonl."""
-    return lambda step, state, metrics: record(run, step, "train", metrics)
 
 
 def record(run: rundir.RunDir, step: int, split: str, metrics: Mapping[str, float]) -> None:

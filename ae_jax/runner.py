@@ -10,7 +10,7 @@ import numpy as np
 
 from ae_jax import analysis, experiment, hooks, rundir, train
 from ae_jax.checkpoints import Checkpoints
-from ae_jax.errors import RunFailed
+from ae_jax.errors import RunFailed, UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,13 +30,17 @@ def train_run(config: Any, workdir: str, say=print) -> Summary:
     built = experiment.build(config)
     built.check()
     criterion, steps = analysis.criterion(config), built.steps
+    donor = _donor(config.train.init_from, built) if config.train.init_from else None
     run = rundir.begin(workdir, config, built.spec)
     for note in notes:
         say(note, file=sys.stderr)
     checkpoints = Checkpoints(
         run.checkpoints, config.train.keep, **criterion, warn=lambda line: say(line, file=sys.stderr)
     )
-    state = checkpoints.restore(built.state_shapes()) or built.init(jax.random.key(config.seed))
+    state = checkpoints.restore(built.state_shapes())
+    if state is None:
+        state = built.init(jax.random.key(config.seed))
+        state = state.replace(params=donor) if donor else state
     start = int(state.step)
     if start:
         say(f"going on from step {start} of {steps} in {run.path}")
@@ -67,6 +71,20 @@ def train_run(config: Any, workdir: str, say=print) -> Summary:
             f"stopped at step {int(state.step)} of {steps}, saved in {run.path}\nthe same command goes on from there"
         )
     return Summary(int(state.step), time.perf_counter() - started, watch.scores)
+
+
+def _donor(workdir: str, built: experiment.Experiment) -> Any:
+    """The parameters that a run starts from: those of another run of the same network. Raises UserError."""
+    params = analysis.load(workdir).variables["params"]
+    shapes = lambda tree: {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+    there, here = shapes(params), shapes(built.state_shapes().params)
+    if there != here:
+        name = sorted(key for key in there.keys() | here.keys() if there.get(key) != here.get(key))[0]
+        raise UserError(
+            f"train.init_from={workdir!r} is of another network: {name} is {there.get(name)} there, {here.get(name)} here\n"
+            "expected a run with the same section model"
+        )
+    return params
 
 
 class _CompileClock:
@@ -105,12 +123,13 @@ class _Watch:
         due = lambda every: bool(every) and step % every == 0 or step == self._steps
         hooks.record(self._run, step, "train", metrics)
         self._board.scalars("train", step, metrics)
-        self._progress(step, state, metrics)
+        self._progress(step, metrics)
         fresh = {}
         if self._section.eval_every and due(self._section.eval_every):
             fresh = self._evaluate(step, state)
         if due(self._section.checkpoint_every) or self._checkpoints.is_best(fresh) or self._stop.requested:
             self._checkpoints.save(state, fresh)
+        self._progress.resume(step)
         return self._stop.requested
 
     def _evaluate(self, step, state):

@@ -1,5 +1,7 @@
 """What every config starts from: the fixed keys with their defaults, the data sets by name, and `smoke`."""
 
+import os
+import pathlib
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -11,6 +13,14 @@ DATASETS = {
     "mnist": dict(source="tfds", validation=5000),
     "fashion_mnist": dict(source="tfds", validation=5000),
 }
+
+
+def _source(name: str) -> dict[str, Any]:
+    """Where a data set is read: from $AE_JAX_DATA_DIR/NAME, in MNIST's own format, where that folder is there."""
+    folder = pathlib.Path(os.environ.get("AE_JAX_DATA_DIR", "")) / name
+    if os.environ.get("AE_JAX_DATA_DIR") and folder.is_dir():
+        return {**DATASETS[name], "source": "idx", "dir": str(folder.absolute())}
+    return DATASETS[name]
 
 
 def start(arg: str, data: str = "digits", parent: Any = None, **words: Any) -> tuple[ConfigDict, Any]:
@@ -26,9 +36,7 @@ def start(arg: str, data: str = "digits", parent: Any = None, **words: Any) -> t
         return parent.get_config(arguments.data), arguments
     config = dict(
         seed=0,
-        data=dict(
-            name=arguments.data, dir="", path="", split="", binarize="none", cache="", **DATASETS[arguments.data]
-        ),
+        data=dict(name=arguments.data, dir="", path="", split="", binarize="none", cache="", **_source(arguments.data)),
         corruption=dict(name="none"),
         model=dict(name="ae", encoder="mlp", decoder="mlp", likelihood="bernoulli", latent_dim=2),
         objective=dict(name="elbo", num_samples=1, free_bits=None, capacity=None),
@@ -44,6 +52,7 @@ def start(arg: str, data: str = "digits", parent: Any = None, **words: Any) -> t
             keep=2,
             ema=0.0,
             max_bad_steps=10,
+            init_from="",
         ),
         eval=dict(metrics=("elbo", "collapse"), criterion="elbo"),
         expected={},

@@ -17,7 +17,8 @@ def main():
     config = cli.config()
     from ae_jax import runner
 
-    print(runner.train_run(config, cli.FLAGS.workdir))
+    summary = runner.train_run(config, cli.FLAGS.workdir)
+    print(f"done: step {summary.step} in {summary.seconds:.1f} s; the run is in {cli.FLAGS.workdir}")
 
 
 if __name__ == "__main__":

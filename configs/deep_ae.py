@@ -1,0 +1,20 @@
+"""A deep autoencoder: 784-128-64-32-64-128-784.
+
+Chollet 2016, "Building autoencoders in Keras": about 0.08 nats a pixel.
+
+    python scripts/reproduce.py deep_ae          (two minutes on two cores; expects 0.081)
+"""
+
+from configs import common, simple_ae
+
+
+def get_config(arg=""):
+    config, arguments = common.start(arg, data="mnist", parent=simple_ae)
+    config.model.hidden = (128, 64)
+    config.train.epochs = 100
+    config.expected.bce_nats_per_pixel.update(value=0.081, source="own prototype; Keras blog: about 0.08")
+    return common.finish(config, arguments)
+
+
+def rows():
+    return {"deep_ae": "mnist"}

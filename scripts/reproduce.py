@@ -1,0 +1,41 @@
+"""Trains rows that have an expected value, and prints expected, obtained, difference and verdict.
+
+    python scripts/reproduce.py                                  (lists the rows)
+    python scripts/reproduce.py simple_ae denoising_ae
+    python scripts/reproduce.py simple_ae --seeds=3
+    python scripts/reproduce.py --markdown                       (the README's table, of all that was run)
+
+Resumes what it finds in --folder. Exit status 1 if any row is outside its tolerance.
+"""
+
+import json
+import pathlib
+
+from absl import flags
+
+from ae_jax import cli, reproduce
+
+flags.DEFINE_string("folder", "runs/reproduce", "where the run directories are")
+flags.DEFINE_integer("seeds", 1, "how many seeds, from 0", lower_bound=1)
+flags.DEFINE_bool("markdown", False, "print the table in Markdown")
+
+
+def main():
+    stored = json.loads(reproduce.RESULTS.read_text()) if reproduce.RESULTS.exists() else {}
+    if not cli.arguments:
+        rows = [row for row in reproduce.rows().values() if row.name in stored]
+        done = [line for row in rows for line in reproduce.lines(row, stored[row.name])]
+        print(reproduce.table(done, cli.FLAGS.markdown))
+        if not cli.FLAGS.markdown:
+            print("not run yet:", ", ".join(name for name in reproduce.rows() if name not in stored) or "none")
+        return 0
+    finished = []
+    for row in reproduce.select(cli.arguments):
+        by_seed = {seed: reproduce.run(row, pathlib.Path(cli.FLAGS.folder), seed) for seed in range(cli.FLAGS.seeds)}
+        finished += reproduce.lines(row, reproduce.record(row, by_seed))
+    print(reproduce.table(finished, cli.FLAGS.markdown))
+    return int(not all(line.passed for line in finished))
+
+
+if __name__ == "__main__":
+    cli.run(main, __doc__, takes_arguments=True)
