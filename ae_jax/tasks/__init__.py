@@ -1,0 +1,169 @@
+"""What a trained model does with its user's files, one task a file: `run(trained, source, key, *, ...) -> Result`.
+
+trained: an `ae_jax.analysis.Trained`; source: what --input says, "" where it was not given; key: of all that is drawn.
+Every keyword is a flag --KEYWORD made from the signature, and means the same in every task that has it:
+
+    resize      whether images of another size are stretched to the model's, and coloured ones made grey if it needs that
+    label       classes for a conditional model: one for all examples, or several taken in turn
+    batch_size  examples at a time
+
+A task answers {file: content} and writes nothing; `apply` writes, once nothing can be wrong any more. The user's files
+are what the model reads: nothing corrupts them. Without --input, encode and reconstruct read the run's own data.
+What the tasks share in using a model stands here; how files are read and written, in `userfiles` and `results`.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from ae_jax import lookup, results, userfiles
+from ae_jax.errors import UserError
+from ae_jax.results import Form
+from ae_jax.userfiles import Examples
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What a task answers."""
+
+    files: Mapping[str, Any]  # {file: content}, as `results.write` takes them
+    originals: Sequence[Path] = ()  # what was read, and is not to be overwritten
+    unreadable: Sequence[str] = ()  # a line for each input that was left out because it cannot be decoded
+
+
+def apply(
+    trained: Any, task: str, source: str, output: str, options: Mapping[str, Any]
+) -> tuple[list[Path], Sequence[str]]:
+    """Runs a task and writes its results into the folder `output`: (their paths, lines on what could not be decoded).
+
+    Raises UserError before anything is written.
+    """
+    run = lookup.find("tasks", task, "run")
+    folder = results.check_folder(output)
+    result = run(trained, source, jax.random.key(trained.seed), **options)
+    return results.write(result.files, folder, result.originals), result.unreadable
+
+
+def read(trained: Any, source: str, resize: bool = False) -> Examples:
+    """The examples that the user gave; without a `source`, those of the run's own split, as evaluations see them."""
+    if not source:
+        return own(trained, "test", trained.context["split"])
+    limit = trained.context.get("limit")
+    return userfiles.read_examples(source, trained.experiment.spec, input_shape(trained), resize, limit)
+
+
+def input_shape(trained: Any) -> tuple[int, ...]:
+    """The shape of what the model reads: that of the data, corrupted; smaller, for super-resolution."""
+    return _prepared(trained)["inputs"].shape[1:]
+
+
+def _prepared(trained: Any) -> Mapping[str, Any]:
+    """The shapes of a batch, two examples long, after its corruption."""
+    built = trained.experiment
+    return jax.eval_shape(lambda: next(iter(built.held_out(built.example(), 2))))
+
+
+def own(trained: Any, data: str, name: str) -> Examples:
+    """The examples of `trained.data[data]`, corrupted as in training, under this name."""
+    parts, spec = [], trained.experiment.spec
+    for batch in trained.data[data]:
+        present = np.flatnonzero(np.asarray(batch["mask"]) > 0)
+        parts.append({key: np.asarray(batch[key])[present] for key in ("inputs", "label") if key in batch})
+    whole = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    form = Form(".npz", spec.levels - 1 if spec.kind == "pixels" else None)
+    names = results.numbered(name, len(whole["inputs"]))
+    return Examples(whole["inputs"], names, name, form, whole.get("label"))
+
+
+def batch_of(examples: Examples) -> dict[str, np.ndarray]:
+    """The examples as one batch, without "x": what the model is to explain is what the user does not have."""
+    label = {} if examples.label is None else {"label": examples.label}
+    return {"inputs": examples.inputs, "mask": np.ones(len(examples.inputs), np.float32), **label}
+
+
+def compute(
+    trained: Any, function: Callable, batch: Mapping[str, Any], key: Any, label: Sequence, batch_size: int
+) -> np.ndarray:
+    """`function(variables, batch, key)` -> [B, ...] over all N rows of a batch, `batch_size` rows at a time: [N, ...].
+
+    label: as the user gave it, in place of the batch's own.
+    Raises UserError where the model reads a label that is not there, or would ignore the user's.
+    """
+    count = len(batch["mask"])
+    batch, size = {**batch, **({"label": np.resize(label, count)} if len(label) else {})}, min(batch_size, count)
+    classes = batch.pop("label", None)
+    if _reads_label(function, trained.variables, batch, key):
+        batch["label"] = _classes(trained, classes)
+    elif len(label):
+        raise UserError("this model reads no label\nleave out --label")
+    compiled, parts = jax.jit(function), []
+    for number, start in enumerate(range(0, count, size)):
+        # The last rows are repeated up to a whole batch, lest the model be compiled again.
+        rows = np.minimum(np.arange(start, start + size), count - 1)
+        part = {name: values[rows] for name, values in batch.items()}
+        parts.append(np.asarray(compiled(trained.variables, part, jax.random.fold_in(key, number))))
+    return np.concatenate(parts)[:count]
+
+
+def _classes(trained: Any, label: Any) -> np.ndarray:
+    """Labels as the model reads them: int32 [N], or vectors [N, L] as they are. Raises UserError."""
+    expected = f"expected --label=CLASS, 0 to {trained.experiment.spec.classes - 1}"
+    if label is None:
+        raise UserError(f"this model is conditional, and there are no labels\n{expected}")
+    if label.ndim == 2:
+        return label.astype(np.float32)
+    for each in label:
+        if not str(each).isdecimal() or int(each) >= trained.experiment.spec.classes:
+            raise UserError(f"label {str(each)!r} is no class of this model\n{expected}")
+    return label.astype(np.int32)
+
+
+def _reads_label(function: Callable, variables: Any, batch: Mapping[str, Any], key: Any) -> bool:
+    """Whether `function` misses "label" in a batch without. Raises UserError where it misses another word."""
+    try:
+        jax.eval_shape(function, variables, {name: values[:1] for name, values in batch.items()}, key)
+    except KeyError as error:
+        if error.args != ("label",):
+            raise UserError(
+                f"this model's decoder reads {error.args[0]!r} beside the code, and a code alone has none\n"
+                "try --task=reconstruct"
+            ) from None
+        return True
+    return False
+
+
+def codes_of(trained: Any, examples: Examples, key: Any, label: Sequence, batch_size: int) -> np.ndarray:
+    """The codes [N, D] of examples. Raises UserError where the model has none."""
+    return compute(trained, _code(trained), batch_of(examples), key, label, batch_size)
+
+
+def _code(trained: Any) -> Callable:
+    model = trained.experiment.model
+
+    def code(variables, batch, key):
+        found = model.apply(variables, batch, rngs={"latent": key}).code
+        if found is None:
+            raise UserError("this task needs a code, and this model has none\ntry --task=reconstruct or --task=sample")
+        return found
+
+    return code
+
+
+def dimension(trained: Any) -> int:
+    """D, the length of a code."""
+    return jax.eval_shape(_code(trained), trained.variables, _prepared(trained), jax.random.key(0)).shape[-1]
+
+
+def means_at(trained: Any, codes: np.ndarray, key: Any, label: Sequence, batch_size: int) -> np.ndarray:
+    """Means of the likelihood [N, *shape] at codes [N, D]."""
+    model, batch = trained.experiment.model, {"code": codes, "mask": np.ones(len(codes), np.float32)}
+
+    def mean(variables, batch, key):
+        batch = dict(batch)
+        return model.apply(variables, (batch.pop("code")[None],), batch, method="decode").mean[0]
+
+    return compute(trained, mean, batch, key, label, batch_size)

@@ -1,0 +1,173 @@
+"""The user's own files, read: examples and codes.
+
+Examples  a folder of PNG or JPEG images, one such image, a .npy, or an .npz with `x` and optionally `label`
+Codes     a .csv with the header file,z0,z1,..., an .npz with `code` and optionally `names`, or a .npy
+"""
+
+import csv
+import dataclasses
+import io
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from ae_jax.data.files import IMAGES, find_images, read_images
+from ae_jax.errors import RunFailed, UserError
+from ae_jax.results import Form, form_of, numbered
+from ae_jax.types import DataSpec
+
+# Noise takes pixels out of [0, 1], but not this far: such floats are of another scale.
+_FAR = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """What was read, in the order of the file or of the names."""
+
+    inputs: np.ndarray  # [N, *shape] float32, as a model reads them
+    names: list[str]  # [N], an image's path in its folder, or the stem of an array's file and a number
+    stem: str  # of the folder or file
+    form: Form
+    label: np.ndarray | None = None  # [N]
+    originals: tuple[Path, ...] = ()  # the files
+    unreadable: tuple[str, ...] = ()  # a line for each image that could not be decoded
+
+
+def read_examples(
+    path: str, spec: DataSpec, shape: tuple[int, ...], resize=False, limit: int | None = None
+) -> Examples:
+    """The examples in a folder or file, for a model of data `spec` that reads inputs of `shape`; the first `limit`.
+
+    Images are values / 255; arrays of uint8 are levels of `spec`, arrays of floats are taken as they are. With `resize`
+    images of another size are stretched (bicubic), and those in colour made grey for a model of grey ones.
+    Raises UserError for examples of another size or kind, RunFailed where there is no image that can be decoded.
+    """
+    file = Path(path).expanduser()
+    if not file.exists():
+        raise UserError(f"--input: {path!r} does not exist")
+    if file.is_dir() or file.suffix.lower() in IMAGES:
+        return _read_images(file, spec, shape, resize, limit)
+    if file.suffix not in (".npy", ".npz"):
+        raise UserError(f"--input: {path!r} is none of what can be read\nexpected {', '.join(IMAGES)}, .npy or .npz")
+    stored = _load(file, "x", "label")
+    x, form = _values(file, stored["x"], spec, shape)
+    label = stored.get("label")
+    if label is not None and len(label) != len(x):
+        raise UserError(f"{file} holds {len(x)} examples and {len(label)} labels")
+    label = None if label is None else label[:limit]
+    return Examples(x[:limit], numbered(file.stem, len(x[:limit])), file.stem, form, label, (file,))
+
+
+def _read_images(source: Path, spec: DataSpec, shape: tuple[int, ...], resize: bool, limit: int | None) -> Examples:
+    if form_of(spec).suffix != ".png":
+        raise UserError(f"{source} holds images, and this model reads {shape} of {spec.kind}\nexpected a .npy or .npz")
+    files = find_images(source)[:limit] if source.is_dir() else [source]
+    folder = source if source.is_dir() else source.parent
+    images, originals, unreadable = [], [], []
+    for file in files:
+        try:
+            image = read_images([file])[0]
+        except UserError as error:
+            unreadable.append(str(error))
+            continue
+        images.append(_fitted(image, file, shape, resize))
+        originals.append(file)
+    if not images:
+        raise RunFailed("\n".join(unreadable))
+    names = [file.relative_to(folder).as_posix() for file in originals]
+    stem = source.resolve().name if source.is_dir() else source.stem
+    inputs = np.stack(images).astype(np.float32) / 255
+    return Examples(inputs, names, stem, Form(".png", 255), None, tuple(originals), tuple(unreadable))
+
+
+def _fitted(image: np.ndarray, file: Path, shape: tuple[int, ...], resize: bool) -> np.ndarray:
+    """uint8 [H, W, 1 or 3] -> uint8 `shape`."""
+    (height, width, channels), found = image.shape, f"{image.shape[1]}x{image.shape[0]}"
+    if resize and image.shape != shape:
+        from PIL import Image
+
+        whole = Image.fromarray(image[..., 0] if channels == 1 else image).convert("L" if shape[-1] == 1 else "RGB")
+        return np.asarray(whole.resize((shape[1], shape[0]), Image.Resampling.BICUBIC)).reshape(shape)
+    if (height, width) != shape[:2]:
+        raise UserError(f"{file} is {found}, and this model reads images of {shape[1]}x{shape[0]}\ntry --resize")
+    if channels > shape[-1]:
+        raise UserError(f"{file} is in colour, and this model reads grey images\ntry --resize, which makes it grey")
+    return np.broadcast_to(image, shape)
+
+
+def _values(file: Path, x: np.ndarray, spec: DataSpec, shape: tuple[int, ...]) -> tuple[np.ndarray, Form]:
+    """(float32 [N, *shape], form) of an array with or without its axis of examples, and that of a single channel."""
+    shapes = (shape, shape[:-1]) if len(shape) == 3 and shape[-1] == 1 else (shape,)
+    if not x.size or (x.shape not in shapes and x.shape[1:] not in shapes):
+        expected = " or ".join(f"[N, {', '.join(map(str, each))}]" for each in shapes)
+        raise UserError(f"{file} has shape {list(x.shape)}, and this model reads {expected}")
+    x = x.reshape(-1, *shape)
+    if x.dtype == np.uint8 and spec.kind == "pixels":
+        if x.max() >= spec.levels:
+            raise UserError(
+                f"{file} holds {x.max()}, and this model's pixels are 0 to {spec.levels - 1}\n"
+                "expected such values, or floats in [0, 1]"
+            )
+        return x.astype(np.float32) / (spec.levels - 1), Form(file.suffix, spec.levels - 1)
+    if not np.issubdtype(x.dtype, np.floating):
+        also = "uint8 or " if spec.kind == "pixels" else ""
+        raise UserError(f"{file} is of {x.dtype}\nexpected {also}floats")
+    _check_finite(file, x)
+    if spec.kind == "pixels" and np.abs(x).max() > _FAR:
+        raise UserError(f"{file} holds values from {x.min():g} to {x.max():g}\nexpected uint8, or floats in [0, 1]")
+    return x.astype(np.float32), Form(file.suffix)
+
+
+def _check_finite(file: Path, rows: np.ndarray) -> None:
+    bad = np.flatnonzero(~np.isfinite(rows).reshape(len(rows), -1).all(axis=1))
+    if bad.size:
+        raise UserError(f"{file}: {bad.size} of {len(rows)} rows hold NaN or infinity, first number {bad[0]}")
+
+
+def _load(file: Path, main: str, *others: str) -> dict[str, np.ndarray]:
+    """{main: array, ...} of a .npy or .npz, with those of the `others` that an .npz holds."""
+    try:
+        stored = np.load(file)
+        if isinstance(stored, np.ndarray):
+            return {main: stored}
+        with stored:
+            arrays = {name: stored[name] for name in (main, *others) if name in stored}
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{file} cannot be read as {file.suffix}: {error}") from None
+    if main not in arrays:
+        raise UserError(f"{file} holds {', '.join(stored.files) or 'nothing'}\nexpected an array named {main}")
+    return arrays
+
+
+def read_codes(path: str, dimension: int) -> tuple[np.ndarray, list[str]]:
+    """(codes [N, dimension] float32, names [N]) of a .csv, .npz or .npy. Raises UserError."""
+    file = Path(path).expanduser()
+    if not file.is_file() or file.suffix not in (".csv", ".npz", ".npy"):
+        raise UserError(f"--input: {path!r} is no file of codes\nexpected a .csv, .npz or .npy, such as encode writes")
+    stored = _read_table(file) if file.suffix == ".csv" else _load(file, "code", "names")
+    codes = stored["code"]
+    if codes.ndim != 2 or not len(codes) or codes.shape[1] != dimension:
+        raise UserError(f"{file} holds codes {list(codes.shape)}, and this model's are [N, {dimension}]")
+    if not np.issubdtype(codes.dtype, np.number) or np.iscomplexobj(codes):
+        raise UserError(f"{file} holds codes of {codes.dtype}\nexpected floats")
+    _check_finite(file, codes)
+    names = [str(name) for name in stored.get("names", numbered(file.stem, len(codes)))]
+    if len(names) != len(codes):
+        raise UserError(f"{file} holds {len(codes)} codes and {len(names)} names")
+    return codes.astype(np.float32), names
+
+
+def _read_table(file: Path) -> dict[str, np.ndarray]:
+    try:
+        header, *rows = csv.reader(io.StringIO(file.read_text("utf-8-sig", "surrogateescape"), newline=""), strict=True)
+        if header != ["file", *(f"z{d}" for d in range(len(header) - 1))]:
+            raise ValueError("its first line is not file,z0,z1,...")
+        for number, row in enumerate(rows, 2):
+            if len(row) != len(header):
+                raise ValueError(f"row {number} has {len(row)} fields, not {len(header)}")
+        codes = np.array([row[1:] for row in rows], np.float32).reshape(len(rows), len(header) - 1)
+    except (csv.Error, ValueError) as error:
+        raise UserError(f"{file} cannot be read as a table of codes: {error}") from None
+    return {"code": codes, "names": np.array([row[0] for row in rows])}
