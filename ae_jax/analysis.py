@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import math
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -108,7 +109,8 @@ def data_of(
     other: str = "",
     run: rundir.RunDir | None = None,
 ) -> Lazy:
-    """{"train", "test", "metrics"}, made when read: prepared batches, "test" being `split`; the lines of metrics.jsonl.
+    """{"train", "test", "metrics", "open"}, made when read: prepared batches, "test" being `split`; the lines of
+    metrics.jsonl; and the function that opens another run.
 
     other: "NAME" or "SOURCE:PATH" of data to use instead of the run's own. Raises UserError where they do not fit.
     """
@@ -125,8 +127,15 @@ def data_of(
             "train": lambda: batches("train"),
             "test": lambda: batches(split),
             "metrics": lambda: rundir.read_lines(run.metrics) if run else [],
+            "open": lambda: _opened,
         }
     )
+
+
+def _opened(workdir: str) -> tuple[Any, Any, Lazy]:
+    """(model, variables, data) of another run, for figures that compare runs."""
+    other = load(workdir)
+    return other.experiment.model, other.variables, other.data
 
 
 def options_for(function: Callable, prefix: str, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,7 +164,8 @@ def evaluate(
 def evaluate_run(trained: Trained, names: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
     """The record of an evaluation, which is also appended to evaluations.jsonl."""
     scores = evaluate(trained.experiment, trained.variables, names, trained.data, trained.seed, options)
-    record = {**trained.context, **options, **scores}
+    # JSON knows no NaN: the standard error of a single example is null.
+    record = {**trained.context, **options, **{k: v if math.isfinite(v) else None for k, v in scores.items()}}
     rundir.append_line(trained.run.evaluations, record)
     return record
 

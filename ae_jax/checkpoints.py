@@ -1,7 +1,11 @@
 """Checkpoints by Orbax: written in the background, the newest K and the best kept, damaged ones moved aside."""
 
+import contextlib
+import functools
+import math
 import pathlib
 import shutil
+import sys
 import zlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,13 +18,14 @@ from ae_jax.errors import UserError
 from ae_jax.train import TrainState
 
 _DAMAGED = "damaged"
+_DIGITS = 9
 
 
 class Checkpoints:
     """The checkpoints of one run, by step number.
 
     criterion: name of the metric by which the best is kept beside the newest `keep`; direction: "max" or "min".
-    warn: called with one line for each checkpoint that is moved aside.
+    warn: called with one line for each damaged checkpoint; it is moved aside unless `read_only`.
     """
 
     def __init__(
@@ -29,57 +34,65 @@ class Checkpoints:
         keep: int = 1,
         criterion: str | None = None,
         direction: str = "max",
-        warn: Callable[[str], None] = print,
+        warn: Callable[[str], None] = lambda line: print(line, file=sys.stderr),
         read_only: bool = False,
     ):
-        # Orbax takes half a second to import, and a program that only reads a config has no use for it.
+        self._directory, self._keep, self._read_only = pathlib.Path(directory).absolute(), keep, read_only
+        self._criterion, self._sign, self._warn = criterion, 1 if direction == "max" else -1, warn
+
+    @functools.cached_property
+    def _manager(self):
+        # Opened at its first use: importing Orbax takes a third of a second, and a new run's first steps do without.
         import orbax.checkpoint as ocp
-        from orbax.checkpoint import checkpoint_managers
 
-        self._ocp, self._directory, self._warn = ocp, pathlib.Path(directory).absolute(), warn
-        self._criterion, self._sign = criterion, 1 if direction == "max" else -1
-        policies = [checkpoint_managers.LatestN(keep)]
-        if criterion:
-            by = lambda metrics: self._sign * metrics[criterion]
-            policies.append(checkpoint_managers.BestN(get_metric_fn=by, n=1, keep_checkpoints_without_metrics=False))
-        self._options = ocp.CheckpointManagerOptions(
-            preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
-            step_format_fixed_length=9,
-            read_only=read_only,
+        options = ocp.CheckpointManagerOptions(
+            preservation_policy=self, step_format_fixed_length=_DIGITS, read_only=self._read_only
         )
-        self._manager = self._open()
+        return ocp.CheckpointManager(self._directory, options=options)
 
-    def _open(self):
-        return self._ocp.CheckpointManager(self._directory, options=self._options)
+    def should_preserve(self, checkpoints, *, context) -> list[bool]:
+        """What Orbax asks of its preservation policy: which of the checkpoints to keep."""
+        steps = [checkpoint.step for checkpoint in checkpoints]
+        return [step in (*steps[-self._keep :], self.best_step()) for step in steps]
 
     def save(self, state: TrainState, metrics: Mapping[str, float] | None = None) -> None:
         """Begins to write the state under its step number; `wait` until it is committed."""
+        from orbax.checkpoint import args
+
         step = int(state.step)
-        if step in self._manager.all_steps():
+        if step in self.steps():
             return
         # Training donates its state to the next dispatch: what is written in the background must be a copy.
         plain = jax.tree.map(jnp.copy, _plain(state))
-        args = self._ocp.args
-        items = args.Composite(state=args.StandardSave(plain), digest=args.JsonSave({"crc32": _digest(plain)}))
-        known = {k: float(v) for k, v in (metrics or {}).items() if k == self._criterion}
-        self._manager.save(step, args=items, metrics=known or None)
+        score = (metrics or {}).get(self._criterion, math.nan)
+        if math.isfinite(score):
+            self._scores[step] = score
+        record = {"crc32": _digest(plain), "score": self._scores.get(step)}
+        self._manager.save(step, args=args.Composite(state=args.StandardSave(plain), record=args.JsonSave(record)))
 
     def is_best(self, metrics: Mapping[str, float]) -> bool:
         """Whether these metrics beat those of every checkpoint that is kept."""
-        best = self.best_step()
         if self._criterion not in metrics:
             return False
-        return best is None or self._sign * (metrics[self._criterion] - self._metric(best)) > 0
+        best = self.best_step()
+        return best is None or self._sign * (metrics[self._criterion] - self._scores[best]) > 0
 
     def best_step(self) -> int | None:
-        scored = [step for step in self.steps() if self._metric(step) is not None]
-        return max(scored, key=lambda step: self._sign * self._metric(step), default=None)
+        scored = [step for step in self.steps() if step in self._scores]
+        return max(scored, key=lambda step: self._sign * self._scores[step], default=None)
 
-    def _metric(self, step: int) -> float | None:
-        return (self._manager.metrics(step) or {}).get(self._criterion)
+    @functools.cached_property
+    def _scores(self) -> dict[int, float]:
+        from orbax.checkpoint import args
+
+        records = {}
+        for step in self.steps():
+            with contextlib.suppress(Exception):  # a damaged one is dealt with when its state is asked for
+                records[step] = self._manager.restore(step, args=args.Composite(record=args.JsonRestore()))["record"]
+        return {step: record["score"] for step, record in records.items() if record["score"] is not None}
 
     def steps(self) -> list[int]:
-        return sorted(self._manager.all_steps())
+        return sorted(self._manager.all_steps()) if self._directory.is_dir() else []
 
     def restore(self, like: TrainState, which: str | int = "newest") -> TrainState | None:
         """The checkpoint "newest", "best" or of a step number, in the shapes of `like`; None where there is none.
@@ -87,44 +100,67 @@ class Checkpoints:
         A newest checkpoint that is damaged is moved to checkpoints/damaged/ with a warning, and the one before taken.
         Raises UserError where the one that was asked for does not exist or cannot be read.
         """
+        steps = self.steps()
         if which == "newest":
-            while steps := self.steps():
+            for step in reversed(steps):
                 try:
-                    return self._read(steps[-1], like)
+                    return self._read(step, like)
                 except Exception as error:  # whatever a damaged file makes the reader raise
-                    self._set_aside(steps[-1], error)
+                    self._set_aside(step, error)
             return None
-        step = self.best_step() if which == "best" else int(which)
-        if step not in self.steps():
-            there = ", ".join(map(str, self.steps())) or "none"
+        step = self.best_step() if which == "best" else int(which) if str(which).isdigit() else None
+        if step not in steps:
+            there = ", ".join(map(str, steps)) or "none"
             raise UserError(f"no checkpoint {which!r} in {self._directory}\nwhat exists: {there}")
-        return self._read(step, like)
+        try:
+            return self._read(step, like)
+        except Exception as error:
+            path = self._path(step)
+            raise UserError(f"checkpoint {path} is damaged ({_reason(error)})\ntry --checkpoint=newest") from None
 
     def _read(self, step: int, like: TrainState) -> TrainState:
-        args = self._ocp.args
+        from orbax.checkpoint import args
+
         target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), _plain(like))
-        items = args.Composite(state=args.StandardRestore(target), digest=args.JsonRestore())
-        read = self._manager.restore(step, args=items)
-        if _digest(read["state"]) != read["digest"]["crc32"]:
+        items = args.Composite(state=args.StandardRestore(target), record=args.JsonRestore())
+        with _no_unraisable():
+            read = self._manager.restore(step, args=items)
+        if _digest(read["state"]) != read["record"]["crc32"]:
             raise ValueError("its arrays are not those that were saved")
         return _typed_key(read["state"])
 
     def _set_aside(self, step: int, error: Exception) -> None:
-        name = next(p.name for p in self._directory.iterdir() if p.name.isdigit() and int(p.name) == step)
-        target = self._directory / _DAMAGED / name
+        path, warning = self._path(step), f"warning: checkpoint {self._path(step)} is damaged ({_reason(error)})"
+        if self._read_only:
+            return self._warn(f"{warning}; the one before is taken")
+        target = self._directory / _DAMAGED / path.name
         target.parent.mkdir(exist_ok=True)
         shutil.rmtree(target, ignore_errors=True)
-        self._manager.close()
-        (self._directory / name).rename(target)
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        self._warn(f"warning: checkpoint {self._directory / name} is damaged ({reason}); moved to {target}")
-        self._manager = self._open()
+        self.close()
+        path.rename(target)
+        self._warn(f"{warning}; moved to {target}")
+
+    def _path(self, step: int) -> pathlib.Path:
+        return self._directory / f"{step:0{_DIGITS}d}"
 
     def wait(self) -> None:
         self._manager.wait_until_finished()
 
     def close(self) -> None:
-        self._manager.close()
+        """Ends what is being written. Any further use opens the checkpoints again."""
+        if "_manager" in vars(self):
+            self._manager.close()
+            del self._manager
+
+
+@contextlib.contextmanager
+def _no_unraisable():
+    """Where one read fails, all others under way find their event loop closed, and would print a traceback each."""
+    hook, sys.unraisablehook = sys.unraisablehook, lambda unraisable: None
+    try:
+        yield
+    finally:
+        sys.unraisablehook = hook
 
 
 def _plain(state: TrainState) -> dict[str, Any]:
@@ -137,6 +173,10 @@ def _plain(state: TrainState) -> dict[str, Any]:
 
 def _typed_key(fields: dict[str, Any]) -> TrainState:
     return TrainState(**{**fields, "key": jax.random.wrap_key_data(jnp.asarray(fields["key"]))})
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
 
 
 def _digest(tree: Any) -> int:

@@ -19,8 +19,10 @@ _OVERRIDE = re.compile(r"--?config\.([^=]+)(?:=(.*))?", re.DOTALL)
 def run(main: Callable[[], int | None], usage: str, takes_arguments: bool = False) -> None:
     """Parses the flags, calls `main` and exits: 0 done; 1 the run failed; 2 wrong usage."""
     if {"--help", "-h", "--helpfull", "-help"} & set(sys.argv[1:]):
-        print(f"{usage.strip()}\n{FLAGS.main_module_help()}")
+        own = sorted({*FLAGS.get_key_flags_for_module(sys.argv[0]), *FLAGS.get_flags_for_module(__name__)}, key=lambda f: f.name)
+        print(f"{usage.strip()}\n\nFlags:\n" + "\n".join(f"  --{flag.name}: {flag.help}" for flag in own))
         sys.exit(0)
+    sys.path.append(os.getcwd())  # where the user's own `package.module:Name` is looked for
     try:
         _parse(sys.argv, takes_arguments)
         logging.set_verbosity(logging.ERROR)  # Orbax speaks of its options at every opening
@@ -32,11 +34,14 @@ def run(main: Callable[[], int | None], usage: str, takes_arguments: bool = Fals
     except RunFailed as error:
         print(error, file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(1)
 
 
 def _parse(argv: list[str], takes_arguments: bool) -> None:
-    overrides = [match for text in argv[1:] if (match := _OVERRIDE.fullmatch(text))]
-    rest = [text for text in argv if not _OVERRIDE.fullmatch(text)]
+    matches = [_OVERRIDE.fullmatch(text) if "config" in FLAGS else None for text in argv]
+    rest = [text for text, match in zip(argv, matches) if match is None]
     try:
         positional = FLAGS(rest)[1:]
     except flags.UnrecognizedFlagError as error:
@@ -46,7 +51,7 @@ def _parse(argv: list[str], takes_arguments: bool) -> None:
     if positional and not takes_arguments:
         raise UserError(f"unexpected argument {positional[0]!r}\nsee --help; options are written --NAME=VALUE")
     arguments[:] = positional
-    for match in overrides:
+    for match in filter(None, matches):
         if match[2] is None:
             raise UserError(f"{match[0]!r} has no value\nexpected --config.KEY=VALUE")
         assignments.append((match[1], match[2]))
@@ -61,6 +66,8 @@ def config():
     if not FLAGS.config:
         raise UserError("no --config\nexpected a config file, such as --config=configs/vae.py:digits")
     loaded = configuration.load(FLAGS.config)
+    if {"train.steps", "train.epochs"} <= dict(assignments).keys():
+        raise UserError("both --config.train.steps and --config.train.epochs\nexpected one of them")
     for key, text in assignments:
         configuration.override(loaded, key, text)
     return loaded
@@ -109,6 +116,36 @@ def options(folder: str, attribute: str) -> dict[str, object]:
         for keyword in inspect.signature(lookup.find(folder, name, attribute)).parameters
         if (flag := f"{name}_{keyword}") in FLAGS and FLAGS[flag].present
     }
+
+
+def define_shared_flags(folder: str, attribute: str) -> None:
+    """A flag --KEYWORD, where there is none yet, for every keyword-only argument that `attribute` of any module has."""
+    readers = {}
+    for name in lookup.choices(folder):
+        for keyword, default in _keywords(lookup.find(folder, name, attribute)).items():
+            readers.setdefault(keyword, (default, []))[1].append(name)
+    for keyword, (default, names) in readers.items():
+        if keyword not in FLAGS:
+            _define(keyword, default, f"{folder} {', '.join(names)}")
+
+
+def shared_options(folder: str, attribute: str, name: str) -> dict[str, object]:
+    """{KEYWORD: value} of the flags of `define_shared_flags` that were given.
+
+    Raises UserError for one that `name` does not read, and another module does.
+    """
+    mine = _keywords(lookup.find(folder, name, attribute))
+    others = {key for other in lookup.choices(folder) for key in _keywords(lookup.find(folder, other, attribute))}
+    for key in sorted(others - mine.keys()):
+        if FLAGS[key].present:
+            raise UserError(f"--{key} is read by other {folder}, not by {name!r}\nit reads: {', '.join(sorted(mine))}")
+    return {key: FLAGS[key].value for key in mine if key in FLAGS and FLAGS[key].present}
+
+
+def _keywords(function: Callable) -> dict[str, object]:
+    """{keyword-only argument: default}."""
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
 def _use_compilation_cache() -> None:

@@ -20,6 +20,7 @@ _OPEN = ("model", "objective", "weights", "optimizer", "corruption", "expected")
 # Numbers that may vary over training.
 _VARYING = ("weights", "optimizer", "corruption", "objective")
 _AT_LEAST = {
+    "seed": 0,
     "train.steps": 1,
     "train.epochs": 1,
     "train.batch_size": 1,
@@ -31,7 +32,10 @@ _AT_LEAST = {
     "data.validation": 0,
     "objective.num_samples": 1,
     "model.latent_dim": 0,
+    "model.hidden": 1,
+    "model.channels": 1,
 }
+_MAY_BE_ABSENT = ("train.steps", "train.epochs", "objective.", "model.")
 
 
 def parse_arguments(arg: str, defaults: Mapping[str, Any]) -> ConfigDict:
@@ -67,10 +71,15 @@ def load(text: str) -> ConfigDict:
     if str(ROOT) not in sys.path:
         sys.path.append(str(ROOT))  # so that a config anywhere may say `from configs import vae`
     module = importlib.util.module_from_spec(module_spec)
-    module_spec.loader.exec_module(module)
+    try:
+        module_spec.loader.exec_module(module)
+    except SyntaxError as error:
+        raise UserError(f"config file {name!r} is not Python: {error.msg}, line {error.lineno}") from None
     if not hasattr(module, "get_config"):
         raise UserError(f"config file {name!r} has no get_config\nexpected a function get_config(arg) -> ConfigDict")
     config = module.get_config(arg)
+    if not isinstance(config, ConfigDict):
+        raise UserError(f"get_config in {name!r} answered {type(config).__name__}\nexpected a ConfigDict")
     with config.unlocked():
         config.convert_dict = True
     return config.lock()
@@ -96,8 +105,11 @@ def override(config: ConfigDict, key: str, text: str) -> None:
         section = section[part]
     if name not in section and section_name.split(".")[0] not in _OPEN or isinstance(section.get(name), ConfigDict):
         raise _unknown_key(key, known)
+    default, value = section.get(name), _literal(text)
+    if isinstance(default, str) and not isinstance(value, str | None) and not key.startswith(_VARYING):
+        value = text  # a folder called 2024_01 is no number
     with config.unlocked():
-        section[name] = _typed(key, section.get(name), _literal(text))
+        section[name] = _typed(key, default, value)
         if key in ("train.steps", "train.epochs"):
             section["epochs" if name == "steps" else "steps"] = None
 
@@ -122,7 +134,8 @@ def _typed(key: str, default: Any, value: Any) -> Any:
     if default is None or value is None:
         return value
     if isinstance(default, tuple | list):
-        return tuple(value) if isinstance(value, tuple | list) else tuple(_split(value))
+        values = value if isinstance(value, tuple | list) else _split(value)
+        return tuple(_typed(key, default[0], part) for part in values) if default else tuple(values)
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if isinstance(default, bool):
         fits, expected = isinstance(value, bool), "true or false"
@@ -157,12 +170,17 @@ def _split(value: Any) -> list[Any]:
 def check(config: ConfigDict) -> None:
     """Raises UserError for a value out of range, or unless there is exactly one of train.steps and train.epochs."""
     for key, least in _AT_LEAST.items():
-        section, name = key.split(".")
-        value = config.get(section, {}).get(name)
-        if value is None and key in ("train.steps", "train.epochs", "model.latent_dim", "objective.num_samples"):
+        value = _value_at(config, key)
+        if value is None and key.startswith(_MAY_BE_ABSENT):
             continue
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
-            raise UserError(f"config key {key!r} is {value!r}\nexpected a whole number of at least {least}")
+        for number in value if isinstance(value, tuple | list) else (value,):
+            if not isinstance(number, int) or isinstance(number, bool) or number < least:
+                raise UserError(f"config key {key!r} is {value!r}\nexpected a whole number of at least {least}")
+    for name, weight in config.weights.items():
+        if weight is None:
+            raise UserError(f"config key 'weights.{name}' is None\nexpected a number or a schedule")
+    if isinstance(rate := config.optimizer.get("learning_rate"), int | float) and rate < 0:
+        raise UserError(f"config key 'optimizer.learning_rate' is {rate!r}\nexpected at least 0, or a schedule")
     if not isinstance(config.train.ema, str) and not 0 <= config.train.ema < 1:
         raise UserError(f"config key 'train.ema' is {config.train.ema!r}\nexpected a decay from 0 (off) to below 1")
     if (config.train.steps is None) == (config.train.epochs is None):
@@ -189,10 +207,11 @@ def from_plain(plain: Mapping[str, Any]) -> ConfigDict:
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """{dotted key: (old value, new value)} where two plain configs differ; None for a key that is absent."""
 
-    def value_at(plain, key):
-        for part in key.split("."):
-            plain = plain.get(part) if isinstance(plain, Mapping) else None
-        return plain
-
     both = sorted({*keys(old), *keys(new)})
-    return {key: (a, b) for key in both if (a := value_at(old, key)) != (b := value_at(new, key))}
+    return {key: (a, b) for key in both if (a := _value_at(old, key)) != (b := _value_at(new, key))}
+
+
+def _value_at(config: Any, key: str) -> Any:
+    for part in key.split("."):
+        config = config.get(part) if isinstance(config, Mapping | ConfigDict) else None
+    return config

@@ -56,19 +56,19 @@ def gaussian(key: Any, x: Any, *, level: Any = 0.4, mean: Any = 0.0) -> Any:
 
 
 def salt_and_pepper(key: Any, x: Any, *, level: Any = 0.2) -> Any:
-    """Replaces each value with probability `level`, by 0 or 1 at even odds (Vincent et al. 2010, JMLR 11, section 3.4)."""
+    """Replaces each value with probability `level`, by 0 or 1 at even odds (Vincent et al. 2010, JMLR 11)."""
     key_where, key_what = jax.random.split(key)
     noise = jax.random.bernoulli(key_what, 0.5, x.shape).astype(x.dtype)
     return jnp.where(jax.random.bernoulli(key_where, level, x.shape), noise, x)
 
 
 def masking(key: Any, x: Any, *, level: Any = 0.5) -> Any:
-    """Replaces each value by 0 with probability `level` (Vincent et al. 2010, section 3.4)."""
+    """Replaces each value by 0 with probability `level` (Vincent et al. 2010, JMLR 11)."""
     return jnp.where(jax.random.bernoulli(key, level, x.shape), 0, x)
 
 
 def box(key: Any, x: Any, *, level: Any = 0.4) -> Any:
-    """Blackens a box at a random place of each image [B, H, W, C], its sides `level` times the image's: for in-painting."""
+    """Blackens a box at a random place of each image [B, H, W, C], its sides `level` times those of the image."""
     corner = jax.random.uniform(key, (len(x), 2, 1)) * (1 - level)
     rows, columns = ((jnp.arange(size) + 0.5)[None] / size for size in x.shape[1:3])
     inside = lambda place, start: (place >= start) & (place < start + level)
@@ -84,7 +84,7 @@ def downsample(key: Any, x: Any, *, factor: int = 2) -> Any:
     count, height, width, channels = x.shape
     if height % factor or width % factor:
         raise UserError(
-            f"corruption.factor={factor} does not divide images of {height}x{width}\nexpected a divisor of both"
+            f"corruption.factor={factor} does not divide {height}x{width} pixels\nexpected a divisor of both"
         )
     squares = x.reshape(count, height // factor, factor, width // factor, factor, channels)
     return squares.mean(axis=(2, 4))

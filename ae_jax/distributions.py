@@ -84,20 +84,26 @@ class Bernoulli:
         return jax.nn.sigmoid(self.logits)
 
 
-def kl_normal_per_dimension(q: Normal, p: Normal):
-    """KL(q || p) of every coordinate, in nats, before the sum over the event: shape of `q.loc` broadcast with `p`.
+@flax.struct.dataclass
+class Laplace:
+    """Independent Laplace distributions of location `loc` and scale exp(log_scale)."""
 
-    With r = log s_q - log s_p:  KL = (e^{2r} - 1)/2 - r + (m_q - m_p)^2 / (2 s_p^2);  expm1 keeps it exact near q = p.
-    """
-    q_loc, p_loc, q_log_scale, p_log_scale = _aligned(q.loc, p.loc, q.log_scale, p.log_scale)
-    log_ratio = q_log_scale - p_log_scale
-    standardised = (q_loc - p_loc) * jnp.exp(-p_log_scale)
-    return 0.5 * (jnp.expm1(2 * log_ratio) + jnp.square(standardised)) - log_ratio
+    loc: Any  # [*batch, *event]
+    log_scale: Any  # broadcasts against loc
+    event_ndims: int = flax.struct.field(pytree_node=False, default=1)
 
+    def log_prob(self, value):
+        value, loc, log_scale = _aligned(value, self.loc, self.log_scale)
+        return _sum_event(-jnp.abs(value - loc) * jnp.exp(-log_scale) - log_scale - math.log(2), self.event_ndims)
 
-def has_closed_kl(q, p) -> bool:
-    """Whether `kl_per_dimension(q, p)` has a closed form."""
-    return type(q) is Normal and type(p) is Normal
+    def sample(self, key, n: int):
+        noise = jax.random.laplace(key, (n, *jnp.shape(self.loc)), jnp.result_type(self.loc))
+        loc, log_scale, noise = _aligned(self.loc, self.log_scale, noise)
+        return loc + jnp.exp(log_scale) * noise
+
+    @property
+    def mean(self):
+        return self.loc
 
 
 @flax.struct.dataclass
@@ -127,11 +133,22 @@ class NormalMixture:
         return jax.nn.softmax(self.logits) @ self.loc
 
 
+def has_closed_kl(q, p) -> bool:
+    """Whether `kl_per_dimension(q, p)` has a closed form."""
+    return type(q) is Normal and type(p) is Normal
+
+
 def kl_per_dimension(q, p):
-    """Closed-form KL(q || p) of every coordinate, in nats. Raises TypeError where there is none."""
+    """KL(q || p) of every coordinate in closed form, in nats, before the sum over the event. TypeError where there is none.
+
+    With r = log s_q - log s_p:  KL = (e^{2r} - 1)/2 - r + (m_q - m_p)^2 / (2 s_p^2);  expm1 keeps it exact near q = p.
+    """
     if not has_closed_kl(q, p):
         raise TypeError(f"no closed-form KL between {type(q).__name__} and {type(p).__name__}")
-    return kl_normal_per_dimension(q, p)
+    q_loc, p_loc, q_log_scale, p_log_scale = _aligned(q.loc, p.loc, q.log_scale, p.log_scale)
+    log_ratio = q_log_scale - p_log_scale
+    standardised = (q_loc - p_loc) * jnp.exp(-p_log_scale)
+    return 0.5 * (jnp.expm1(2 * log_ratio) + jnp.square(standardised)) - log_ratio
 
 
 def kl(q, p):

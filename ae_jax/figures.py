@@ -44,7 +44,7 @@ _STYLE = {
     "savefig.bbox": "tight",
     "savefig.pad_inches": 0.03,
     "pdf.fonttype": 42,  # embeds TrueType, as publishers ask
-    "image.composite_image": False,  # joining a grid of hundreds into one image takes a minute
+    "image.composite_image": False,  # joining hundreds of images into one takes ten times as long
 }
 
 # Without the metadata that would tell one hour, or one machine, from another.

@@ -67,7 +67,8 @@ class TensorBoard:
 
     def scalars(self, split: str, step: int, metrics: Mapping[str, float]) -> None:
         for name, value in metrics.items():
-            self._writer.add_scalar(f"{split}/{name}", value, step)
+            if math.isfinite(value):
+                self._writer.add_scalar(f"{split}/{name}", value, step)
 
     def image(self, name: str, step: int, image: Any) -> None:
         self._writer.add_image(name, image, step, dataformats="HWC")

@@ -39,21 +39,45 @@ def compiled(function: Callable, model: Any, **options: Any) -> Callable:
     return jax.jit(functools.partial(function, model, **options))
 
 
+def gather(
+    per_example: Callable,
+    model: Any,
+    variables: Any,
+    batches: Iterable[Batch],
+    key: Any,
+    count: int | None = None,
+    **options: Any,
+) -> dict[str, np.ndarray]:
+    """What `per_example(model, variables, batch, key, **options)` -> {name: [B, ...]} answers for the first `count`
+    unmasked examples, or for all, as {name: [N, ...]}. Reads as many batches as that takes.
+    """
+    compute, parts, missing = compiled(per_example, model, **options), {}, count
+    for number, batch in enumerate(batches):
+        present = np.flatnonzero(np.asarray(batch["mask"]) > 0)[:missing]
+        for name, values in compute(variables, batch, jax.random.fold_in(key, number)).items():
+            parts.setdefault(name, []).append(np.asarray(values)[present])
+        missing = None if missing is None else missing - len(present)
+        if missing == 0:
+            break
+    return {name: np.concatenate(values) for name, values in parts.items()}
+
+
 def mean_and_se(
     per_example: Callable, model: Any, variables: Any, batches: Iterable[Batch], key: Any, **options: Any
 ) -> dict[str, float]:
-    """Means over all unmasked examples of what `per_example(model, variables, batch, key, **options)` answers, {name: [B]}.
+    """Means over all unmasked examples of what `gather` gathers, {name: [N]}, summed in float64.
 
-    Answers {name: mean, name_se: standard error of that mean over the examples}, summed in float64.
+    Answers {name: mean, name_se: standard error of that mean over the examples}.
     """
-    compute, columns = compiled(per_example, model, **options), {}
-    for number, batch in enumerate(batches):
-        present = np.asarray(batch["mask"]) > 0
-        for name, values in compute(variables, batch, jax.random.fold_in(key, number)).items():
-            columns.setdefault(name, []).append(np.asarray(values, np.float64)[present])
     result = {}
-    for name, parts in columns.items():
-        values = np.concatenate(parts)
-        result[name] = float(values.mean())
-        result[f"{name}_se"] = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else float("nan")
+    for name, values in gather(per_example, model, variables, batches, key, **options).items():
+        result[name] = float(values.mean(dtype=np.float64))
+        deviation = values.std(ddof=1, dtype=np.float64) if len(values) > 1 else np.nan
+        result[f"{name}_se"] = float(deviation / np.sqrt(len(values)))
     return result
+
+
+def code_and_label(model: Any, variables: Any, batch: Batch, key: Any) -> dict[str, Any]:
+    """For `gather`: the code [B, D] and, where there is one, the label [B]."""
+    labels = {"label": batch["label"]} if "label" in batch else {}
+    return {"code": model.apply(variables, batch, rngs={"latent": key}).code, **labels}

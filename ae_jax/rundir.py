@@ -37,7 +37,7 @@ class RunDir:
 
     def read(self) -> tuple[Any, DataSpec]:
         """(config, spec) as stored. Raises UserError where this is no run directory."""
-        if not self.config.is_file():
+        if not os.path.isfile(self.config):
             raise UserError(
                 f"no run in {str(self.path)!r}: it has no config.json\nexpected the --workdir of a training run"
             )
@@ -56,8 +56,9 @@ def check_new_or_same(workdir: str, config: Any) -> list[str]:
     writable directory, or holds a run of another config (each differing key, both values).
     """
     run = RunDir(pathlib.Path(workdir))
-    parent = next(p for p in (run.path.absolute(), *run.path.absolute().parents) if p.exists())
-    if not parent.is_dir() or (run.path.exists() and not run.path.is_dir()):
+    # os.path.exists: pathlib's own raises where a folder on the way may not be entered.
+    parent = next(p for p in (run.path.absolute(), *run.path.absolute().parents) if os.path.exists(p))
+    if not parent.is_dir():
         raise UserError(
             f"workdir {workdir!r}: {str(parent)!r} is not a directory\nexpected a new path, or the directory of a run"
         )
@@ -87,9 +88,12 @@ def _has_horizon(plain: Mapping[str, Any], key: str) -> bool:
 
 
 def begin(workdir: str, config: Any, spec: DataSpec) -> RunDir:
-    """The run directory, with config.json and versions.json written."""
+    """The run directory, with config.json and versions.json written. Raises UserError where it cannot be made."""
     run = RunDir(pathlib.Path(workdir).absolute())
-    run.path.mkdir(parents=True, exist_ok=True)
+    try:
+        run.path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"workdir {workdir!r} cannot be made: {error}\ntry another --workdir") from None
     write_json(run.config, {"config": configuration.to_plain(config), "spec": dataclasses.asdict(spec)})
     write_json(run.versions, versions())
     return run

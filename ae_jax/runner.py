@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ae_jax import analysis, experiment, hooks, rundir, train
+from ae_jax import analysis, experiment, hooks, reduce, rundir, train
 from ae_jax.checkpoints import Checkpoints
 from ae_jax.errors import RunFailed, UserError
 
@@ -76,12 +76,13 @@ def train_run(config: Any, workdir: str, say=print) -> Summary:
 def _donor(workdir: str, built: experiment.Experiment) -> Any:
     """The parameters that a run starts from: those of another run of the same network. Raises UserError."""
     params = analysis.load(workdir).variables["params"]
-    shapes = lambda tree: {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
+    leaves = jax.tree_util.tree_leaves_with_path
+    shapes = lambda tree: {jax.tree_util.keystr(path): leaf.shape for path, leaf in leaves(tree)}
     there, here = shapes(params), shapes(built.state_shapes().params)
     if there != here:
         name = sorted(key for key in there.keys() | here.keys() if there.get(key) != here.get(key))[0]
         raise UserError(
-            f"train.init_from={workdir!r} is of another network: {name} is {there.get(name)} there, {here.get(name)} here\n"
+            f"train.init_from={workdir!r} is of another network: {name}: {there.get(name)} there, {here.get(name)} here\n"
             "expected a run with the same section model"
         )
     return params
@@ -163,7 +164,10 @@ def _reconstructions(built, variables, batches, count: int = 8):
     shape = built.spec.shape
     if len(shape) != 3 or shape[-1] not in (1, 3):
         return None
-    batch = next(iter(batches))
-    mean = built.model.apply(variables, batch, rngs={"latent": jax.random.key(0)}).likelihood.mean[0]
-    rows = [np.concatenate(list(np.asarray(images[:count])), axis=1) for images in (batch["x"], mean)]
+    images = reduce.gather(_example_and_mean, built.model, variables, batches, jax.random.key(0), count)
+    rows = [np.concatenate(list(images[name]), axis=1) for name in ("example", "mean")]
     return np.clip(np.concatenate(rows), 0, 1)
+
+
+def _example_and_mean(model, variables, batch, key):
+    return {"example": batch["x"], "mean": model.apply(variables, batch, rngs={"latent": key}).likelihood.mean[0]}

@@ -36,7 +36,10 @@ def start(arg: str, data: str = "digits", parent: Any = None, **words: Any) -> t
         return parent.get_config(arguments.data), arguments
     config = dict(
         seed=0,
-        data=dict(name=arguments.data, dir="", path="", split="", binarize="none", cache="", **_source(arguments.data)),
+        data={
+            **dict(name=arguments.data, dir="", path="", split="", binarize="none", cache=""),
+            **_source(arguments.data),
+        },
         corruption=dict(name="none"),
         model=dict(name="ae", encoder="mlp", decoder="mlp", likelihood="bernoulli", latent_dim=2),
         objective=dict(name="elbo", num_samples=1, free_bits=None, capacity=None),

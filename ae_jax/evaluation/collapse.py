@@ -1,11 +1,10 @@
 """Posterior collapse: how many dimensions of the code carry anything, and how much each carries."""
 
-import jax
 import numpy as np
 
 from ae_jax import distributions
 from ae_jax.errors import UserError
-from ae_jax.reduce import compiled
+from ae_jax.reduce import gather
 
 BETTER = {"active_units": "max"}
 
@@ -18,13 +17,8 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
 
     Raises UserError for a deterministic code.
     """
-    means, rates, statistics = [], [], compiled(_statistics, model)
-    for number, batch in enumerate(data["test"]):
-        present = np.asarray(batch["mask"]) > 0
-        mean, rate = statistics(variables, batch, jax.random.fold_in(key, number))
-        means.append(np.asarray(mean, np.float64)[present])
-        rates.append(np.asarray(rate, np.float64)[present])
-    variances, kls = np.concatenate(means).var(axis=0), np.concatenate(rates).mean(axis=0)
+    found = gather(_statistics, model, variables, data["test"], key)
+    variances, kls = found["mean"].var(axis=0, dtype=np.float64), found["kl"].mean(axis=0, dtype=np.float64)
     return {
         "active_units": float((variances > _ACTIVE).sum()),
         **{f"kl_dimension_{d}": float(nats) for d, nats in enumerate(kls)},
@@ -37,4 +31,4 @@ def _statistics(model, variables, batch, key):
         raise UserError("metric 'collapse' needs a random code, and this model's is deterministic\ntry --metrics=mse")
     mean, prior = latent.posterior.mean, latent.prior
     closed = distributions.has_closed_kl(latent.posterior, prior)
-    return mean, distributions.kl_per_dimension(latent.posterior, prior) if closed else mean[:, :0]
+    return {"mean": mean, "kl": distributions.kl_per_dimension(latent.posterior, prior) if closed else mean[:, :0]}

@@ -27,11 +27,11 @@ class Critic(nn.Module):
 
 
 class Model(ae.Model):
-    """As `ae.Model`, with two penalties in nats: "critic", which the parameters under `critic` minimise, and "generator",
-    which all others do. Reads the random streams "sampling" (draws of the prior) and "latent" (in `generate`).
+    """As `ae.Model`, with two penalties in nats: "critic", which the critic's parameters minimise, and
+    "generator", which all others do. Reads the random streams "sampling" (draws of the prior) and "latent" (in `generate`).
 
-    labelled: whether the critic sees the label too, so that each class settles on a mode of its own (section 2.3). Labels
-        below 0 are unknown: those examples may settle on any mode.
+    labelled: whether the critic sees the label too, so that each class settles on a mode of its own (section 2.3).
+        Labels below 0 are unknown: those examples may settle on any mode.
     """
 
     prior: Callable[[int], nn.Module] = standard_normal.Prior
@@ -55,7 +55,7 @@ class Model(ae.Model):
         return outputs.replace(penalties=penalties)
 
     def _draw(self, batch):
-        """Draws of the prior [B, D], and the labels [B, K + 1] that the critic sees beside them and beside the codes."""
+        """Draws of the prior [B, D], and the labels [B, K + 1] that the critic sees beside them and the codes."""
         key, prior, count = self.make_rng("sampling"), self.p_z(), len(batch["mask"])
         if not self.labelled:
             return prior.sample(key, count), jnp.zeros((count, 0)), jnp.zeros((count, 0))

@@ -48,6 +48,11 @@ def has_prior(model: Any) -> bool:
     return hasattr(model, "generate")
 
 
+def label(batch: Batch) -> dict[str, Any]:
+    """{"label": [B]} where the batch has labels, else nothing: a part of what `per_example` answers."""
+    return {"label": batch["label"]} if "label" in batch else {}
+
+
 def encode(model: Any, variables: Any, batch: Batch, key: Any) -> Any:
     """The code [B, D] of a batch. Raises UserError where the model has none."""
     code = model.apply(variables, batch, rngs={"latent": key}).code
@@ -56,14 +61,23 @@ def encode(model: Any, variables: Any, batch: Batch, key: Any) -> Any:
     return code
 
 
-def decode(model: Any, variables: Any, codes: np.ndarray) -> np.ndarray:
-    """Means of the likelihood [..., *shape] at free codes [..., D]."""
+def decode(model: Any, variables: Any, codes: np.ndarray, labels: Any = 0) -> np.ndarray:
+    """Means of the likelihood [..., *shape] at free codes [..., D].
+
+    labels: the classes, int [...] or broadcast to it, for a model that reads them.
+    Raises UserError for a model whose decoder reads more of an example than these.
+    """
+    if getattr(model, "residual", False):
+        raise UserError(
+            "this figure decodes codes alone, and this model adds its inputs\ntry --figures=reconstructions"
+        )
 
     @jax.jit
-    def mean(variables, z):
-        return model.apply(variables, (z[None],), {"mask": jnp.ones(len(z))}, method="decode").mean[0]
+    def mean(variables, z, label):
+        return model.apply(variables, (z[None],), {"label": label, "mask": jnp.ones(len(z))}, method="decode").mean[0]
 
     flat = np.asarray(codes, np.float32).reshape(-1, codes.shape[-1])
-    means = [np.asarray(mean(variables, flat[start : start + _CHUNK])) for start in range(0, len(flat), _CHUNK)]
-    means = np.concatenate(means)
+    labels = np.broadcast_to(np.asarray(labels, np.int32), codes.shape[:-1]).reshape(-1)
+    chunks = [slice(start, start + _CHUNK) for start in range(0, len(flat), _CHUNK)]
+    means = np.concatenate([np.asarray(mean(variables, flat[chunk], labels[chunk])) for chunk in chunks])
     return means.reshape(*codes.shape[:-1], *means.shape[1:])

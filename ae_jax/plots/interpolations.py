@@ -9,6 +9,7 @@ from ae_jax.errors import UserError
 def arrays(model, variables, data, key, *, count: int = 10, steps: int = 10) -> dict[str, np.ndarray]:
     """The first `count` pairs of neighbours in the data, "start" and "end" [N, *shape], and between them the likelihood's
     means, "path" [N, steps, *shape], at the codes (1 - t) z_start + t z_end, "t" [steps] from 0 to 1.
+    The class, for a model that reads it, stays that of the start.
     """
     plots.at_least(1, count=count)
     plots.at_least(2, steps=steps)
@@ -16,14 +17,15 @@ def arrays(model, variables, data, key, *, count: int = 10, steps: int = 10) -> 
         raise UserError("figure 'interpolations' needs two examples, and there is one\ntry --figures=traversals")
 
     def per_example(variables, batch, key):
-        return {"x": batch["x"], "code": plots.encode(model, variables, batch, key)}
+        return {"x": batch["x"], "code": plots.encode(model, variables, batch, key), **plots.label(batch)}
 
     found = plots.gather(per_example, variables, data["test"], key, 2 * count)
     even = len(found["x"]) // 2 * 2
     start, end = found["x"][:even:2], found["x"][1:even:2]
     z_a, z_b = found["code"][:even:2, None], found["code"][1:even:2, None]
     t = np.linspace(0, 1, steps)
-    path = plots.decode(model, variables, (1 - t[None, :, None]) * z_a + t[None, :, None] * z_b)
+    labels = found.get("label", np.zeros(even))[:even:2, None]
+    path = plots.decode(model, variables, (1 - t[None, :, None]) * z_a + t[None, :, None] * z_b, labels)
     return {"start": start, "path": path, "end": end, "t": t, "limits": figures.limits(model.spec, start, end)}
 
 

@@ -9,17 +9,20 @@ from ae_jax import figures, plots
 from ae_jax.errors import UserError
 
 
-def arrays(model, variables, data, key, *, size: int = 20, mass: float = 0.95) -> dict[str, np.ndarray]:
+def arrays(model, variables, data, key, *, size: int = 20, mass: float = 0.95, label: int = 0) -> dict[str, np.ndarray]:
     """The likelihood's means, "decoded" [size, size, *shape], at the values "z1" [size] (rows) and "z0" [size] (columns).
 
     mass: the central share of each coordinate's distribution that the plane covers. With a prior the values are
         equally probable, quantiles of N(0, 1), and no data are read; a deterministic code is read from the examples,
         and the values are equally spaced.
+    label: the class, for a model that reads it.
     Raises UserError unless the code has two dimensions.
     """
     plots.at_least(2, size=size)
     if not 0 < mass < 1:
         raise UserError(f"mass is {mass}\nexpected a number between 0 and 1")
+    if not 0 <= label < max(model.spec.classes, 1):
+        raise UserError(f"label is {label}\nexpected a class from 0 to {max(model.spec.classes, 1) - 1}")
     dims = _dimensions(model, variables)
     if dims != 2:
         raise UserError(
@@ -34,7 +37,7 @@ def arrays(model, variables, data, key, *, size: int = 20, mass: float = 0.95) -
         per_example = lambda variables, batch, key: {"code": plots.encode(model, variables, batch, key)}
         codes = plots.gather(per_example, variables, data["test"], key, data["test"].num_examples)["code"]
         z0, z1 = np.linspace(*np.quantile(codes, tails, axis=0), size).T
-    decoded = plots.decode(model, variables, np.stack(np.meshgrid(z0, z1), axis=-1))
+    decoded = plots.decode(model, variables, np.stack(np.meshgrid(z0, z1), axis=-1), label)
     return {"decoded": decoded, "z0": z0, "z1": z1, "limits": figures.limits(model.spec, decoded)}
 
 

@@ -11,19 +11,19 @@ from ae_jax.errors import UserError
 
 
 def arrays(model, variables, data, key, *, count: int = 100) -> dict[str, np.ndarray]:
-    """`count` "samples" [N, *shape]: means of the likelihood. Raises UserError for a model without a prior."""
+    """`count` "samples" [N, *shape]: means of the likelihood; of each class in turn, for a model that reads it.
+
+    Raises UserError for a model without a prior.
+    """
     plots.at_least(1, count=count)
     if not plots.has_prior(model):
         raise UserError(
             "figure 'samples' needs a model with a prior, and this one has none\n"
             "try --figures=reconstructions,interpolations,traversals"
         )
-    generate = jax.jit(
-        lambda variables, key: model.apply(
-            variables, {"mask": jnp.ones(count)}, method="generate", rngs={"latent": key}
-        ).mean[0]
-    )
-    samples = np.asarray(generate(variables, key))
+    batch = {"label": jnp.arange(count) % max(model.spec.classes, 1), "mask": jnp.ones(count)}
+    generate = lambda variables, key: model.apply(variables, batch, method="generate", rngs={"latent": key}).mean[0]
+    samples = np.asarray(jax.jit(generate)(variables, key))
     return {"samples": samples, "limits": figures.limits(model.spec, samples)}
 
 

@@ -15,8 +15,7 @@ def arrays(model, variables, data, key, *, count: int = 10_000) -> dict[str, np.
     plots.at_least(1, count=count)
 
     def per_example(variables, batch, key):
-        labels = {"label": batch["label"]} if "label" in batch else {}
-        return {"code": plots.encode(model, variables, batch, key), **labels}
+        return {"code": plots.encode(model, variables, batch, key), **plots.label(batch)}
 
     found = plots.gather(per_example, variables, data["test"], key, count)
     codes, labels = found["code"], found.get("label")

@@ -18,7 +18,7 @@ def arrays(
     in nats averaged over the examples, or where that has no closed form by "deviation" [R] of the code over them.
     span: how far to go to either side, in standard deviations: those of N(0, 1), or for a model without a prior those
         of each dimension over the examples, about its mean; "offset" [steps] has them.
-    example: the number of the one whose code the other dimensions stay at.
+    example: the number of the one whose code the other dimensions stay at, and whose class.
     """
     plots.at_least(1, dims=dims)
     plots.at_least(2, steps=steps)
@@ -28,7 +28,7 @@ def arrays(
         raise UserError(f"example is {example}, span is {span}\n{expected}")
 
     def per_example(variables, batch, key):
-        found = {"code": plots.encode(model, variables, batch, key)}
+        found = {"code": plots.encode(model, variables, batch, key), **plots.label(batch)}
         latent = model.apply(variables, batch, method="encode", rngs={"latent": key})[-1]
         if latent.posterior is not None and distributions.has_closed_kl(latent.posterior, latent.prior):
             found["kl"] = distributions.kl_per_dimension(latent.posterior, latent.prior)
@@ -46,7 +46,7 @@ def arrays(
         xlabel = "standard deviations from the dimension's mean"
     z = np.tile(codes[example], (len(chosen), steps, 1))
     z[np.arange(len(chosen)), :, chosen] = value
-    decoded = plots.decode(model, variables, z)
+    decoded = plots.decode(model, variables, z, found["label"][example] if "label" in found else 0)
     return {
         "decoded": decoded,
         "dimension": chosen,

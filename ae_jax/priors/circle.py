@@ -8,7 +8,7 @@ from ae_jax.errors import UserError
 
 
 class Prior(nn.Module):
-    """Answers a NormalMixture of `modes` equal components at distance `radius` from 0, each of standard deviation `spread`."""
+    """Answers a NormalMixture of `modes` equal components, `radius` away from 0, of standard deviation `spread`."""
 
     latent_dim: int
     modes: int = 10

@@ -1,0 +1,20 @@
+"""What restoration must beat: the corrupted image itself, or its bicubic enlargement."""
+
+import jax
+import jax.numpy as jnp
+
+from ae_jax.evaluation.ssim import ssim
+from ae_jax.reduce import mean_and_se
+
+BETTER = {"baseline_psnr_db": "max", "baseline_ssim": "max"}
+
+
+def evaluate(model, variables, data, key) -> dict[str, float]:
+    """PSNR and SSIM of the model's inputs, clipped to [0, 1] and, where smaller, enlarged by cubic interpolation."""
+    return mean_and_se(_baselines, model, variables, data["test"], key)
+
+
+def _baselines(model, variables, batch, key):
+    image = jnp.clip(jax.image.resize(batch["inputs"], batch["x"].shape, "bicubic"), 0, 1)
+    mse = jnp.square(image - batch["x"]).reshape(len(image), -1).mean(axis=1)
+    return {"baseline_psnr_db": -10 * jnp.log10(jnp.maximum(mse, 1e-10)), "baseline_ssim": ssim(batch["x"], image)}

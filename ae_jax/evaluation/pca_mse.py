@@ -1,0 +1,39 @@
+"""Principal components with as many dimensions as the code: the linear embedding to compare with."""
+
+import numpy as np
+
+from ae_jax.evaluation import mse
+from ae_jax.reduce import code_and_label, gather
+
+BETTER = {"pca_mse_per_pixel": "min", "mse_over_pca": "min"}
+
+
+def evaluate(model, variables, data, key) -> dict[str, float]:
+    """Test error per pixel of PCA fitted on the training split, with the size of the model's code; and the model's own
+    error as a multiple of it.
+    """
+    size = gather(code_and_label, model, variables, data["test"], key, count=1)["code"].shape[-1]
+    mean, components = principal_components(pixels(data["train"]), size)
+    centred = pixels(data["test"]) - mean
+    rest = centred - centred @ components.T @ components
+    errors = np.square(rest).mean(axis=1)
+    own = mse.evaluate(model, variables, data, key)["mse_per_pixel"]
+    return {
+        "mse_over_pca": own / float(errors.mean()),
+        "pca_mse_per_pixel": float(errors.mean()),
+        "pca_mse_per_pixel_se": float(errors.std(ddof=1) / np.sqrt(len(errors))),
+    }
+
+
+def pixels(batches) -> np.ndarray:
+    """All unmasked targets as rows, [N, pixels] float32."""
+    rows = [np.asarray(batch["x"])[np.asarray(batch["mask"]) > 0] for batch in batches]
+    return np.concatenate(rows).reshape(sum(map(len, rows)), -1)
+
+
+def principal_components(rows: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """(mean [P], the `count` directions of greatest variance [count, P]), exactly, by the covariance's eigenvectors."""
+    mean = rows.mean(axis=0, dtype=np.float64)
+    covariance = (rows.T @ rows).astype(np.float64) / len(rows) - np.outer(mean, mean)
+    _, vectors = np.linalg.eigh(covariance)
+    return mean.astype(np.float32), vectors[:, ::-1][:, :count].T.astype(np.float32)

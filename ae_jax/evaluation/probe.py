@@ -1,0 +1,47 @@
+"""What codes know of the classes: logistic regression and nearest neighbours on codes, PCA codes and pixels."""
+
+from ae_jax.errors import UserError
+from ae_jax.evaluation.pca_mse import pixels, principal_components
+from ae_jax.reduce import code_and_label, gather
+
+BETTER = {"probe_logistic_code_accuracy": "max", "probe_knn_code_accuracy": "max"}
+
+_STRENGTHS = (0.01, 0.1, 1.0, 10.0)
+
+
+def evaluate(model, variables, data, key, *, train: int = 10000, neighbours: int = 5) -> dict[str, float]:
+    """Test accuracies of classifiers fitted on standardised training codes (posterior means), PCA codes of the same size,
+    and pixels. The regularisation is chosen on the last fifth of the first `train` training examples.
+
+    Raises UserError for data without labels.
+    """
+    if not data["test"].spec.classes:
+        raise UserError("metric 'probe' needs labels, and these data have none\ntry --metrics=mse")
+    fitted, labels = gather(code_and_label, model, variables, data["train"], key, count=train).values()
+    tested, truth = gather(code_and_label, model, variables, data["test"], key).values()
+    train_pixels, test_pixels = pixels(data["train"])[:train], pixels(data["test"])
+    mean, components = principal_components(train_pixels, fitted.shape[1])
+    reduce = lambda rows: (rows - mean) @ components.T
+    kinds = {
+        "code": (fitted, tested),
+        "pca": (reduce(train_pixels), reduce(test_pixels)),
+        "pixels": (train_pixels, test_pixels),
+    }
+    scores = {}
+    for kind, (rows, test_rows) in kinds.items():
+        scale = rows.std(axis=0) + 1e-6
+        rows, test_rows = (rows - rows.mean(axis=0)) / scale, (test_rows - rows.mean(axis=0)) / scale
+        logistic, knn = _accuracies(rows, labels, test_rows, truth, neighbours)
+        scores |= {f"probe_logistic_{kind}_accuracy": logistic, f"probe_knn_{kind}_accuracy": knn}
+    return scores
+
+
+def _accuracies(rows, labels, test_rows, truth, neighbours):
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.neighbors import KNeighborsClassifier
+
+    part = len(rows) * 4 // 5
+    fit = lambda strength, n: LogisticRegression(C=strength, max_iter=300).fit(rows[:n], labels[:n])
+    best = max(_STRENGTHS, key=lambda strength: fit(strength, part).score(rows[part:], labels[part:]))
+    knn = KNeighborsClassifier(neighbours).fit(rows, labels)
+    return float(fit(best, len(rows)).score(test_rows, truth)), float(knn.score(test_rows, truth))

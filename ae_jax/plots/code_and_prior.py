@@ -1,0 +1,44 @@
+"""The distribution of all codes together beside the prior that they are meant to follow."""
+
+import jax
+import numpy as np
+
+from ae_jax import figures, plots
+from ae_jax.errors import UserError
+
+
+def arrays(model, variables, data, key, *, count: int = 5000) -> dict[str, np.ndarray]:
+    """The codes of the first `count` examples, "codes" [N, 2], with "label" [N] where there are classes, and as many
+    draws of the "prior" [N, 2] (N(0, I) for a model without one).
+
+    Raises UserError unless the code has two dimensions.
+    """
+    plots.at_least(1, count=count)
+
+    def per_example(variables, batch, key):
+        labels = {"label": batch["label"]} if "label" in batch else {}
+        return {"codes": plots.encode(model, variables, batch, key), **labels}
+
+    found = plots.gather(per_example, variables, data["test"], key, count)
+    n, dims = found["codes"].shape
+    if dims != 2:
+        raise UserError(
+            f"figure 'code_and_prior' needs a code of 2 dimensions, and this one has {dims}\ntry --figures=scatter"
+        )
+    draw = lambda module, key: module.p_z().sample(key, n)
+    has_prior = plots.has_prior(model)
+    prior = model.apply(variables, key, method=draw) if has_prior else jax.random.normal(key, (n, 2))
+    return {**found, "prior": np.asarray(prior)}
+
+
+@figures.styled
+def figure(arrays):
+    """Two panels with the same axes."""
+    drawing = figures.new(6, 3)
+    panels = drawing.subplots(1, 2, sharex=True, sharey=True)
+    palette = np.array(figures.colours(int(arrays["label"].max()) + 1)) if "label" in arrays else None
+    colour = palette[arrays["label"]] if palette is not None else figures.PALETTE[0]
+    for axes, name, c in zip(panels, ("codes", "prior"), (colour, "#666666"), strict=True):
+        axes.scatter(*arrays[name].T, s=2, c=c, linewidths=0, rasterized=True)
+        axes.set(title=name, xlabel="$z_0$", ylabel="$z_1$", aspect="equal")
+    return drawing

@@ -1,0 +1,33 @@
+"""Test error of trained codes and of as many principal components, against the size of the code."""
+
+import numpy as np
+
+from ae_jax import figures
+from ae_jax.evaluation import mse, pca_mse
+
+
+def arrays(model, variables, data, key, *, runs: tuple = ()) -> dict[str, np.ndarray]:
+    """Of this run and of the other `runs` (directories): "size" of the code [R], "mse_per_pixel" and "pca_mse_per_pixel"
+    [R], in the order of their sizes.
+    """
+    rows = []
+    for other in [(model, variables, data), *map(data["open"], runs)]:
+        size = other[0].latent_dim
+        rows.append((size, *(list(metric.evaluate(*other, key).values())[0] for metric in (mse, pca_mse))))
+    size, ours, pca = map(np.array, zip(*sorted(rows), strict=True))
+    return {"size": size, "mse_per_pixel": ours, "pca_mse_per_pixel": pca}
+
+
+@figures.styled
+def figure(arrays):
+    """Two lines, both axes logarithmic."""
+    drawing = figures.new(4, 3)
+    axes = drawing.add_subplot(
+        xlabel="size of the code", ylabel="test squared error per pixel", xscale="log", yscale="log"
+    )
+    for name, label, mark in (("pca_mse_per_pixel", "PCA", "s--"), ("mse_per_pixel", "autoencoder", "o-")):
+        axes.plot(arrays["size"], arrays[name], mark, label=label, markersize=4)
+    axes.set_xticks(arrays["size"], labels=[str(size) for size in arrays["size"]])
+    axes.minorticks_off()
+    axes.legend()
+    return drawing

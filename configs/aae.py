@@ -1,0 +1,25 @@
+"""Adversarial autoencoder with a 2-D code whose distribution a critic shapes to N(0, I), or to ten modes on a circle.
+
+Makhzani et al. 2016, "Adversarial autoencoders", arXiv:1511.05644. Expected: an unbiased squared MMD between codes and
+prior of at most 5 % of that of the plain autoencoder with the same network (`:plain`).
+
+    python scripts/train.py --config=configs/aae.py:mnist --workdir=runs/aae
+    python scripts/train.py --config=configs/aae.py:mnist,circle,labelled --workdir=runs/aae_circle
+    python scripts/plot.py --workdir=runs/aae --figures=code_and_prior,samples,manifold
+"""
+
+from configs import ae, common
+
+
+def get_config(arg=""):
+    config, arguments = common.start(arg, parent=ae, circle=False, labelled=False, plain=False)
+    config.model.update(hidden=(512, 512), latent_dim=2)
+    config.eval.metrics = ("bce", "mse", "mmd_to_prior")
+    config.train.update(steps=None, epochs=30 if arguments.data != "digits" else 300)
+    if not arguments.plain:
+        prior = "circle" if arguments.circle else "standard_normal"
+        config.model.update(name="aae", prior=prior, critic_hidden=(512, 512), labelled=arguments.labelled)
+        config.objective.name = "adversarial"
+        config.weights.update(generator=10.0, critic=1.0)
+        config.optimizer.players = dict(critic=dict(learning_rate=1e-3, b1=0.5))
+    return common.finish(config, arguments)

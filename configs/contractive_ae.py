@@ -1,0 +1,18 @@
+"""A contractive autoencoder: a penalty of 0.1 on the squared Jacobian of the code.
+
+Rifai et al. 2011, "Contractive auto-encoders: explicit invariance during feature extraction", ICML 28. Codes are
+sigmoids, as there.
+
+    python scripts/train.py --config=configs/contractive_ae.py:mnist --workdir=runs/contractive
+"""
+
+from configs import ae, common
+
+
+def get_config(arg=""):
+    config, arguments = common.start(arg, parent=ae)
+    config.model.update(name="contractive", code_activation="sigmoid", hidden=())
+    config.weights.contraction = 0.1
+    if arguments.data != "digits":
+        config.train.epochs = 20
+    return common.finish(config, arguments)

@@ -1,0 +1,33 @@
+"""Codes of 2 to 64 numbers by a 784-256-128-k autoencoder, against PCA with as many components.
+
+Hinton and Salakhutdinov 2006, Science 313: the comparison that made deep autoencoders known. Squared error with weight
+decay, test error per pixel.
+
+    python scripts/reproduce.py pca              (all ten rows, half an hour on two cores)
+    python scripts/train.py --config=configs/pca.py:mnist,k=2 --workdir=runs/pca2
+"""
+
+from configs import ae, common
+
+# Test squared error per pixel to be met.
+_EXPECTED = {
+    "mnist": {2: 0.0380, 8: 0.0168, 16: 0.0101, 32: 0.0065, 64: 0.0051},
+    "fashion_mnist": {64: 0.0094},
+}
+
+def get_config(arg=""):
+    config, arguments = common.start(arg, data="mnist", parent=ae, k=2)
+    config.model.update(hidden=(256, 128), latent_dim=arguments.k, likelihood="gaussian", scale=0.1)
+    config.optimizer.update(name="adamw", weight_decay=1e-4, learning_rate="cosine:1e-3:0:9380")
+    config.train.update(steps=9380 if arguments.data != "digits" else 2000, epochs=None)
+    config.data.validation = 0
+    config.eval.update(metrics=("mse", "pca_mse"), criterion="mse_per_pixel")
+    config.expected.mse_over_pca = dict(value=1.0, tolerance=0.0, source="below PCA")
+    if value := _EXPECTED.get(arguments.data, {}).get(arguments.k):
+        config.expected.mse_per_pixel = dict(value=value, source="own prototype")
+    return common.finish(config, arguments)
+
+
+def rows():
+    mnist = {f"pca_mnist_{k}": f"mnist,k={k}" for k in _EXPECTED["mnist"]}
+    return {**mnist, **{f"pca_fashion_mnist_{k}": f"fashion_mnist,k={k}" for k in (2, 8, 16, 32, 64)}}

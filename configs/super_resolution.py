@@ -1,0 +1,29 @@
+"""Super-resolution: images of a half or a quarter of the size in, full size out, added to their cubic enlargement.
+
+Low resolution is the mean over squares of pixels. Expected: 4 dB over bicubic, whose mean PSNR over the test images of
+Fashion-MNIST is 19.31 dB (2x) and 16.03 dB (4x).
+
+    python scripts/reproduce.py super_resolution
+    python scripts/apply.py --workdir=runs/reproduce/super_resolution_2x --task=reconstruct --input=small/ --output=large/
+"""
+
+from configs import ae, common
+
+_BICUBIC_DB = {2: 19.31, 4: 16.03}
+
+
+def get_config(arg=""):
+    config, arguments = common.start(arg, data="fashion_mnist", parent=ae, factor=2)
+    config.corruption = dict(name="downsample", factor=arguments.factor)
+    config.model.update(hidden=(1024, 512), decoder_hidden=(1024,), latent_dim=0, likelihood="gaussian", scale=0.1)
+    config.model.residual = True
+    config.train.update(steps=None, epochs=20)
+    config.data.validation = 0
+    config.eval.update(metrics=("psnr", "ssim", "baselines"), criterion="psnr_db")
+    if arguments.factor in _BICUBIC_DB:
+        config.expected.psnr_db = dict(value=_BICUBIC_DB[arguments.factor] + 4, tolerance=0.0, source="bicubic + 4 dB")
+    return common.finish(config, arguments)
+
+
+def rows():
+    return {f"super_resolution_{factor}x": f"fashion_mnist,factor={factor}" for factor in (2, 4)}
