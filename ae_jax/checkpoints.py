@@ -123,8 +123,7 @@ class Checkpoints:
 
         target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), _plain(like))
         items = args.Composite(state=args.StandardRestore(target), record=args.JsonRestore())
-        with _no_unraisable():
-            read = self._manager.restore(step, args=items)
+        read = self._manager.restore(step, args=items)
         if _digest(read["state"]) != read["record"]["crc32"]:
             raise ValueError("its arrays are not those that were saved")
         return _typed_key(read["state"])
@@ -151,16 +150,6 @@ class Checkpoints:
         if "_manager" in vars(self):
             self._manager.close()
             del self._manager
-
-
-@contextlib.contextmanager
-def _no_unraisable():
-    """Where one read fails, all others under way find their event loop closed, and would print a traceback each."""
-    hook, sys.unraisablehook = sys.unraisablehook, lambda unraisable: None
-    try:
-        yield
-    finally:
-        sys.unraisablehook = hook
 
 
 def _plain(state: TrainState) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The command line: absl flags and config overrides in; results, two-line errors and exit statuses out."""
 
 import inspect
+import logging as stdlib_logging
 import os
 import pathlib
 import re
@@ -25,7 +26,7 @@ def run(main: Callable[[], int | None], usage: str, takes_arguments: bool = Fals
     sys.path.append(os.getcwd())  # where the user's own `package.module:Name` is looked for
     try:
         _parse(sys.argv, takes_arguments)
-        logging.set_verbosity(logging.ERROR)  # Orbax speaks of its options at every opening
+        _silence_orbax()
         _use_compilation_cache()
         sys.exit(main() or 0)
     except UserError as error:
@@ -37,6 +38,14 @@ def run(main: Callable[[], int | None], usage: str, takes_arguments: bool = Fals
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(1)
+
+
+def _silence_orbax() -> None:
+    """Keeps what it says of its options, and the traceback of each read that ends after another failed, off the screen."""
+    logging.set_verbosity(logging.ERROR)
+    stdlib_logging.getLogger("asyncio").setLevel(stdlib_logging.CRITICAL)
+    print_other = sys.unraisablehook
+    sys.unraisablehook = lambda it: None if str(it.exc_value) == "Event loop is closed" else print_other(it)
 
 
 def _parse(argv: list[str], takes_arguments: bool) -> None:

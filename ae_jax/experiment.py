@@ -142,6 +142,9 @@ def load_splits(section: Any, seed: int) -> tuple[DataSpec, dict[str, Any]]:
             raise UserError(f"data.validation={held} of {n} training examples\nexpected less than {n}")
         splits["validation"] = {key: values[n - held :] for key, values in train_split.items()}
         splits["train"] = {key: values[: n - held] for key, values in train_split.items()}
+    if section.get("train_on_test"):
+        both = {key: np.concatenate([splits["train"][key], splits["test"][key]]) for key in splits["train"]}
+        splits["train"] = both
     if section.binarize == "fixed":
         spec, splits = corruptions.binarize_once(spec, splits, seed)
     return spec, splits

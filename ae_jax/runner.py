@@ -1,5 +1,6 @@
 """Training a config in a run directory: begun or resumed, watched, and kept."""
 
+import collections
 import dataclasses
 import sys
 import time
@@ -136,7 +137,8 @@ class _Watch:
     def _evaluate(self, step, state):
         built = self._built
         variables = analysis.variables_of(state, "raw" if state.ema is None else "ema")
-        self.scores = analysis.evaluate(built, variables, built.config.eval.metrics, self._data)
+        data = collections.ChainMap({"metrics": rundir.read_lines(self._run.metrics)}, self._data)
+        self.scores = analysis.evaluate(built, variables, built.config.eval.metrics, data)
         hooks.record(self._run, step, self._split, self.scores)
         self._board.scalars(self._split, step, self.scores)
         if (image := _reconstructions(built, variables, self._data["test"])) is not None:

@@ -1,7 +1,10 @@
-"""Convolutional autoencoder: 4x4 of stride 2 with 32 and 64 channels, dense 256, a code of 16, and the mirror image.
+"""Convolutional autoencoder of 28,353 parameters: 3x3 convolutions with 32 channels, pooled twice, and back.
 
-python scripts/train.py --config=configs/conv_ae.py:mnist --workdir=runs/conv_ae
-python scripts/plot.py --workdir=runs/conv_ae --figures=reconstructions,interpolations
+Keras example "Convolutional autoencoder for image denoising" (Valdarrama 2021): 0.0622 nats a pixel after 50 epochs,
+validated on the test split.
+
+    python scripts/reproduce.py conv_ae
+    python scripts/train.py --config=configs/conv_ae.py:digits --workdir=runs/conv_ae
 """
 
 from configs import ae, common
@@ -9,7 +12,14 @@ from configs import ae, common
 
 def get_config(arg=""):
     config, arguments = common.start(arg, parent=ae)
-    config.model.update(encoder="conv", decoder="conv", channels=(32, 64), kernel=4, hidden=(256,), latent_dim=16)
+    config.model.update(encoder="conv", decoder="conv", channels=(32, 32), kernel=3, hidden=(), latent_dim=0)
+    config.model.update(down="max_pool", up="transposed", project=False, final_kernel=3, kernel_init="glorot_uniform")
+    config.data.validation = 0
     if arguments.data != "digits":
-        config.train.epochs = 20
+        config.train.epochs = 50
+    config.expected.bce_nats_per_pixel = dict(value=0.0622, source="Keras example")
     return common.finish(config, arguments)
+
+
+def rows():
+    return {"conv_ae": "mnist"}

@@ -22,8 +22,12 @@ def _ssim(model, variables, batch, key):
 
 
 def ssim(a, b):
-    """SSIM of images [B, H, W, C] in [0, 1], [B]: means over the places where the window fits."""
-    offsets = np.arange(-_RADIUS, _RADIUS + 1)
+    """SSIM of images [B, H, W, C] in [0, 1], [B]: means over the places where the window fits.
+
+    The window of 11x11 is cut to the largest odd size that images smaller than that hold.
+    """
+    radius = min(_RADIUS, (min(a.shape[1:3]) - 1) // 2)
+    offsets = np.arange(-radius, radius + 1)
     weights = np.exp(-0.5 * (offsets / _SIGMA) ** 2)
     weights = jnp.asarray(weights / weights.sum(), jnp.float32)
 

@@ -1,0 +1,22 @@
+"""The convolutional autoencoder of the lesson: 3x3 convolutions 16-8-8 with pooling, a code of 4x4x8 = 128 numbers.
+
+Chollet 2016, "Building autoencoders in Keras": 0.094 nats a pixel.
+
+    python scripts/reproduce.py lesson_ae
+"""
+
+from configs import common, conv_ae
+
+
+def get_config(arg=""):
+    config, arguments = common.start(arg, data="mnist", parent=conv_ae)
+    config.model.update(channels=(16, 8, 8), up="nearest")
+    config.train.batch_size = 256
+    if arguments.data != "digits":
+        config.train.epochs = 30
+    config.expected.bce_nats_per_pixel.update(value=0.094, source="Keras blog")
+    return common.finish(config, arguments)
+
+
+def rows():
+    return {"lesson_ae": "mnist"}
