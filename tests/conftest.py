@@ -1,0 +1,30 @@
+"""Tests run on the CPU, from any directory; a warning or a silent broadcast over ranks is an error."""
+
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import hypothesis
+import jax
+import pytest
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+# Derandomised, so that a failure is found again; no time limit, as the first example compiles.
+hypothesis.settings.register_profile("tests", deadline=None, derandomize=True, database=None, max_examples=25)
+hypothesis.settings.load_profile("tests")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("filterwarnings", "error")
+    # Deprecations are an error in this code, not in what it uses.
+    config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning")
+    config.addinivalue_line("filterwarnings", "error::DeprecationWarning:ae_jax")
+
+
+@pytest.fixture
+def key():
+    return jax.random.key(0)

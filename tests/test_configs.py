@@ -1,0 +1,59 @@
+"""Every config: documented, resolvable with each data set, and trained, kept, read back and scored in `:smoke`."""
+
+import ast
+import json
+import math
+
+import jax
+import pytest
+
+from ae_jax import analysis, configuration, experiment, lookup, runner
+from configs import common
+
+NAMES = sorted(p.stem for p in (configuration.ROOT / "configs").glob("[a-z]*.py") if p.stem != "common")
+# The sections whose keys are fixed; of the others, `experiment.build` refuses what nothing reads.
+FIXED = {"seed", "data", "train", "eval"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_fast():
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_smoke_trains_and_is_read_back_from_its_run_directory(name, tmp_path):
+    config = configuration.load(f"configs/{name}.py:smoke")
+    summary = runner.train_run(config, str(tmp_path / "run"))
+    assert summary.step == 2
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line["split"] == "train"] == [1, 2]
+    assert all(line["loss"] > 0 for line in lines if line["split"] == "train")
+    trained = analysis.load(str(tmp_path / "run"), limit=20, batch_size=20)
+    scores = analysis.evaluate_run(trained, config.eval.metrics, {})
+    better = {key for metric in config.eval.metrics for key in lookup.module("evaluation", metric).BETTER}
+    assert better <= scores.keys()
+    assert all(math.isfinite(scores[key]) for key in better)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_data_set_resolves_and_the_model_is_built(name):
+    path = f"configs/{name}.py"
+    assert len(ast.get_docstring(ast.parse((configuration.ROOT / path).read_text())).splitlines()) > 1
+    assert configuration.load(path).data.name in common.DATASETS
+    for data in common.DATASETS:
+        config = configuration.load(f"{path}:{data}")
+        configuration.check(config)
+        assert config.data.name == data
+        # As JSON in a run directory and back it is the same config.
+        stored = configuration.from_plain(json.loads(json.dumps(configuration.to_plain(config))))
+        assert stored.to_dict() == config.to_dict()
+    experiment.build(configuration.load(f"{path}:digits")).check()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_fixed_key_is_one_that_every_config_has(name):
+    """A key of one config alone in a fixed section would be read by nothing."""
+    fixed = lambda config: {key for key in configuration.keys(config) if key.split(".")[0] in FIXED}
+    assert fixed(configuration.load(f"configs/{name}.py:digits")) == fixed(common.start("")[0])

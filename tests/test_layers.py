@@ -1,0 +1,104 @@
+"""The architecture, written down and enforced: which room imports which."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# {room: the rooms it imports}. A room is a file or a folder of ae_jax, or one of the folders beside it. It imports only
+# what stands above it here; `errors` is a word that everybody may use.
+ROOMS = {
+    # layer 0: words
+    "errors": "",
+    "types": "",
+    "lookup": "",
+    # layer 1: mathematics
+    "distributions": "",
+    "schedules": "",
+    "reduce": "types",
+    "corruptions": "types lookup",
+    "objectives": "types distributions",
+    "nets": "",
+    # layer 2: what one adds
+    "likelihoods": "types distributions reduce",
+    "priors": "distributions",
+    "posteriors": "distributions nets",
+    "models": "types distributions nets likelihoods priors posteriors",
+    "data": "types",
+    # layer 3: machinery; models and data come in as arguments
+    "batching": "types",
+    "optim": "",
+    "train": "types reduce schedules batching",
+    "evaluation": "types distributions reduce objectives",
+    "figures": "types",
+    "plots": "types distributions reduce evaluation figures",
+    "samplers": "types distributions nets optim",
+    "results": "types data",
+    "userfiles": "types data results",
+    "tasks": "types lookup distributions samplers results userfiles",
+    "configuration": "schedules",
+    "rundir": "types configuration",
+    "checkpoints": "train",
+    "hooks": "rundir",
+    # layer 4: assembly
+    "experiment": "types lookup corruptions objectives batching optim train configuration",
+    "analysis": "lookup rundir checkpoints experiment figures",
+    "runner": "reduce train rundir checkpoints hooks experiment analysis",
+    "reproduce": "lookup configuration rundir runner analysis",
+    "cli": "lookup configuration",
+    "__init__": "analysis",
+    "configs": "configuration",
+    "scripts": "tasks cli analysis runner reproduce",
+}
+# What may be imported at the top of a module. All else waits for the function that needs it.
+LIGHT = {"jax", "flax", "optax", "numpy", "ml_collections", "absl"} | set(sys.stdlib_module_names)
+
+FILES = [path for folder in ("ae_jax", "configs", "scripts") for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def room(parts: Sequence[str]) -> str:
+    """The room of a path or of a dotted name, in parts: ("ae_jax", "nets", "mlp.py") stands in nets."""
+    return Path((*parts, "__init__")[1]).stem if parts[0] == "ae_jax" else parts[0]
+
+
+def imports(path: Path, at_the_top: bool = False) -> list[list[str]]:
+    """The dotted names that a file imports, in parts: everywhere, or outside of functions only."""
+    names, nodes = [], [ast.parse(path.read_text())]
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"line {node.lineno}: imports are absolute"
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+        elif not (at_the_top and isinstance(node, ast.FunctionDef)):
+            nodes += ast.iter_child_nodes(node)
+    return [name.split(".") for name in names]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_follow_the_table(path):
+    here, names = room(path.relative_to(ROOT).parts), imports(path)
+    assert here in ROOMS, f"a new room: give {here!r} a row in the table"
+    ours = {room(name) for name in names if name[0] in ("ae_jax", "configs", "scripts", "tests")}
+    assert ours <= {here, "errors", *ROOMS[here].split()}
+    heavy = {name[0] for name in imports(path, at_the_top=True)} - LIGHT - {"ae_jax", "configs"}
+    assert not heavy, "import it in the function that needs it"
+
+
+def test_the_table_goes_from_the_bottom_to_the_top_and_names_rooms_that_stand():
+    above = list(ROOMS)
+    assert [
+        (here, other) for here in ROOMS for other in ROOMS[here].split() if other not in above[: above.index(here)]
+    ] == []
+    assert set(ROOMS) == {room(path.relative_to(ROOT).parts) for path in FILES}
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    code = "import sys, ae_jax; print({'jax', 'flax', 'numpy'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

@@ -1,0 +1,76 @@
+"""Names become objects: ours, or the user's; a miss says what there is."""
+
+from pathlib import Path
+
+import pytest
+
+import ae_jax
+from ae_jax import lookup, objectives, optim
+from ae_jax.errors import UserError, nearest
+from ae_jax.models import vae
+from ae_jax.nets import mlp
+
+
+@pytest.fixture
+def theirs(tmp_path, monkeypatch):
+    """A package of the user's own: theirs.good, theirs.broken (it imports what is not there)."""
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "good.py").write_text("class Encoder: pass\ndef loss(outputs, batch): return {}\n")
+    (tmp_path / "theirs" / "broken.py").write_text("import the\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["models", "nets", "data", "likelihoods", "priors", "posteriors", "evaluation"])
+def test_the_folder_is_the_registry(folder):
+    files = {path.stem for path in (Path(ae_jax.__file__).parent / folder).glob("*.py")} - {"__init__"}
+    assert set(lookup.choices(folder)) == files and files
+
+
+def test_names_of_ours():
+    assert lookup.find("models", "vae", "Model") is vae.Model
+    assert lookup.find("nets", "mlp", "Encoder") is mlp.Encoder
+    assert lookup.function(objectives, "elbo", ("outputs", "batch"), "objective") is objectives.elbo
+
+
+def test_names_of_the_users(theirs):
+    found = lookup.find("models", "theirs.good:Encoder", "Model")
+    assert (found.__module__, found.__name__) == ("theirs.good", "Encoder")
+    assert lookup.function(objectives, "theirs.good:loss", ("outputs", "batch"), "objective").__name__ == "loss"
+
+
+MISSES = {
+    "unknown models 'vea'; did you mean 'vae'?\nwhat exists: .*ae.*vae": lambda: lookup.find("models", "vea", "Model"),
+    "nets 'words' has no Encoder\n.*mlp": lambda: lookup.find("nets", "words", "Encoder"),
+    "objective 'elb'; did you mean 'elbo'.*\nwhat exists: .*elbo.*reconstruction": (
+        lambda: lookup.function(objectives, "elb", ("outputs", "batch"), "objective")
+    ),
+    "no module 'nowhere.at_all'.*nowhere.at_all:Encoder.*\n.*PYTHONPATH": lambda: lookup.imported(
+        "nowhere.at_all:Encoder"
+    ),
+    "no module 'theirs.bad'": lambda: lookup.imported("theirs.bad:Encoder"),
+    "name in theirs.good 'Encode'; did you mean 'Encoder'": lambda: lookup.imported("theirs.good:Encode"),
+    "unknown optimizer 'adm'; did you mean 'adam'": lambda: optim.make_tx({"name": "adm", "learning_rate": 1.0}),
+    "argument of optimizer 'adam' 'b3'": lambda: optim.make_tx({"name": "adam", "learning_rate": 1.0, "b3": 0.5}),
+}
+
+
+@pytest.mark.parametrize("message", MISSES)
+def test_a_miss_says_what_there_is(message, theirs):
+    with pytest.raises(UserError, match=message.replace("?", r"\?")):
+        MISSES[message]()
+
+
+def test_a_users_module_that_is_broken_keeps_its_traceback(theirs):
+    with pytest.raises(ModuleNotFoundError, match="No module named 'the'"):
+        lookup.imported("theirs.broken:Encoder")
+
+
+def test_objectives_are_those_functions_that_read_outputs():
+    with pytest.raises(UserError) as error:
+        lookup.function(objectives, "kl", ("outputs", "batch"), "objective")
+    assert "what exists: " in str(error.value) and "kl" not in str(error.value).split("what exists: ")[1].split(", ")
+
+
+def test_nearest():
+    assert nearest("adm", ["sgd", "adam"]) == "; did you mean 'adam'?"
+    assert nearest("completely different", ["sgd", "adam"]) == ""

@@ -1,0 +1,56 @@
+"""The README says what is so: its code runs, its numbers are those of the results file, its files exist."""
+
+import json
+import os
+import pathlib
+import re
+import subprocess
+import sys
+
+import pytest
+
+from ae_jax import experiment, reproduce
+from ae_jax.configuration import ROOT, load, override
+
+README = (ROOT / "README.md").read_text()
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_notebook_code_runs():
+    finished = subprocess.run(
+        [sys.executable, "-c", PYTHON[0]], capture_output=True, text=True, env={**os.environ, "JAX_PLATFORMS": "cpu"}
+    )
+    assert finished.returncode == 0, finished.stderr
+    loss, *shapes = finished.stdout.split(" ", 1)
+    assert 20 < float(loss) < 30  # nats per digit; 44.4 = 64 log 2 is what knowing nothing costs
+    assert shapes == ["(128, 2) (1, 128, 8, 8, 1)\n"]
+
+
+def test_the_model_in_one_file_is_a_model(tmp_path, monkeypatch):
+    source = next(block for block in PYTHON if "class Model" in block)
+    (tmp_path / "my_noisy_model.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    config = load("configs/ae.py:smoke")
+    override(config, "model.name", "my_noisy_model:Model")
+    override(config, "model.noise", "0.5")
+    assert experiment.build(config).model.noise == 0.5
+
+
+def test_the_table_is_that_of_the_results():
+    stored = json.loads(reproduce.RESULTS.read_text())
+    rows = reproduce.rows()
+    assert stored.keys() <= rows.keys()
+    lines = [line for name, row in rows.items() if name in stored for line in reproduce.lines(row, stored[name])]
+    table = re.search(r"<!-- results -->\n(.*?)\n<!-- /results -->", README, re.DOTALL)[1]
+    assert table.strip() == reproduce.table(lines, markdown=True), "render it: scripts/reproduce.py --markdown"
+
+
+@pytest.mark.parametrize("name", sorted(json.loads(reproduce.RESULTS.read_text())))
+def test_results_are_of_the_config_as_it_stands(name):
+    entry = json.loads(reproduce.RESULTS.read_text())[name]
+    assert entry["hash"] == reproduce.config_hash(load(entry["config"]))
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(((?!http)[^)#]+)\)", README))))
+def test_linked_files_exist(path):
+    assert (ROOT / pathlib.PurePosixPath(path)).is_file()

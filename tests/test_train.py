@@ -1,0 +1,226 @@
+"""The training step and the loop: what they change, what they refuse, and that a part is as good as the whole."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from ae_jax import objectives, optim, reduce, train
+from ae_jax.batching import Batches
+from ae_jax.errors import UserError
+from ae_jax.likelihoods import gaussian
+from ae_jax.models import ae, vae
+from ae_jax.nets import mlp
+from ae_jax.types import DataSpec
+
+SPEC = DataSpec((4, 4, 1), "reals")
+DATA = np.random.default_rng(0).normal(size=(22, *SPEC.shape)).astype(np.float32)
+ONES = {"reconstruction": 1.0, "kl": 1.0}
+NETS = {"encoder": mlp.Encoder(hidden=(16,)), "decoder": mlp.Decoder(hidden=(16,))}
+MODEL = vae.Model(SPEC, **NETS, likelihood=functools.partial(gaussian.Likelihood, scale="optimal"))
+
+
+def tx(learning_rate):
+    return optax.adam(learning_rate)
+
+
+def a_batch(data=DATA, step=0):
+    source = Batches({"x": data}, SPEC, 8).on_device()
+    return source.take(source.arrays, jnp.int32(step))
+
+
+def plain(state):
+    """The state's arrays as bytes, so that NaN equals itself and -0 differs from 0."""
+    state = state.replace(key=jax.random.key_data(state.key))
+    return {jax.tree_util.keystr(path): np.asarray(leaf).tobytes() for path, leaf in jax.tree.leaves_with_path(state)}
+
+
+INIT = jax.jit(train.make_init(MODEL, tx, ema=True))
+
+
+def begin(seed=0, weights=ONES, ema=0.9, **optimizer):
+    """(state, hparams), always fresh: `fit` donates the state it is given."""
+    hparams = train.make_hparams(weights, optimizer={"learning_rate": 1e-2, **optimizer}, ema=ema)
+    return INIT(jax.random.key(seed), a_batch(), hparams), hparams
+
+
+STEP = train.make_train_step(MODEL, objectives.elbo, tx)
+COMPILED = jax.jit(STEP)
+
+
+def fit(state, hparams, steps, data=DATA, **options):
+    return train.fit(state, Batches({"x": data}, SPEC, 8), STEP, hparams, steps=steps, **options)
+
+
+def test_eight_examples_overfit():
+    spec = DataSpec((8, 8, 1), levels=2)
+    x = np.random.default_rng(0).integers(0, 2, (8, *spec.shape), np.uint8)
+    model = ae.Model(spec, encoder=mlp.Encoder((64,)), decoder=mlp.Decoder((64,)), latent_dim=8)
+    batches, tx = Batches({"x": x}, spec, 8), optax.adam(1e-2)
+    hparams = train.make_hparams({"reconstruction": 1.0})
+    init = jax.jit(train.make_init(model, tx))
+    state = init(jax.random.key(0), batches.take(batches.on_device().arrays, 0), hparams)
+    step, losses = train.make_train_step(model, objectives.reconstruction, tx), []
+    hook = lambda step, state, metrics: losses.append(metrics["loss"])
+    train.fit(state, batches, step, hparams, steps=300, hooks=[(1, hook)])
+    assert losses[0] == pytest.approx(64 * math.log(2), rel=0.3)
+    assert losses[-1] < 0.5
+
+
+def test_parts_equal_the_whole_to_the_bit():
+    called = []
+    stop = lambda step, state, metrics: called.append(step) or step >= 12
+    whole, _ = fit(*begin(), 30)
+    part, _ = fit(*begin(), 30, hooks=[(6, stop)])
+    assert called == [6, 12] and int(part.step) == 12
+    assert plain(fit(part, begin()[1], 30)[0]) == plain(whole)
+    assert plain(begin()[0]) == plain(begin()[0]) != plain(begin(seed=1)[0])
+
+
+def test_the_loop_makes_the_steps_and_its_hooks_get_the_means():
+    state, hparams = begin()
+    source = Batches({"x": DATA}, SPEC, 8).on_device()
+    order = jax.random.fold_in(state.key, jnp.uint32(2**32 - 1))
+    losses, calls = [], []
+    for step in range(11):
+        state, metrics = COMPILED(state, source.take(source.arrays, jnp.int32(step), order), hparams)
+        losses.append(metrics["loss"])
+    hook = lambda step, state, metrics: calls.append((step, int(state.step), metrics["loss"]))
+    looped, metrics = fit(*begin(), 11, hooks=[(4, hook), (6, hook), (4, hook)])
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-5), looped.params, state.params)
+    assert set(metrics) == {"loss", "reconstruction", "kl", "gradient_norm"}
+    steps = [4, 6, 8, 11]
+    assert [call[:2] for call in calls] == [(step, step) for step in steps]
+    expected = [np.mean(losses[start:end]) for start, end in zip([0, *steps[:-1]], steps, strict=True)]
+    np.testing.assert_allclose([loss for _, _, loss in calls], expected, rtol=1e-4)
+
+
+def test_the_second_call_does_not_compile():
+    compiled, at_hooks = [], []
+    listen = lambda event, seconds, **_: compiled.append(event) if "backend_compile" in event else None
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    # Windows of 3, 2, 1, 3, 1 steps.
+    hook = lambda step, state, metrics: at_hooks.append(len(compiled))
+    fit(*begin(), 10, hooks=[(3, hook), (5, hook)])
+    assert at_hooks[0] > 0 and len(set(at_hooks)) == 1 and len(at_hooks) == 5
+    step = jax.jit(train.make_train_step(MODEL, objectives.elbo, tx))
+    for number, learning_rate in enumerate((1e-2, 1e-3)):
+        state, hparams = begin(learning_rate=learning_rate, ema=0.5 + number / 4)
+        step(state, a_batch(step=number), hparams)
+    assert step._cache_size() == 1
+
+
+def test_terms_are_weighted_by_schedules_over_the_examples_there_are():
+    state, hparams = begin(weights={"reconstruction": 2.0, "kl": "linear:0:1:10"})
+    last = a_batch(step=2)
+    assert last["mask"].sum() == 6
+    for step, weight in ((0, 0.0), (5, 0.5), (20, 1.0)):
+        _, metrics = COMPILED(state.replace(step=jnp.int32(step)), last, hparams)
+        expected = 2 * metrics["reconstruction"] + weight * metrics["kl"]
+        np.testing.assert_allclose(metrics["loss"], expected, rtol=1e-5)
+    clean, _ = COMPILED(state, last, hparams)
+    padding = jnp.where(last["mask"] > 0, 1, 7)[:, None, None, None]
+    other, _ = COMPILED(state, {**last, "x": last["x"] * padding}, hparams)
+    assert plain(clean) == plain(other)
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [({"reconstruction": 1.0}, "'kl' has no weight"), ({**ONES, "lk": 1.0}, "weights.lk weighs no term")],
+)
+def test_every_term_has_a_weight_and_every_weight_a_term(weights, message):
+    with pytest.raises(UserError, match=message):
+        jax.eval_shape(STEP, *begin()[:1], a_batch(), begin(weights=weights)[1])
+
+
+def test_the_average_of_the_parameters_is_numpys():
+    state, hparams = begin(ema=0.25)
+    average = jax.tree.map(np.asarray, state.params)
+    for step in range(5):
+        state, _ = COMPILED(state, a_batch(step=step), hparams)
+        decay = min(0.25, (1 + step) / (10 + step))
+        average = jax.tree.map(lambda old, new, d=decay: d * old + (1 - d) * np.asarray(new), average, state.params)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7), state.ema, average)
+
+
+# --- what is not finite -----------------------------------------------------------------------------------------------
+
+SPOILT = np.where(np.arange(22)[:, None, None, None] == 5, np.nan, DATA)
+
+
+def test_a_step_that_is_not_finite_changes_its_numbers_only():
+    state, hparams = begin()
+    state, _ = COMPILED(state, a_batch(), hparams)
+    for bad in (1, 2):
+        after, metrics = COMPILED(state, a_batch(SPOILT), hparams)
+        assert math.isnan(metrics["loss"])
+        assert (after.step, after.bad_steps) == (1 + bad, bad)
+        assert plain(after.replace(step=state.step, bad_steps=state.bad_steps)) == plain(state)
+        state = after
+    state, _ = COMPILED(state, a_batch(), hparams)
+    assert (state.step, state.bad_steps) == (4, 0)
+
+
+def test_fit_skips_what_is_not_finite_and_says_so():
+    state, metrics = fit(*begin(), 9, data=SPOILT)  # one batch in each of three epochs
+    assert metrics.pop("skipped") == 3 and int(state.step) == 9
+    assert all(map(math.isfinite, metrics.values()))
+
+
+def test_fit_gives_up_after_so_many_and_names_the_terms():
+    with pytest.raises(train.NonFiniteError, match="4 non-finite steps in a row up to step 4.*reconstruction") as error:
+        fit(*begin(weights={"reconstruction": 1.0, "kl": 0.0}), 50, data=DATA * np.float32(1e30), max_bad_steps=4)
+    assert error.value.step == error.value.bad_steps == 4
+    assert "reconstruction" in error.value.terms and "loss" in error.value.terms
+
+
+# --- optimisers -------------------------------------------------------------------------------------------------------
+
+# L-BFGS searches along a line, for which it needs the loss as a function.
+_ALONE = sorted(set(optim.names()) - {"lbfgs"})
+
+
+@pytest.mark.parametrize("name", _ALONE)
+def test_every_optimizer_makes_a_step(name):
+    options = {"noisy_sgd": {"key": 0}}.get(name, {})
+    make, numbers = optim.make_tx({"name": name, "learning_rate": 0.1, "clip": None, **options})
+    assert numbers == {"learning_rate": 0.1}
+    params = {"w": jnp.arange(1.0, 7.0).reshape(2, 3), "b": jnp.ones(3)}
+
+    @jax.jit
+    def step(numbers):
+        tx, state, now = make(**numbers), make(**numbers).init(params), params
+        for _ in range(2):  # some move only when they have seen two gradients
+            updates, state = tx.update(now, state, now)
+            now = optax.apply_updates(now, updates)
+        return now
+
+    slow, fast = step({"learning_rate": 0.1}), step({"learning_rate": 0.2})
+    for before, one, two in zip(*map(jax.tree.leaves, (params, slow, fast)), strict=True):
+        assert jnp.isfinite(one).all() and (one != before).any() and (one != two).any()
+
+
+def test_gradients_are_clipped_to_their_norm():
+    gradient = {"a": jnp.array([3.0, 0.0]), "b": jnp.array([4.0])}
+    for clip, factor in ((2.5, 0.5), (10.0, 1.0), (None, 1.0)):
+        make, numbers = optim.make_tx({"name": "sgd", "learning_rate": 1, "clip": clip})
+        updates, _ = make(**numbers).update(gradient, make(**numbers).init(gradient))
+        jax.tree.map(lambda u, g, f=factor: np.testing.assert_allclose(u, -f * g, rtol=1e-6), updates, gradient)
+
+
+def test_numbers_vary_and_words_are_fixed():
+    section = {"name": "adamw", "learning_rate": 1, "b1": 0.8, "weight_decay": 1, "nesterov": True, "eps": None}
+    make, numbers = optim.make_tx(section)
+    assert numbers == {"learning_rate": 1, "b1": 0.8, "weight_decay": 1}
+    params = jnp.array([1.0, -2.0])
+    ours, theirs = make(**numbers), optax.adamw(1, b1=0.8, weight_decay=1, nesterov=True)
+    expected, _ = theirs.update(params, theirs.init(params), params)
+    np.testing.assert_allclose(ours.update(params, ours.init(params), params)[0], expected, rtol=1e-6)
+
+
+def test_masked_mean_of_nothing_is_nothing():
+    assert reduce.masked_mean(jnp.ones(3), jnp.zeros(3)) == 0
