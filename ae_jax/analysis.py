@@ -88,10 +88,9 @@ def variables_of(state: Any, params: str) -> dict[str, Any]:
 
 def criterion(config: Any) -> dict[str, Any]:
     """What `Checkpoints` needs to keep the best: nothing without a validation split, none being chosen on test data."""
-    name = config.eval.criterion
+    name, modules = config.eval.criterion, [lookup.module("evaluation", metric) for metric in config.eval.metrics]
     if not config.data.validation or not name:
         return {}
-    modules = [lookup.module("evaluation", metric) for metric in config.eval.metrics]
     directions = {key: direction for module in modules for key, direction in module.BETTER.items()}
     if name not in directions:
         raise UserError(

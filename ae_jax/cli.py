@@ -20,7 +20,8 @@ _OVERRIDE = re.compile(r"--?config\.([^=]+)(?:=(.*))?", re.DOTALL)
 def run(main: Callable[[], int | None], usage: str, takes_arguments: bool = False) -> None:
     """Parses the flags, calls `main` and exits: 0 done; 1 the run failed; 2 wrong usage."""
     if {"--help", "-h", "--helpfull", "-help"} & set(sys.argv[1:]):
-        own = sorted({*FLAGS.get_key_flags_for_module(sys.argv[0]), *FLAGS.get_flags_for_module(__name__)}, key=lambda f: f.name)
+        own = {*FLAGS.get_key_flags_for_module(sys.argv[0]), *FLAGS.get_flags_for_module(__name__)}
+        own = sorted(own, key=lambda flag: flag.name)
         print(f"{usage.strip()}\n\nFlags:\n" + "\n".join(f"  --{flag.name}: {flag.help}" for flag in own))
         sys.exit(0)
     sys.path.append(os.getcwd())  # where the user's own `package.module:Name` is looked for
@@ -41,7 +42,7 @@ def run(main: Callable[[], int | None], usage: str, takes_arguments: bool = Fals
 
 
 def _silence_orbax() -> None:
-    """Keeps what it says of its options, and the traceback of each read that ends after another failed, off the screen."""
+    """Keeps off the screen what it says of its options, and a traceback for each read under way when another fails."""
     logging.set_verbosity(logging.ERROR)
     stdlib_logging.getLogger("asyncio").setLevel(stdlib_logging.CRITICAL)
     print_other = sys.unraisablehook

@@ -10,7 +10,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from ae_jax import errors, schedules
+from ae_jax import errors
 from ae_jax.errors import UserError
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -142,7 +142,7 @@ def _typed(key: str, default: Any, value: Any) -> Any:
     elif key.startswith(_VARYING) and (isinstance(default, int | float) or isinstance(value, str)):
         if number or isinstance(default, str) and not _is_schedule_like(default):
             return value
-        schedules.parse(value)
+        _parse_schedule(value)
         return value
     elif isinstance(default, int):
         fits, expected = isinstance(value, int) and number, "a whole number"
@@ -155,9 +155,15 @@ def _typed(key: str, default: Any, value: Any) -> Any:
     return value
 
 
+def _parse_schedule(value: Any) -> None:
+    from ae_jax import schedules  # and with it JAX, which a wrong flag or --help need not wait for
+
+    schedules.parse(value)
+
+
 def _is_schedule_like(text: str) -> bool:
     try:
-        schedules.parse(text)
+        _parse_schedule(text)
     except UserError:
         return False
     return True

@@ -2,11 +2,14 @@
 
 import collections
 import dataclasses
+import functools
+import pathlib
 import sys
 import time
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ae_jax import analysis, experiment, hooks, reduce, rundir, train
@@ -30,18 +33,14 @@ def train_run(config: Any, workdir: str, say=print) -> Summary:
     notes = rundir.check_new_or_same(workdir, config)
     built = experiment.build(config)
     built.check()
-    criterion, steps = analysis.criterion(config), built.steps
-    donor = _donor(config.train.init_from, built) if config.train.init_from else None
+    steps, complain = built.steps, functools.partial(say, file=sys.stderr)
+    folder = rundir.RunDir(pathlib.Path(workdir)).checkpoints
+    checkpoints = Checkpoints(folder, config.train.keep, **analysis.criterion(config), warn=complain)
+    state = checkpoints.restore(built.state_shapes())
+    state = _first_state(built) if state is None else state
     run = rundir.begin(workdir, config, built.spec)
     for note in notes:
-        say(note, file=sys.stderr)
-    checkpoints = Checkpoints(
-        run.checkpoints, config.train.keep, **criterion, warn=lambda line: say(line, file=sys.stderr)
-    )
-    state = checkpoints.restore(built.state_shapes())
-    if state is None:
-        state = built.init(jax.random.key(config.seed))
-        state = state.replace(params=donor) if donor else state
+        complain(note)
     start = int(state.step)
     if start:
         say(f"going on from step {start} of {steps} in {run.path}")
@@ -74,8 +73,17 @@ def train_run(config: Any, workdir: str, say=print) -> Summary:
     return Summary(int(state.step), time.perf_counter() - started, watch.scores)
 
 
+def _first_state(built: experiment.Experiment) -> train.TrainState:
+    """The state before the first step: drawn from the seed, its parameters those of the run train.init_from if any."""
+    state, donor = built.init(jax.random.key(built.config.seed)), built.config.train.init_from
+    if not donor:
+        return state
+    params = _donor(donor, built)
+    return state.replace(params=params, ema=state.ema and jax.tree.map(jnp.copy, params))
+
+
 def _donor(workdir: str, built: experiment.Experiment) -> Any:
-    """The parameters that a run starts from: those of another run of the same network. Raises UserError."""
+    """The parameters of another run of the same network. Raises UserError."""
     params = analysis.load(workdir).variables["params"]
     leaves = jax.tree_util.tree_leaves_with_path
     shapes = lambda tree: {jax.tree_util.keystr(path): leaf.shape for path, leaf in leaves(tree)}
@@ -83,8 +91,8 @@ def _donor(workdir: str, built: experiment.Experiment) -> Any:
     if there != here:
         name = sorted(key for key in there.keys() | here.keys() if there.get(key) != here.get(key))[0]
         raise UserError(
-            f"train.init_from={workdir!r} is of another network: {name}: {there.get(name)} there, {here.get(name)} here\n"
-            "expected a run with the same section model"
+            f"train.init_from={workdir!r} is a run of another network\n"
+            f"{name} has shape {there.get(name)} there and {here.get(name)} here"
         )
     return params
 

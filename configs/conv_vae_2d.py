@@ -1,4 +1,4 @@
-"""Convolutional VAE with a 2-D code: 3x3 of stride 2 with 32 and 64 channels, dense 16, trained on train and test together.
+"""Convolutional VAE with a 2-D code: 3x3 of stride 2 with 32 and 64 channels, dense 16, on train and test.
 
 Keras example "Variational autoencoder" (Chollet 2020): after 30 epochs a loss of 146.95 nats, 140.15 of reconstruction
 and 6.80 of KL, each the running mean of the last epoch; at most 149.2 passes.

@@ -15,6 +15,7 @@ _EXPECTED = {
     "fashion_mnist": {64: 0.0094},
 }
 
+
 def get_config(arg=""):
     config, arguments = common.start(arg, data="mnist", parent=ae, k=2)
     config.model.update(hidden=(256, 128), latent_dim=arguments.k, likelihood="gaussian", scale=0.1)

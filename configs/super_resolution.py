@@ -4,7 +4,8 @@ Low resolution is the mean over squares of pixels. Expected: 4 dB over bicubic, 
 Fashion-MNIST is 19.31 dB (2x) and 16.03 dB (4x).
 
     python scripts/reproduce.py super_resolution
-    python scripts/apply.py --workdir=runs/reproduce/super_resolution_2x --task=reconstruct --input=small/ --output=large/
+    python scripts/apply.py --workdir=runs/reproduce/super_resolution_2x --task=reconstruct \
+        --input=small/ --output=large/
 """
 
 from configs import ae, common

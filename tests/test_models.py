@@ -90,7 +90,7 @@ def test_codes_of_any_size(family, latent_dim):
     ("family", "net", "shape"),
     [(family, "mlp", SHAPES[0]) for family in FAMILIES]
     + [("vae", net, SHAPES[0]) for net in NETS if net != "mlp"]
-    + [("vae", "conv", shape) for shape in SHAPES[1:] if "conv" in NETS],
+    + [("vae", "conv", SHAPES[-1])],
     ids=str,
 )
 def test_ten_steps_move_every_parameter(family, net, shape):

@@ -20,8 +20,13 @@ from ae_jax.types import DataSpec
 SPEC = DataSpec((4, 4, 1), "reals")
 DATA = np.random.default_rng(0).normal(size=(22, *SPEC.shape)).astype(np.float32)
 ONES = {"reconstruction": 1.0, "kl": 1.0}
-NETS = {"encoder": mlp.Encoder(hidden=(16,)), "decoder": mlp.Decoder(hidden=(16,))}
-MODEL = vae.Model(SPEC, **NETS, likelihood=functools.partial(gaussian.Likelihood, scale="optimal"))
+# Small, as it is compiled often; with statistics, as they must be kept and skipped like parameters.
+MODEL = vae.Model(
+    SPEC,
+    encoder=mlp.Encoder(hidden=()),
+    decoder=mlp.Decoder(hidden=()),
+    likelihood=functools.partial(gaussian.Likelihood, scale="optimal"),
+)
 
 
 def tx(learning_rate):

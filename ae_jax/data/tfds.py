@@ -37,8 +37,8 @@ def load(name: str = "", dir: str = "", path: str = "", split: str = "", cache: 
     split  what to train and to test on, as TFDS writes splits (default "train,test")
     cache  folder for the decoded arrays (default ~/.cache/ae_jax, or below $XDG_CACHE_HOME)
 
-    x is [N, H, W, C] uint8, memory-mapped; "label" is the set's feature of that name. Raises UserError for an unknown set
-    or split, images of no one size, and where preparing lacks TensorFlow, or the files and a network to fetch them.
+    x is [N, H, W, C] uint8, memory-mapped; "label" is the set's feature of that name. Raises UserError for an unknown
+    set or split, images of no one size, and where preparing lacks TensorFlow, or the files and a network to fetch them.
     """
     if not name:
         raise UserError("data.source=tfds needs a data.name, for example --config.data.name=mnist")

@@ -10,8 +10,8 @@ _STRENGTHS = (0.01, 0.1, 1.0, 10.0)
 
 
 def evaluate(model, variables, data, key, *, train: int = 10000, neighbours: int = 5) -> dict[str, float]:
-    """Test accuracies of classifiers fitted on standardised training codes (posterior means), PCA codes of the same size,
-    and pixels. The regularisation is chosen on the last fifth of the first `train` training examples.
+    """Test accuracies of classifiers fitted on standardised training codes (posterior means), PCA codes of that size, and
+    pixels. The regularisation is chosen on the last fifth of the first `train` training examples.
 
     Raises UserError for data without labels.
     """

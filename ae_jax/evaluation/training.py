@@ -9,6 +9,8 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
     """The loss and its terms in nats per example, running means since the line before. Raises UserError without one."""
     lines = [line for line in data["metrics"] if line["split"] == "train"]
     if not lines:
-        raise UserError("metric 'training' needs the run's metrics.jsonl, and it has no line of training\ntry --metrics=elbo")
+        raise UserError(
+            "metric 'training' needs the run's metrics.jsonl, and it has no line of training\ntry --metrics=elbo"
+        )
     names = {name.removeprefix("training_"): name for name in BETTER}
     return {name: lines[-1][key] for key, name in names.items() if key in lines[-1]}

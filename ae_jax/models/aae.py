@@ -28,7 +28,7 @@ class Critic(nn.Module):
 
 class Model(ae.Model):
     """As `ae.Model`, with two penalties in nats: "critic", which the critic's parameters minimise, and
-    "generator", which all others do. Reads the random streams "sampling" (draws of the prior) and "latent" (in `generate`).
+    "generator", which all others do. Reads the random streams "sampling" (the prior) and "latent" (in `generate`).
 
     labelled: whether the critic sees the label too, so that each class settles on a mode of its own (section 2.3).
         Labels below 0 are unknown: those examples may settle on any mode.

@@ -32,7 +32,7 @@ class Conv(nn.Module):
 
 
 def pool(x, stride: int, reduce):
-    """`reduce` over squares of `stride` x `stride`, those at the lower and right edges cut off: [N, H/s, W/s, C], rounded up.
+    """`reduce` over squares of `stride` x `stride`, cut off at the lower and right edges: [N, H/s, W/s, C], rounded up.
 
     Reshapes and reductions, whose gradient is as cheap inside a loop as outside, where that of `nn.max_pool` is not.
     """

@@ -1,7 +1,7 @@
 """Two forms of the same convolutions: XLA's own, and matrix products of shifted blocks, which are many times faster
 on a CPU inside a loop. The platform decides; parameters and numbers are the same.
 
-A convolution is one linear map between a large image and a small one (strides divide the size). `_correlate` takes large
+A convolution is a linear map between a large image and a small one (strides divide the size). `_correlate` takes large
 to small, `_spread`, its transpose, small to large, and `_weigh` is the derivative of either by the kernel: a forward
 convolution is correlate, with (spread, weigh) as its derivative; a transposed one is spread, with (correlate, weigh).
 """

@@ -9,7 +9,7 @@ from ae_jax.errors import UserError
 
 
 def arrays(model, variables, data, key, *, count: int = 8) -> dict[str, np.ndarray]:
-    """ "samples" [count, K, *shape]: means of the likelihood at `count` codes drawn from N(0, I), each in all K classes.
+    """Means of the likelihood, "samples" [count, K, *shape], at `count` codes from N(0, I), each in all K classes.
 
     Raises UserError for a model that reads no class.
     """

@@ -7,7 +7,7 @@ from ae_jax.errors import UserError
 
 
 def arrays(model, variables, data, key, *, count: int = 10, steps: int = 10) -> dict[str, np.ndarray]:
-    """The first `count` pairs of neighbours in the data, "start" and "end" [N, *shape], and between them the likelihood's
+    """The first `count` pairs of neighbours in the data, "start" and "end" [N, *shape]; between them the likelihood's
     means, "path" [N, steps, *shape], at the codes (1 - t) z_start + t z_end, "t" [steps] from 0 to 1.
     The class, for a model that reads it, stays that of the start.
     """

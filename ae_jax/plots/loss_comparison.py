@@ -8,8 +8,8 @@ from ae_jax import figures, plots
 
 
 def arrays(model, variables, data, key, *, runs: tuple = (), count: int = 10) -> dict[str, np.ndarray]:
-    """The first `count` examples, "original" [N, *shape]; their "reconstruction" [R, N, *shape] by this run and the other
-    `runs`; over the whole test split "bce_nats_per_pixel", "mse_per_pixel" and "mae_per_pixel" [R]; "names" [R].
+    """The first `count` examples, "original" [N, *shape]; their "reconstruction" [R, N, *shape] by this run and the
+    other `runs`; over the whole test split "bce_nats_per_pixel", "mse_per_pixel" and "mae_per_pixel" [R]; "names" [R].
     """
     plots.at_least(1, count=count)
     found, errors = [], []

@@ -10,7 +10,7 @@ from ae_jax.errors import UserError
 
 
 def arrays(model, variables, data, key, *, size: int = 20, mass: float = 0.95, label: int = 0) -> dict[str, np.ndarray]:
-    """The likelihood's means, "decoded" [size, size, *shape], at the values "z1" [size] (rows) and "z0" [size] (columns).
+    """The likelihood's means, "decoded" [size, size, *shape], at the values "z1" [size] (rows), "z0" [size] (columns).
 
     mass: the central share of each coordinate's distribution that the plane covers. With a prior the values are
         equally probable, quantiles of N(0, 1), and no data are read; a deterministic code is read from the examples,

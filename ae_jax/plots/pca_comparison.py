@@ -7,7 +7,7 @@ from ae_jax.evaluation import mse, pca_mse
 
 
 def arrays(model, variables, data, key, *, runs: tuple = ()) -> dict[str, np.ndarray]:
-    """Of this run and of the other `runs` (directories): "size" of the code [R], "mse_per_pixel" and "pca_mse_per_pixel"
+    """Of this run and the other `runs` (directories): "size" of the code [R], "mse_per_pixel" and "pca_mse_per_pixel"
     [R], in the order of their sizes.
     """
     rows = []

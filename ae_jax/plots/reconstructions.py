@@ -6,7 +6,7 @@ from ae_jax import figures, plots
 
 
 def arrays(model, variables, data, key, *, count: int = 10) -> dict[str, np.ndarray]:
-    """The first `count` examples, "original" [N, *shape], and "reconstruction", the likelihood's mean at one draw of the
+    """The first `count` examples, "original" [N, *shape], and "reconstruction", the likelihood's mean at a draw of the
     code; "input" where any of the examples was corrupted.
     """
     plots.at_least(1, count=count)

@@ -9,8 +9,8 @@ from ae_jax.errors import UserError
 
 
 def arrays(model, variables, data, key, *, count: int = 10) -> dict[str, np.ndarray]:
-    """The first `count` images as "clean", "corrupted" and "restored" [N, *shape], clipped to [0, 1]; "bicubic" where the
-    corrupted ones are smaller; "psnr_db", the mean over these images of each row but the first.
+    """The first `count` images as "clean", "corrupted" and "restored" [N, *shape], clipped to [0, 1]; "bicubic" where
+    the corrupted ones are smaller; "psnr_db", the mean over these images of each row but the first.
 
     Raises UserError for data that are no images.
     """

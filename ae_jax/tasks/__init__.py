@@ -3,7 +3,7 @@
 trained: an `ae_jax.analysis.Trained`; source: what --input says, "" where it was not given; key: of all that is drawn.
 Every keyword is a flag --KEYWORD made from the signature, and means the same in every task that has it:
 
-    resize      whether images of another size are stretched to the model's, and coloured ones made grey if it needs that
+    resize      whether images of another size are stretched to the model's, and coloured ones made grey where need be
     label       classes for a conditional model: one for all examples, or several taken in turn
     batch_size  examples at a time
 

@@ -1,0 +1,104 @@
+"""Two sides of the same work, timed in turn, each in a fresh process: medians and their ratio.
+
+A benchmark is a file with one function a side, `ours(data)`, `torch(data)`, ..., each of which does the work once to
+warm up, then once more, and answers (seconds, loss); the losses show that the sides do the same work.
+"""
+
+import argparse
+import gzip
+import json
+import os
+import pathlib
+import statistics
+import subprocess
+import sys
+
+
+def arguments(description: str) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    data = os.environ.get("AE_JAX_DATA_DIR", "../shared/data")
+    parser.add_argument("--data", default=f"{data}/mnist", help="folder with MNIST's own files")
+    parser.add_argument("--runs", type=int, default=5, help="timed processes a side")
+    parser.add_argument("--torch_python", default=sys.executable, help="the Python that has PyTorch and pythae")
+    parser.add_argument("--side", default="", help="run this side alone, in this process")
+    return parser.parse_args()
+
+
+def main(file: str, description: str, sides: dict) -> None:
+    """Runs one side, or all of them in turn, and prints medians and the ratio of each to the first."""
+    options = arguments(description)
+    if options.side:
+        seconds, loss = sides[options.side](pathlib.Path(options.data))
+        print(json.dumps({"seconds": seconds, "loss": loss}))
+        return
+    timed = {side: [] for side in sides}
+    for run in range(options.runs):
+        for side in sides:
+            python = sys.executable if side == "ours" else options.torch_python
+            command = [python, file, f"--side={side}", f"--data={options.data}"]
+            answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            timed[side].append(json.loads(answer.splitlines()[-1]))
+            print(f"run {run + 1}: {side} {timed[side][-1]}", file=sys.stderr, flush=True)
+    medians = {side: statistics.median(line["seconds"] for line in lines) for side, lines in timed.items()}
+    losses = {side: lines[-1]["loss"] for side, lines in timed.items()}
+    others = {side: round(seconds / medians["ours"], 3) for side, seconds in medians.items() if side != "ours"}
+    rounded = {side: round(seconds, 3) for side, seconds in medians.items()}
+    report = {"benchmark": pathlib.Path(file).stem, "median_seconds": rounded, "loss": losses, "times_faster": others}
+    print(json.dumps({**report, "runs": options.runs, "cores": os.cpu_count()}))
+
+
+def mnist_images(folder: pathlib.Path, part: str = "train"):
+    """uint8 [N, 28, 28]."""
+    import numpy as np
+
+    with gzip.open(folder / f"{part}-images-idx3-ubyte.gz") as file:
+        return np.frombuffer(file.read(), np.uint8, offset=16).reshape(-1, 28, 28)
+
+
+def ours_epoch(config: str, data: pathlib.Path) -> tuple[float, float]:
+    """Seconds and mean loss of the second epoch of a config on MNIST's 60,000 images, by the library's own loop."""
+    import time
+
+    import jax
+
+    from ae_jax import configuration, experiment, train
+
+    loaded = configuration.load(config)
+    with loaded.unlocked():
+        loaded.data.update(source="idx", dir=str(data), validation=0)
+    built = experiment.build(loaded)
+    batches = built.batches("train").on_device()
+    run = jax.jit(train.make_run(built.step, batches), donate_argnums=0)
+    state, steps = built.init(jax.random.key(0)), batches.steps_per_epoch
+    state, _ = jax.block_until_ready(run(state, batches.arrays, built.hparams, steps))
+    start = time.perf_counter()
+    state, totals = jax.block_until_ready(run(state, batches.arrays, built.hparams, 2 * steps))
+    return time.perf_counter() - start, float(totals["sums"]["loss"]) / steps
+
+
+def torch_epoch(make_model, data: pathlib.Path, flat: bool) -> tuple[float, float]:
+    """The same by PyTorch, eager, fused Adam, data in memory: `make_model()` is x -> (logits, mean, log_sigma)."""
+    import time
+
+    import torch
+
+    torch.set_num_threads(os.cpu_count())
+    torch.manual_seed(0)
+    images = torch.from_numpy(mnist_images(data).copy()).float().div(255)
+    images = images.flatten(1) if flat else images[:, None]
+    model = make_model()
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+    loss_of = torch.nn.functional.binary_cross_entropy_with_logits
+    for _ in range(2):
+        start, total = time.perf_counter(), 0.0
+        for index in torch.randperm(len(images)).split(128):
+            x = images[index]
+            logits, mean, log_sigma = model(x)
+            kl = 0.5 * (mean.square() + (2 * log_sigma).exp() - 1 - 2 * log_sigma).sum()
+            loss = (loss_of(logits, x, reduction="sum") + kl) / len(x)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            total += loss.detach()
+        seconds = time.perf_counter() - start
+    return seconds, float(total) / (-(-len(images) // 128))

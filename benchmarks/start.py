@@ -1,0 +1,43 @@
+"""From typing train.py on the digits to its first progress line, with an empty and with a filled compilation cache.
+
+python benchmarks/start.py [--runs=5]
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import pairs
+
+
+def first_line(cache: str) -> float:
+    """Seconds until a fresh process prints its first line; it is then stopped."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "scripts/train.py", "--config=configs/vae.py:digits", f"--workdir={folder}/run"]
+        start = time.perf_counter()
+        environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": cache}
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        line = process.stdout.readline()
+        seconds = time.perf_counter() - start
+        process.kill()
+        process.wait()
+        assert line.startswith("step "), line
+        return seconds
+
+
+def main():
+    cold, warm = [], []
+    for _ in range(pairs.arguments(__doc__).runs):
+        with tempfile.TemporaryDirectory() as cache:
+            cold.append(first_line(cache))
+            warm.append(first_line(cache))
+    medians = {"cold_seconds": round(statistics.median(cold), 2), "warm_seconds": round(statistics.median(warm), 2)}
+    print(json.dumps({"benchmark": "start", **medians, "runs": len(cold), "cores": os.cpu_count()}))
+
+
+if __name__ == "__main__":
+    main()
