@@ -139,7 +139,7 @@ def has_closed_kl(q, p) -> bool:
 
 
 def kl_per_dimension(q, p):
-    """Closed-form KL(q || p) of every coordinate, in nats, not yet summed over the event. TypeError where there is none.
+    """Closed-form KL(q || p) of every coordinate, in nats, not summed over the event. TypeError where there is none.
 
     With r = log s_q - log s_p:  KL = (e^{2r} - 1)/2 - r + (m_q - m_p)^2 / (2 s_p^2);  expm1 keeps it exact near q = p.
     """

@@ -10,7 +10,7 @@ _STRENGTHS = (0.01, 0.1, 1.0, 10.0)
 
 
 def evaluate(model, variables, data, key, *, train: int = 10000, neighbours: int = 5) -> dict[str, float]:
-    """Test accuracies of classifiers fitted on standardised training codes (posterior means), PCA codes of that size, and
+    """Test accuracies of classifiers fitted on standardised training codes (posterior means), on PCA codes as long, and
     pixels. The regularisation is chosen on the last fifth of the first `train` training examples.
 
     Raises UserError for data without labels.
