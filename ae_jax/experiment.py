@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+import flax.linen as nn
 import jax
 import numpy as np
 from ml_collections import ConfigDict
@@ -142,7 +143,7 @@ def load_splits(section: Any, seed: int) -> tuple[DataSpec, dict[str, Any]]:
             raise UserError(f"data.validation={held} of {n} training examples\nexpected less than {n}")
         splits["validation"] = {key: values[n - held :] for key, values in train_split.items()}
         splits["train"] = {key: values[: n - held] for key, values in train_split.items()}
-    if section.get("train_on_test"):
+    if section.train_on_test:
         both = {key: np.concatenate([splits["train"][key], splits["test"][key]]) for key in splits["train"]}
         splits["train"] = both
     if section.binarize == "fixed":
@@ -179,7 +180,7 @@ def build_model(section: Any, spec: DataSpec) -> tuple[Any, Any]:
             mine = _options_for(part, role, options)
             read |= set(mine)
             arguments = {key.removeprefix(f"{role}_"): value for key, value in mine.items()}
-            parts[role] = part(**arguments) if role in _NETS else functools.partial(part, **arguments)
+            parts[role] = _net(role, part, arguments) if role in _NETS else functools.partial(part, **arguments)
     own = {key: value for key, value in options.items() if key in fields}
     unread = options.keys() - read - own.keys()
     if unread:
@@ -193,12 +194,15 @@ def build_model(section: Any, spec: DataSpec) -> tuple[Any, Any]:
     return model, parts["likelihood"](spec)
 
 
-def _parameters(function: Any) -> set[str]:
-    function = (
-        function
-        if inspect.isclass(function) or inspect.isfunction(function)
-        else getattr(function, "func", type(function))
-    )
+def _net(role: str, part: Any, arguments: Mapping[str, Any]) -> nn.Module:
+    if not (inspect.isclass(part) and issubclass(part, nn.Module)):
+        raise UserError(f"model.{role} is {part!r}\nexpected a class of Linen modules")
+    return part(**arguments)
+
+
+def _parameters(part: Any) -> set[str]:
+    """The names of the arguments of a class, a function, a module or a partial."""
+    function = part if inspect.isclass(part) or inspect.isfunction(part) else getattr(part, "func", type(part))
     return set(inspect.signature(function).parameters) - {"parent", "name"}
 
 
@@ -218,10 +222,10 @@ def _objective(section: Any) -> tuple[Any, dict[str, Any]]:
     """(function, its numbers): words are bound here, numbers vary in hparams."""
     options = {key: value for key, value in section.items() if key not in ("name", "num_samples") and value is not None}
     function = lookup.function(objectives, section.name, ("outputs", "batch"), "objective")
-    accepted = list(inspect.signature(function).parameters)[2:]
+    accepted = dict(list(inspect.signature(function).parameters.items())[2:])
     for key in options:
         if key not in accepted:
             raise errors.unknown(f"option of objective {section.name!r}", key, accepted)
-    words = {key: value for key, value in options.items() if isinstance(value, str) and ":" not in value}
+    words = {key: value for key, value in options.items() if isinstance(accepted[key].default, str)}
     numbers = {key: value for key, value in options.items() if key not in words}
     return functools.partial(function, **words), numbers

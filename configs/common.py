@@ -7,6 +7,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from ae_jax.configuration import parse_arguments
+from ae_jax.errors import UserError
 
 DATASETS = {
     "digits": dict(source="digits", validation=200),
@@ -31,13 +32,15 @@ def start(arg: str, data: str = "digits", parent: Any = None, **words: Any) -> t
     """
     arguments = parse_arguments(arg, {**dict.fromkeys(DATASETS, False), "smoke": False, **words})
     chosen = [name for name in DATASETS if arguments[name]] or [data]
+    if len(chosen) > 1:
+        raise UserError(f"config arguments {arg!r} name {len(chosen)} data sets\nexpected one of: {', '.join(DATASETS)}")
     arguments.data = "digits" if arguments.smoke else chosen[0]
     if parent:
         return parent.get_config(arguments.data), arguments
     config = dict(
         seed=0,
         data={
-            **dict(name=arguments.data, dir="", path="", split="", binarize="none", cache=""),
+            **dict(name=arguments.data, dir="", path="", split="", binarize="none", cache="", train_on_test=False),
             **_source(arguments.data),
         },
         corruption=dict(name="none"),

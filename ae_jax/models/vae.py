@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import flax.linen as nn
 
+from ae_jax.errors import UserError
 from ae_jax.models import ae
 from ae_jax.posteriors import diagonal_normal
 from ae_jax.priors import standard_normal
@@ -24,6 +25,8 @@ class Model(ae.Model):
     latent_dim: int = 2
 
     def setup(self):
+        if self.latent_dim < 1:
+            raise UserError(f"model.latent_dim is {self.latent_dim}\nexpected at least 1: a random code has a size")
         self.p_x = self.likelihood(self.spec)
         self.q_z = self.posterior(self.latent_dim)
         self.p_z = self.prior(self.latent_dim)
