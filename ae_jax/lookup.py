@@ -38,6 +38,8 @@ def find(folder: str, name: str, attribute: str) -> Any:
 def imported(path: str) -> Any:
     """The object at "package.module:Name" on the import path. Raises UserError where either part is missing."""
     module_name, _, name = path.partition(":")
+    if not module_name or not name:
+        raise errors.UserError(f"{path!r} names nothing\nexpected package.module:Name")
     try:
         home = importlib.import_module(module_name)
     except ModuleNotFoundError as error:

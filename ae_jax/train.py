@@ -238,26 +238,12 @@ def _means(totals) -> dict[str, float]:
 
 
 def train(
-    model: Any,
-    objective: Callable,
-    tx: Any,
-    batches: Batches,
-    key: Any,
-    *,
-    steps: int,
-    weights: Any = None,
-    **options: Any,
+    model: Any, objective: Callable, tx: Any, batches: Batches, key: Any, *, weights: Any, steps: int, **options: Any
 ) -> tuple[TrainState, dict[str, float]]:
     """Trains a model from its initial parameters: what a notebook needs. `options` are those of `fit`.
 
-    weights: {term: number or schedule}; every term of the objective weighs 1 where None.
+    weights: {term: number or schedule}, for every term of the objective.
     """
-    batch = next(iter(batches))
-    if weights is None:
-        variables = jax.eval_shape(model.init, {"params": key, **streams(key)}, batch)
-        apply = lambda variables: objective(model.apply(variables, batch, rngs=streams(key)), batch)
-        players = by_player(jax.eval_shape(apply, variables))
-        weights = {name: 1.0 for terms in players.values() for name in terms}
     hparams = make_hparams(weights)
-    state = jax.jit(make_init(model, tx))(key, batch, hparams)
+    state = jax.jit(make_init(model, tx))(key, next(iter(batches)), hparams)
     return fit(state, batches, make_train_step(model, objective, tx), hparams, steps=steps, **options)

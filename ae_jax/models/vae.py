@@ -27,6 +27,8 @@ class Model(ae.Model):
     def setup(self):
         if self.latent_dim < 1:
             raise UserError(f"model.latent_dim is {self.latent_dim}\nexpected at least 1: a random code has a size")
+        if self.code_activation != "identity":
+            raise UserError(f"model.code_activation={self.code_activation!r} is read by nothing: this code is random")
         self.p_x = self.likelihood(self.spec)
         self.q_z = self.posterior(self.latent_dim)
         self.p_z = self.prior(self.latent_dim)
