@@ -1,175 +1,181 @@
-"""Two forms of the same convolutions: XLA's own, and matrix products of shifted blocks, which are many times faster
-on a CPU inside a loop. The platform decides; parameters and numbers are the same.
+"""Convolutions in two forms of equal numbers: XLA's own, and matrix products of shifted slices, which are many times
+faster on a CPU inside a loop. The platform decides.
 
-A convolution is a linear map between a large image and a small one (strides divide the size). `_correlate` takes large
-to small, `_spread`, its transpose, small to large, and `_weigh` is the derivative of either by the kernel: a forward
-convolution is correlate, with (spread, weigh) as its derivative; a transposed one is spread, with (correlate, weigh).
+A window relates a large image to a small one, and three maps follow, each linear in both arguments: `_correlate`
+(large, kernel -> small), `_spread` (small, kernel -> large) and `_weigh` (large, small -> kernel). A convolution is the
+first, a transposed one the second, and the derivatives of each are the other two, to any order.
 """
 
 import functools
+import itertools
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-_LAYOUT = ("NHWC", "HWIO", "NHWC")
+# Channels per matrix product: fewer use the processor's width badly, more only copy more than its caches hold.
+_WIDTH = 64
 
 
 class _Window(NamedTuple):
-    """Where the kernel goes: small[i] sees large[i * stride - low : i * stride - low + kernel]."""
+    """Along each axis, tap t of the kernel shows large[i * stride - low + t] to small[i]."""
 
-    large: tuple[int, int]
-    small: tuple[int, int]
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    low: tuple[int, int]
+    large: tuple[int, ...]
+    small: tuple[int, ...]
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    low: tuple[int, ...]
 
     @property
     def high(self):
-        sees = zip(self.small, self.stride, self.kernel, self.large, self.low, strict=True)
-        return tuple((m - 1) * s + k - n - low for m, s, k, n, low in sees)
+        """Padding behind `large` that makes the last window end there; negative where no window reaches the end."""
+        axes = zip(self.large, self.small, self.kernel, self.stride, self.low, strict=True)
+        return tuple((m - 1) * s + k - n - low for n, m, k, s, low in axes)
 
     @property
-    def taps(self):
-        """Blocks of one stride that a kernel touches."""
-        return tuple(-(-k // s) for k, s in zip(self.kernel, self.stride, strict=True))
+    def mirrored(self):
+        """With stride 1 the small image is as good as the large one: the same window seen from the other side."""
+        low = tuple(k - 1 - low for k, low in zip(self.kernel, self.low, strict=True))
+        return _Window(self.small, self.large, self.kernel, self.stride, low)
+
+
+def _mirror(kernel):
+    return jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
 
 
 def conv2d(x, kernel, strides=(1, 1), padding: str = "SAME"):
     """x [N, H, W, C] and kernel [kh, kw, C, O] -> [N, H', W', O], as `flax.linen.Conv`; padding "SAME" or "VALID"."""
-    sizes, low = [], []
-    for n, k, s in zip(x.shape[1:3], kernel.shape, strides):
-        small = -(-n // s) if padding == "SAME" else (n - k) // s + 1
-        sizes.append(small)
-        low.append(max((small - 1) * s + k - n, 0) // 2 if padding == "SAME" else 0)
-    window = _Window(x.shape[1:3], tuple(sizes), kernel.shape[:2], tuple(strides), tuple(low))
-    return _convolution(x, kernel, window)
+    small, low = [], []
+    for n, k, s in zip(x.shape[1:3], kernel.shape[:2], strides, strict=True):
+        small.append(-(-n // s) if padding == "SAME" else (n - k) // s + 1)
+        low.append(max((small[-1] - 1) * s + k - n, 0) // 2 if padding == "SAME" else 0)
+    window = _Window(x.shape[1:3], tuple(small), kernel.shape[:2], tuple(strides), tuple(low))
+    return _correlate(x, kernel, window)
 
 
 def conv_transpose2d(x, kernel, strides=(1, 1), padding: str = "SAME"):
     """x [N, H, W, C] and kernel [kh, kw, C, O] -> [N, H s, W s, O] with "SAME", as `flax.linen.ConvTranspose`."""
-    sizes, low = [], []
-    for m, k, s in zip(x.shape[1:3], kernel.shape, strides):
-        sizes.append(m * s if padding == "SAME" else m * s + max(k - s, 0))
-        # lax.conv_transpose pads the dilated input by ceil((k + s - 2) / 2), or k - 1 where strides exceed the kernel.
-        before = k - 1 if s > k - 1 or padding == "VALID" else -(-(k + s - 2) // 2)
+    large, low = [], []
+    for m, k, s in zip(x.shape[1:3], kernel.shape[:2], strides, strict=True):
+        large.append(m * s if padding == "SAME" else m * s + max(k - s, 0))
+        # `lax.conv_transpose` puts ceil((k + s - 2) / 2) zeros before the input, or k - 1 where strides leave gaps.
+        before = k - 1 if padding == "VALID" or s >= k else -(-(k + s - 2) // 2)
         low.append(k - 1 - before)
-    window = _Window(tuple(sizes), x.shape[1:3], kernel.shape[:2], tuple(strides), tuple(low))
-    return _transposed(x, jnp.flip(kernel, (0, 1)).swapaxes(2, 3), window)
-
-
-# The residuals are the inputs alone: differentiating through the choice of platform would keep the patches of the form
-# that was not taken.
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _convolution(large, kernel, window):
-    return _correlate(large, kernel, window)
-
-
-_convolution.defvjp(
-    lambda large, kernel, window: (_correlate(large, kernel, window), (large, kernel)),
-    lambda window, kept, g: (_spread(g, kept[1], window), _weigh(kept[0], g, window)),
-)
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _transposed(small, kernel, window):
-    return _spread(small, kernel, window)
-
-
-_transposed.defvjp(
-    lambda small, kernel, window: (_spread(small, kernel, window), (small, kernel)),
-    lambda window, kept, g: (_correlate(g, kept[1], window), _weigh(g, kept[0], window)),
-)
-
-
-def _by_platform(blocks, native):
-    @functools.wraps(blocks)
-    def chosen(a, b, window):
-        forms = (functools.partial(form, window=window) for form in (blocks, native))
-        return lax.platform_dependent(a, b, **dict(zip(("cpu", "default"), forms)))
-
-    return chosen
+    window = _Window(tuple(large), x.shape[1:3], kernel.shape[:2], tuple(strides), tuple(low))
+    return _spread(x, _mirror(kernel), window)
 
 
 def _native_correlate(large, kernel, window):
-    padding = tuple(zip(window.low, window.high))
-    return lax.conv_general_dilated(large, kernel, window.stride, padding, dimension_numbers=_LAYOUT)
+    padding = tuple(zip(window.low, window.high, strict=True))
+    return lax.conv_general_dilated(large, kernel, window.stride, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
 def _native_spread(small, kernel, window):
     large = jax.ShapeDtypeStruct((len(small), *window.large, kernel.shape[2]), small.dtype)
-    return jax.linear_transpose(lambda image: _native_correlate(image, kernel, window), large)(small)[0]
+    return jax.linear_transpose(lambda large: _native_correlate(large, kernel, window), large)(small)[0]
 
 
 def _native_weigh(large, small, window):
     kernel = jax.ShapeDtypeStruct((*window.kernel, large.shape[-1], small.shape[-1]), large.dtype)
-    return jax.linear_transpose(lambda weights: _native_correlate(large, weights, window), kernel)(small)[0]
+    return jax.linear_transpose(lambda kernel: _native_correlate(large, kernel, window), kernel)(small)[0]
 
 
-def _blocks(large, window):
-    """Strides become channels: [N, H, W, C] -> [N, H/s, W/s, s s C], padded so that every kernel fits."""
-    (s, t), counts = window.stride, [m + q - 1 for m, q in zip(window.small, window.taps)]
-    edges = zip(window.low, window.large, counts, window.stride)
-    pads = [(low, count * stride - size - low, 0) for low, size, count, stride in edges]
-    x = lax.pad(large, jnp.zeros((), large.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
-    n, (h, v), c = len(x), counts, x.shape[-1]
-    return x.reshape(n, h, s, v, t, c).transpose(0, 1, 3, 2, 4, 5).reshape(n, h, v, s * t * c)
+def _pad(x, low, high):
+    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *((a, b, 0) for a, b in zip(low, high)), (0, 0, 0)])
 
 
-def _unblocks(blocks, window):
-    """The transpose of `_blocks`."""
-    (s, t), (n, h, v, c) = window.stride, blocks.shape
-    x = blocks.reshape(n, h, v, s, t, -1).transpose(0, 1, 3, 2, 4, 5).reshape(n, h * s, v * t, c // (s * t))
-    (top, left), (height, width) = window.low, window.large
-    pads = [(-top, height + top - h * s, 0), (-left, width + left - v * t, 0)]
-    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *pads, (0, 0, 0)])
+def _patches(large, window):
+    """What the small image sees, tap beside tap, in groups of about `_WIDTH` channels: [N, h, w, taps C] each."""
+    x = _pad(large, window.low, window.high)
+    (m, n), (kh, kw), (s, t) = window.small, window.kernel, window.stride
+    taps = [x[:, i : i + m * s - s + 1 : s, j : j + n * t - t + 1 : t] for i in range(kh) for j in range(kw)]
+    group = -(-_WIDTH // x.shape[-1])
+    return [jnp.concatenate(taps[i : i + group], axis=-1) for i in range(0, len(taps), group)]
 
 
-def _kernel_blocks(kernel, window):
-    """[kh, kw, C, O] -> [taps, taps, s s C, O]."""
-    (q, r), (s, t) = window.taps, window.stride
-    c, o = kernel.shape[2:]
-    pads = [(0, q * s - window.kernel[0]), (0, r * t - window.kernel[1]), (0, 0), (0, 0)]
-    return jnp.pad(kernel, pads).reshape(q, s, r, t, c, o).transpose(0, 2, 1, 3, 4, 5).reshape(q, r, s * t * c, o)
+def _gather(large, kernel, window):
+    """Correlation as products of patches with their part of the kernel."""
+    patches = _patches(large, window)
+    weights, step = kernel.reshape(-1, kernel.shape[-1]), patches[0].shape[-1]
+    return sum(patch @ weights[i * step : (i + 1) * step] for i, patch in enumerate(patches))
 
 
-def _kernel_unblocks(blocks, window):
-    (q, r), (s, t), o = window.taps, window.stride, blocks.shape[-1]
-    kernel = blocks.reshape(q, r, s, t, -1, o).transpose(0, 2, 1, 3, 4, 5).reshape(q * s, r * t, -1, o)
-    return kernel[: window.kernel[0], : window.kernel[1]]
+def _scatter(small, kernel, window):
+    """Spreading: one product for each of the s t phases of the large image, whose taps are shifted and added."""
+    (m, n), (kh, kw), (s, t) = window.small, window.kernel, window.stride
+    rows, columns = m - 1 + -(-kh // s), n - 1 + -(-kw // t)
+
+    def phase(p, q):
+        weights = kernel[p::s, q::t]
+        a, b, c, o = weights.shape
+        taps = jnp.split(small @ weights.reshape(-1, o).T, a * b, axis=-1) if a * b else []
+        corners = itertools.product(range(a), range(b))
+        shifted = (_pad(tap, (i, j), (rows - m - i, columns - n - j)) for tap, (i, j) in zip(taps, corners))
+        return sum(shifted, jnp.zeros((len(small), rows, columns, c), small.dtype))
+
+    x = jnp.stack([jnp.stack([phase(p, q) for q in range(t)], axis=3) for p in range(s)], axis=2)
+    x = x.reshape(len(small), rows * s, columns * t, -1)
+    (height, width), (top, left) = window.large, window.low
+    return _pad(x, (-top, -left), (height + top - rows * s, width + left - columns * t))
 
 
-def _patches(blocks, window):
-    """The blocks that each place of the small image sees, side by side: [N, h, w, taps taps C]."""
-    (m, n), (q, r) = window.small, window.taps
-    return jnp.concatenate([blocks[:, a : a + m, b : b + n] for a in range(q) for b in range(r)], axis=-1)
+# Work on the narrower side: with stride 1 each map can be had from patches of either image, and fewer channels are less
+# to copy (a last layer from 32 channels to 1: 30 times less).
 
 
-def _blocks_correlate(large, kernel, window):
-    kernel = _kernel_blocks(kernel, window)
-    return _patches(_blocks(large, window), window) @ kernel.reshape(-1, kernel.shape[-1])
+def _sliced_correlate(large, kernel, window):
+    if window.stride == (1, 1) and kernel.shape[2] > kernel.shape[3]:
+        return _scatter(large, _mirror(kernel), window.mirrored)
+    return _gather(large, kernel, window)
 
 
-def _blocks_spread(small, kernel, window):
-    kernel = _kernel_blocks(kernel, window)
-    q, r, c, o = kernel.shape
-    products = small @ kernel.transpose(3, 0, 1, 2).reshape(o, -1)
-    tap = lambda a, b: products[..., (a * r + b) * c : (a * r + b + 1) * c]
-    around = lambda a, b: ((0, 0), (a, q - 1 - a), (b, r - 1 - b), (0, 0))
-    return _unblocks(sum(jnp.pad(tap(a, b), around(a, b)) for a in range(q) for b in range(r)), window)
+def _sliced_spread(small, kernel, window):
+    if window.stride == (1, 1) and kernel.shape[3] <= kernel.shape[2]:
+        return _gather(small, _mirror(kernel), window.mirrored)
+    return _scatter(small, kernel, window)
 
 
-def _blocks_weigh(large, small, window):
-    patches = _patches(_blocks(large, window), window)
-    # [O, taps C] and then transposed: the narrow side first is the faster of the two on a CPU.
-    product = lax.dot_general(small, patches, (((0, 1, 2), (0, 1, 2)), ((), ())))
-    kernel = product.reshape(small.shape[-1], *window.taps, -1).transpose(1, 2, 3, 0)
-    return _kernel_unblocks(kernel, window)
+def _sliced_weigh(large, small, window):
+    c, o = large.shape[-1], small.shape[-1]
+    if window.stride == (1, 1) and c > o:
+        return _mirror(_sliced_weigh(small, large, window.mirrored))
+    patches, pixels = _patches(large, window), (((0, 1, 2), (0, 1, 2)), ((), ()))
+    # The narrower operand goes first: XLA transposes it in memory before it multiplies.
+    if patches[0].shape[-1] < o:
+        products = [lax.dot_general(patch, small, pixels) for patch in patches]
+        return jnp.concatenate(products).reshape(*window.kernel, c, o)
+    products = [lax.dot_general(small, patch, pixels) for patch in patches]
+    return jnp.concatenate(products, axis=-1).reshape(o, *window.kernel, c).transpose(1, 2, 3, 0)
 
 
-_correlate = _by_platform(_blocks_correlate, _native_correlate)
-_spread = _by_platform(_blocks_spread, _native_spread)
-_weigh = _by_platform(_blocks_weigh, _native_weigh)
+def _map(sliced, native, derivatives):
+    """The map of two arrays and a window in the platform's form. Its residuals are the two arrays alone: those of a
+    differentiated choice of platforms would hold the patches, also where they are not used.
+    """
+
+    def apply(a, b, window):
+        forms = [functools.partial(form, window=window) for form in (sliced, native)]
+        return lax.platform_dependent(a, b, cpu=forms[0], default=forms[1])
+
+    apply = jax.custom_vjp(apply, nondiff_argnums=(2,))
+    keep = lambda a, b, window: (apply(a, b, window), (a, b))
+    apply.defvjp(keep, lambda window, kept, g: derivatives(*kept, g, window))
+    return apply
+
+
+_correlate = _map(
+    _sliced_correlate,
+    _native_correlate,
+    lambda large, kernel, g, window: (_spread(g, kernel, window), _weigh(large, g, window)),
+)
+_spread = _map(
+    _sliced_spread,
+    _native_spread,
+    lambda small, kernel, g, window: (_correlate(g, kernel, window), _weigh(g, small, window)),
+)
+_weigh = _map(
+    _sliced_weigh,
+    _native_weigh,
+    lambda large, small, g, window: (_spread(small, g, window), _correlate(large, g, window)),
+)
