@@ -57,9 +57,13 @@ def select(names: list[str]) -> list[Row]:
 
 
 def config_hash(config: Any) -> str:
-    """Eight hex digits over all that decides the result but the seed."""
+    """Eight hex digits over all that decides the result but the seed.
+
+    What is switched off (None, False, "") is left out, so that a new option leaves the old results valid.
+    """
     plain = configuration.to_plain(config)
     decisive = {key: _at(plain, key) for key in configuration.keys(plain) if not key.startswith(_NOT_HASHED)}
+    decisive = {key: value for key, value in decisive.items() if value not in (None, False, "")}
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:8]
 
 

@@ -33,7 +33,7 @@ def start(arg: str, data: str = "digits", parent: Any = None, **words: Any) -> t
     arguments = parse_arguments(arg, {**dict.fromkeys(DATASETS, False), "smoke": False, **words})
     chosen = [name for name in DATASETS if arguments[name]] or [data]
     if len(chosen) > 1:
-        raise UserError(f"config arguments {arg!r} name {len(chosen)} data sets\nexpected one of: {', '.join(DATASETS)}")
+        raise UserError(f"config arguments {arg!r} are {len(chosen)} data sets\nexpected one of: {', '.join(DATASETS)}")
     arguments.data = "digits" if arguments.smoke else chosen[0]
     if parent:
         return parent.get_config(arguments.data), arguments
