@@ -40,18 +40,12 @@ def compiled(function: Callable, model: Any, **options: Any) -> Callable:
 
 
 def gather(
-    per_example: Callable,
-    model: Any,
-    variables: Any,
-    batches: Iterable[Batch],
-    key: Any,
-    count: int | None = None,
-    **options: Any,
+    compute: Callable, variables: Any, batches: Iterable[Batch], key: Any, count: int | None = None
 ) -> dict[str, np.ndarray]:
-    """What `per_example(model, variables, batch, key, **options)` -> {name: [B, ...]} answers for the first `count`
-    unmasked examples, or for all, as {name: [N, ...]}. Reads as many batches as that takes.
+    """What `compute(variables, batch, key)` -> {name: [B, ...]} answers for the first `count` unmasked examples, or for
+    all, as {name: [N, ...]}. Reads as many batches as that takes.
     """
-    compute, parts, missing = compiled(per_example, model, **options), {}, count
+    parts, missing = {}, count
     for number, batch in enumerate(batches):
         present = np.flatnonzero(np.asarray(batch["mask"]) > 0)[:missing]
         for name, values in compute(variables, batch, jax.random.fold_in(key, number)).items():
@@ -65,12 +59,12 @@ def gather(
 def mean_and_se(
     per_example: Callable, model: Any, variables: Any, batches: Iterable[Batch], key: Any, **options: Any
 ) -> dict[str, float]:
-    """Means over all unmasked examples of what `gather` gathers, {name: [N]}, summed in float64.
+    """Means over all unmasked examples of `per_example(model, variables, batch, key, **options)`, {name: [B]}.
 
-    Answers {name: mean, name_se: standard error of that mean over the examples}.
+    Answers {name: mean, name_se: standard error of that mean over the examples}, summed in float64.
     """
     result = {}
-    for name, values in gather(per_example, model, variables, batches, key, **options).items():
+    for name, values in gather(compiled(per_example, model, **options), variables, batches, key).items():
         result[name] = float(values.mean(dtype=np.float64))
         deviation = values.std(ddof=1, dtype=np.float64) if len(values) > 1 else np.nan
         result[f"{name}_se"] = float(deviation / np.sqrt(len(values)))
@@ -78,6 +72,6 @@ def mean_and_se(
 
 
 def code_and_label(model: Any, variables: Any, batch: Batch, key: Any) -> dict[str, Any]:
-    """For `gather`: the code [B, D] and, where there is one, the label [B]."""
+    """The code [B, D] of a batch and, where there is one, the label [B]."""
     labels = {"label": batch["label"]} if "label" in batch else {}
     return {"code": model.apply(variables, batch, rngs={"latent": key}).code, **labels}

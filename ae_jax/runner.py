@@ -174,7 +174,9 @@ def _reconstructions(built, variables, batches, count: int = 8):
     shape = built.spec.shape
     if len(shape) != 3 or shape[-1] not in (1, 3):
         return None
-    images = reduce.gather(_example_and_mean, built.model, variables, batches, jax.random.key(0), count)
+    images = reduce.gather(
+        reduce.compiled(_example_and_mean, built.model), variables, batches, jax.random.key(0), count
+    )
     rows = [np.concatenate(list(images[name]), axis=1) for name in ("example", "mean")]
     return np.clip(np.concatenate(rows), 0, 1)
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from ae_jax import distributions
 from ae_jax.errors import UserError
-from ae_jax.reduce import gather
+from ae_jax.reduce import compiled, gather
 
 BETTER = {"active_units": "max"}
 
@@ -17,7 +17,7 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
 
     Raises UserError for a deterministic code.
     """
-    found = gather(_statistics, model, variables, data["test"], key)
+    found = gather(compiled(_statistics, model), variables, data["test"], key)
     variances, kls = found["mean"].var(axis=0, dtype=np.float64), found["kl"].mean(axis=0, dtype=np.float64)
     return {
         "active_units": float((variances > _ACTIVE).sum()),

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from ae_jax.errors import UserError
-from ae_jax.reduce import code_and_label, gather
+from ae_jax.reduce import code_and_label, compiled, gather
 
 BETTER = {"mmd2_to_prior": "min"}
 
@@ -16,7 +16,7 @@ def evaluate(model, variables, data, key, *, codes: int = 2000) -> dict[str, flo
 
     Raises UserError where there are fewer than two codes.
     """
-    z = jnp.asarray(gather(code_and_label, model, variables, data["test"], key, count=codes)["code"])
+    z = jnp.asarray(gather(compiled(code_and_label, model), variables, data["test"], key, count=codes)["code"])
     if len(z) < 2:
         raise UserError(f"metric 'mmd_to_prior' needs at least two codes, and there are {len(z)}\ntry a larger --limit")
     one, other = (_prior_draws(model, variables, draw, z.shape) for draw in jax.random.split(key))

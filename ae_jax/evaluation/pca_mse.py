@@ -3,7 +3,7 @@
 import numpy as np
 
 from ae_jax.evaluation import mse
-from ae_jax.reduce import code_and_label, gather
+from ae_jax.reduce import code_and_label, compiled, gather
 
 BETTER = {"pca_mse_per_pixel": "min", "mse_over_pca": "min"}
 
@@ -12,7 +12,7 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
     """Test error per pixel of PCA fitted on the training split, with the size of the model's code; and the model's own
     error as a multiple of it.
     """
-    size = gather(code_and_label, model, variables, data["test"], key, count=1)["code"].shape[-1]
+    size = gather(compiled(code_and_label, model), variables, data["test"], key, count=1)["code"].shape[-1]
     mean, components = principal_components(pixels(data["train"]), size)
     centred = pixels(data["test"]) - mean
     rest = centred - centred @ components.T @ components

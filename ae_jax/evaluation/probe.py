@@ -2,7 +2,7 @@
 
 from ae_jax.errors import UserError
 from ae_jax.evaluation.pca_mse import pixels, principal_components
-from ae_jax.reduce import code_and_label, gather
+from ae_jax.reduce import code_and_label, compiled, gather
 
 BETTER = {"probe_logistic_code_accuracy": "max", "probe_knn_code_accuracy": "max"}
 
@@ -17,8 +17,8 @@ def evaluate(model, variables, data, key, *, train: int = 10000, neighbours: int
     """
     if not data["test"].spec.classes:
         raise UserError("metric 'probe' needs labels, and these data have none\ntry --metrics=mse")
-    fitted, labels = gather(code_and_label, model, variables, data["train"], key, count=train).values()
-    tested, truth = gather(code_and_label, model, variables, data["test"], key).values()
+    fitted, labels = gather(compiled(code_and_label, model), variables, data["train"], key, count=train).values()
+    tested, truth = gather(compiled(code_and_label, model), variables, data["test"], key).values()
     train_pixels, test_pixels = pixels(data["train"])[:train], pixels(data["test"])
     mean, components = principal_components(train_pixels, fitted.shape[1])
     reduce = lambda rows: (rows - mean) @ components.T

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ae_jax import reduce
 from ae_jax.errors import UserError
 from ae_jax.types import Batch
 
@@ -28,19 +29,8 @@ def at_least(least: int, **options: int) -> None:
 def gather(
     per_example: Callable, variables: Any, batches: Iterable[Batch], key: Any, count: int
 ) -> dict[str, np.ndarray]:
-    """What `per_example(variables, batch, key)` -> {name: [B, ...]} answers for the first `count` examples.
-
-    Reads as many batches as that takes; fewer examples come back where there are no more.
-    """
-    compute, parts, missing = jax.jit(per_example), {}, count
-    for number, batch in enumerate(batches):
-        present = np.flatnonzero(np.asarray(batch["mask"]) > 0)[:missing]
-        for name, values in compute(variables, batch, jax.random.fold_in(key, number)).items():
-            parts.setdefault(name, []).append(np.asarray(values)[present])
-        missing -= len(present)
-        if not missing:
-            break
-    return {name: np.concatenate(values) for name, values in parts.items()}
+    """What `per_example(variables, batch, key)` -> {name: [B, ...]} answers for the first `count` examples."""
+    return reduce.gather(jax.jit(per_example), variables, batches, key, count)
 
 
 def has_prior(model: Any) -> bool:
