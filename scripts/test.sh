@@ -4,4 +4,4 @@ set -euo pipefail
 source "$(dirname "$0")/environment.sh"
 make_environment test
 bash scripts/lint.sh
-JAX_PLATFORMS=cpu .venv/bin/python -m pytest -q "$@"
+JAX_PLATFORMS=cpu .venv/bin/python -m pytest -q -n auto --dist loadfile "$@"
