@@ -1,6 +1,7 @@
 """TFDS: a set that TFDS itself prepared is read without TensorFlow; what preparing lacks is said at once."""
 
 import http.server
+import inspect
 import os
 import shutil
 import socket
@@ -22,11 +23,15 @@ from ae_jax.types import DataSpec
 ROOT = Path(__file__).parents[1]
 
 
+# Python before 3.11.4 has no filters, and after 3.13 warns without one.
+FILTER = {"filter": "data"} if "filter" in inspect.signature(shutil.unpack_archive).parameters else {}
+
+
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory) -> Path:
     """A data directory that TFDS itself has written: 32 digits, see fixtures/make_tiny_digits.py."""
     folder = tmp_path_factory.mktemp("tfds")
-    shutil.unpack_archive(Path(__file__).parent / "fixtures" / "tiny_digits.tar.gz", folder, filter="data")
+    shutil.unpack_archive(Path(__file__).parent / "fixtures" / "tiny_digits.tar.gz", folder, **FILTER)
     return folder
 
 

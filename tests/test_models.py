@@ -216,7 +216,8 @@ def test_linear_vae_reaches_the_likelihood_of_probabilistic_pca():
     batches = Batches({"x": x.astype(np.float32)}, model.spec, n)
     tx = optax.adam(optax.cosine_decay_schedule(0.1, 2000))
     hook = (1999, lambda step, state, metrics: None)  # leaves one step to the last window of metrics
-    state, metrics = train.train(model, objectives.elbo, tx, batches, jax.random.key(0), steps=2000, hooks=[hook])
+    options = {"weights": {"reconstruction": 1.0, "kl": 1.0}, "steps": 2000, "hooks": [hook]}
+    state, metrics = train.train(model, objectives.elbo, tx, batches, jax.random.key(0), **options)
 
     # The expectation of log p(x|z) under q(z|x) in closed form, from the parameters alone.
     params = jax.tree.map(lambda leaf: np.asarray(leaf, float), state.params)
