@@ -1,6 +1,5 @@
 """The training step as a pure function, and the loop that runs many of them in one dispatch."""
 
-import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -105,13 +104,18 @@ def make_train_step(model: Any, objective: Callable, tx: Any, prepare: Callable 
 
         losses, pullback, (terms, extra) = jax.vjp(losses_of, state.params, has_aux=True)
         grads, loss = _gradients(losses, pullback), sum(losses.values())
-        updates, opt_state = _transformation(tx, hp).update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-        average = state.ema if state.ema is None else _average(state.ema, params, hp["ema"], state.step)
         metrics = {"loss": loss, **terms, "gradient_norm": optax.global_norm(grads)}
-        new = TrainState(state.step, params, average, extra, opt_state, state.key, jnp.int32(0))
+
+        def accept():
+            updates, opt_state = _transformation(tx, hp).update(grads, state.opt_state, state.params)
+            params = optax.apply_updates(state.params, updates)
+            average = state.ema if state.ema is None else _average(state.ema, params, hp["ema"], state.step)
+            return state.replace(params=params, ema=average, extra=extra, opt_state=opt_state, bad_steps=jnp.int32(0))
+
+        # A conditional update costs nothing, where a select of the new or the old state reads and writes all of both.
         ok = jnp.isfinite(loss) & jnp.isfinite(metrics["gradient_norm"])
-        return _accept(ok, new, state), metrics
+        new = jax.lax.cond(ok, accept, lambda: state.replace(bad_steps=state.bad_steps + 1))
+        return new.replace(step=state.step + 1), metrics
 
     return step
 
@@ -140,14 +144,6 @@ def _average(average, params, decay, step):
     """Exponential moving average whose decay grows from 0.1 to `decay`, so that the start is soon forgotten."""
     decay = jnp.minimum(decay, (1 + step) / (10 + step))
     return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, params)
-
-
-def _accept(ok, new: TrainState, old: TrainState) -> TrainState:
-    """`new` where `ok`, else `old` with one more bad step; the step number advances either way."""
-    # Selects of single arrays fuse into the update that makes them; a cond would copy the whole state.
-    keep = lambda name: jax.tree.map(lambda a, b: jnp.where(ok, a, b), getattr(new, name), getattr(old, name))
-    kept = {name: keep(name) for name in ("params", "ema", "extra", "opt_state")}
-    return dataclasses.replace(new, **kept, step=old.step + 1, bad_steps=jnp.where(ok, 0, old.bad_steps + 1))
 
 
 def make_run(step: Callable, batches: Batches, max_bad_steps: int = 10):
