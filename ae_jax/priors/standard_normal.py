@@ -1,9 +1,8 @@
 """N(0, I)."""
 
 import flax.linen as nn
-import jax.numpy as jnp
 
-from ae_jax.distributions import Normal
+from ae_jax.distributions import Normal, standard_normal
 
 
 class Prior(nn.Module):
@@ -12,4 +11,4 @@ class Prior(nn.Module):
     latent_dim: int
 
     def __call__(self) -> Normal:
-        return Normal(jnp.zeros(self.latent_dim), jnp.zeros(self.latent_dim))
+        return standard_normal((self.latent_dim,))
