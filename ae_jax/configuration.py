@@ -30,12 +30,13 @@ _AT_LEAST = {
     "train.keep": 1,
     "train.max_bad_steps": 1,
     "data.validation": 0,
+    "data.labelled": 0,
     "objective.num_samples": 1,
     "model.latent_dim": 0,
     "model.hidden": 1,
     "model.channels": 1,
 }
-_MAY_BE_ABSENT = ("train.steps", "train.epochs", "objective.", "model.")
+_MAY_BE_ABSENT = ("train.steps", "train.epochs", "data.labelled", "objective.", "model.")
 
 
 def parse_arguments(arg: str, defaults: Mapping[str, Any]) -> ConfigDict:

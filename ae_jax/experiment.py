@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from ae_jax import configuration, corruptions, errors, lookup, objectives, optim, train
+from ae_jax import configuration, corruptions, data, errors, lookup, objectives, optim, train
 from ae_jax.batching import Batches
 from ae_jax.errors import UserError
 from ae_jax.types import DataSpec
@@ -143,6 +143,8 @@ def load_splits(section: Any, seed: int) -> tuple[DataSpec, dict[str, Any]]:
             raise UserError(f"data.validation={held} of {n} training examples\nexpected less than {n}")
         splits["validation"] = {key: values[n - held :] for key, values in train_split.items()}
         splits["train"] = {key: values[: n - held] for key, values in train_split.items()}
+    if section.get("labelled") is not None:
+        splits["train"] = _with_labels(splits["train"], section.labelled)
     if section.train_on_test:
         both = {key: np.concatenate([splits["train"][key], splits["test"][key]]) for key in splits["train"]}
         splits["train"] = both
@@ -151,10 +153,19 @@ def load_splits(section: Any, seed: int) -> tuple[DataSpec, dict[str, Any]]:
     return spec, splits
 
 
+def _with_labels(split: Mapping[str, Any], count: int) -> dict[str, Any]:
+    """The split with the labels of its first `count` examples only; the others have -1, as the unknown class."""
+    label = split.get("label")
+    if label is None or count > len(label):
+        raise UserError(f"data.labelled={count} of {0 if label is None else len(label)} labels\nexpected at most those")
+    return {**split, "label": np.where(np.arange(len(label)) < count, label, -1).astype(label.dtype)}
+
+
 def other_splits(built: Experiment, other: str) -> dict[str, Any]:
     """The splits of "NAME" or "SOURCE:PATH". Raises UserError where they do not fit the model."""
     source, _, path = other.partition(":")
-    section = ConfigDict({**built.config.data, "name": other, "source": "tfds", "dir": "", "path": "", "validation": 0})
+    fresh = {"name": other, "dir": "", "path": "", "validation": 0, "labelled": None, **data.named(other)}
+    section = ConfigDict({**built.config.data, **fresh})
     if path or source in lookup.choices("data"):
         section.source = source
         takes = inspect.signature(lookup.find("data", source, "load")).parameters

@@ -2,6 +2,10 @@
 
 A row is a config with an `expected` section: `configs/NAME.py`, or one for each entry of its `rows()`, {row: argument}.
 What full-length runs obtain stands in `benchmarks/results.json`, from which the README's table is made.
+
+    expected.METRIC = dict(value=0.0914, source="...")                             a number that somebody obtained
+    expected.METRIC = dict(row="aae_plain", times=0.05, source="...")              times what another row obtained
+    expected.METRIC = dict(metric="baseline_psnr_db", plus=4.0, source="...")  so much above its own other metric
 """
 
 import dataclasses
@@ -10,6 +14,7 @@ import importlib
 import json
 import math
 import pathlib
+import statistics
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -45,14 +50,21 @@ def rows() -> dict[str, Row]:
 
 
 def select(names: list[str]) -> list[Row]:
-    """The rows of these names; a config's own name stands for all its rows. Raises UserError for an unknown one."""
+    """The rows of these names, each after those that it is compared with; a config's own name stands for all its rows.
+
+    Raises UserError for an unknown one.
+    """
     there, chosen = rows(), {}
     for name in names:
         config = f"configs/{name}.py:"
-        group = {row.name: row for row in there.values() if row.name == name or row.config.startswith(config)}
+        group = [row for row in there.values() if row.name == name or row.config.startswith(config)]
         if not group:
             raise errors.unknown("row", name, there)
-        chosen |= group
+        for row in group:
+            others = [
+                expected["row"] for expected in configuration.load(row.config).expected.values() if "row" in expected
+            ]
+            chosen |= {other: there[other] for other in others} | {row.name: row}
     return list(chosen.values())
 
 
@@ -98,24 +110,32 @@ def _place(folder: pathlib.Path, row: Row, seed: int) -> pathlib.Path:
 
 
 def device() -> str:
-    """The device and, of a CPU, how many cores there are."""
+    """The device and, of a CPU, how many cores this process may use."""
     import os
 
     import jax
 
     kind = jax.devices()[0]
-    return f"{os.cpu_count()} CPU cores" if kind.platform == "cpu" else kind.device_kind
+    if kind.platform != "cpu":
+        return kind.device_kind
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{cores} CPU core{'s' * (cores > 1)}"
 
 
 def record(row: Row, by_seed: Mapping[int, Mapping[str, Any]], results: pathlib.Path = RESULTS) -> dict[str, Any]:
-    """Writes what the seeds of a row obtained into the results file; answers the entry."""
+    """Writes what the seeds of a row obtained into the results file; answers all that stands there: {row: entry}."""
     first = next(iter(by_seed.values()))
     entry = {key: first[key] for key in ("config", "hash", "device")}
     entry["seconds"] = {str(seed): one["seconds"] for seed, one in by_seed.items()}
     entry["scores"] = {str(seed): one["scores"] for seed, one in by_seed.items()}
-    stored = json.loads(results.read_text()) if results.exists() else {}
-    rundir.write_json(results, {**stored, row.name: entry})
-    return entry
+    stored = {**read(results), row.name: entry}
+    rundir.write_json(results, stored)
+    return stored
+
+
+def read(results: pathlib.Path = RESULTS) -> dict[str, Any]:
+    """{row: entry} of all that was run."""
+    return json.loads(results.read_text()) if results.exists() else {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,8 +156,12 @@ class Line:
         return self.verdict in ("meets it", "better")
 
 
-def lines(row: Row, entry: Mapping[str, Any]) -> list[Line]:
-    """The lines of a row: each expected metric against what was obtained, its verdict one-sided (better passes)."""
+def lines(row: Row, stored: Mapping[str, Any]) -> list[Line]:
+    """The lines of a row: each expected metric against what was obtained, its verdict one-sided (better passes).
+
+    stored: {row: entry}, with this row and those that it is compared with. Raises UserError where one is missing.
+    """
+    entry = stored[row.name]
     config, answered = configuration.load(row.config), []
     modules = [lookup.module("evaluation", name) for name in config.eval.metrics]
     better = {key: direction for module in modules for key, direction in module.BETTER.items()}
@@ -146,15 +170,24 @@ def lines(row: Row, entry: Mapping[str, Any]) -> list[Line]:
         if metric not in better:
             raise UserError(f"{row.config} expects {metric!r}, which none of its eval.metrics answers")
         values = [scores[metric] for scores in entry["scores"].values()]
-        mean = sum(values) / len(values)
-        spread = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1)) if len(values) > 1 else math.nan
-        tolerance = expected.get("tolerance", TOLERANCE * abs(expected["value"]))
-        gain = (mean - expected["value"]) * (1 if better[metric] == "max" else -1)
+        mean, value = statistics.fmean(values), _expected_value(row, metric, expected, stored)
+        tolerance = expected.get("tolerance", TOLERANCE * abs(value))
+        gain = (mean - value) * (1 if better[metric] == "max" else -1)
         verdict = "better" if gain > tolerance else "meets it" if gain >= -tolerance else "misses"
         if gain > expected.get("suspicious", math.inf):
             verdict = "suspicious: check binarisation and normalisation"
-        answered.append(Line(row.name, metric, expected["value"], mean, spread, verdict, expected["source"], seconds))
+        spread = statistics.stdev(values) if len(values) > 1 else math.nan
+        answered.append(Line(row.name, metric, value, mean, spread, verdict, expected["source"], seconds))
     return answered
+
+
+def _expected_value(row: Row, metric: str, expected: Mapping[str, Any], stored: Mapping[str, Any]) -> float:
+    if "value" in expected:
+        return expected["value"]
+    if (other := expected.get("row", row.name)) not in stored:
+        raise UserError(f"row {row.name!r} is compared with {other!r}, which was not run\ntry: reproduce.py {other}")
+    values = [scores[expected.get("metric", metric)] for scores in stored[other]["scores"].values()]
+    return expected.get("times", 1.0) * statistics.fmean(values) + expected.get("plus", 0.0)
 
 
 def table(all_lines: list[Line], markdown: bool = False) -> str:

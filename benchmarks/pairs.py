@@ -2,6 +2,8 @@
 
 A benchmark is a file with one function a side, `ours(data)`, `torch(data)`, ..., each of which does the work once to
 warm up, then once more, and answers (seconds, loss); the losses show that the sides do the same work.
+
+python benchmarks/pairs.py        (prints the README's table of all that was measured)
 """
 
 import argparse
@@ -12,6 +14,8 @@ import pathlib
 import statistics
 import subprocess
 import sys
+
+SPEED = pathlib.Path(__file__).parent / "speed.json"
 
 
 def arguments(description: str) -> argparse.Namespace:
@@ -43,8 +47,30 @@ def main(file: str, description: str, sides: dict) -> None:
     losses = {side: lines[-1]["loss"] for side, lines in timed.items()}
     others = {side: round(seconds / medians["ours"], 3) for side, seconds in medians.items() if side != "ours"}
     rounded = {side: round(seconds, 3) for side, seconds in medians.items()}
-    report = {"benchmark": pathlib.Path(file).stem, "median_seconds": rounded, "loss": losses, "times_faster": others}
-    print(json.dumps({**report, "runs": options.runs, "cores": os.cpu_count()}))
+    report(pathlib.Path(file).stem, median_seconds=rounded, loss=losses, times_faster=others, runs=options.runs)
+
+
+def report(benchmark: str, **figures) -> None:
+    """Prints what was measured, and keeps it in speed.json, from which the README's table is made."""
+    cores = f"{os.cpu_count()} CPU cores"
+    stored = json.loads(SPEED.read_text()) if SPEED.exists() else {}
+    SPEED.write_text(json.dumps({**stored, benchmark: {**figures, "device": cores}}, indent=2, sort_keys=True) + "\n")
+    print(json.dumps({"benchmark": benchmark, **figures, "device": cores}))
+
+
+def table() -> str:
+    """What stands in speed.json, as the README shows it."""
+    lines = ["| `python benchmarks/...` | median seconds | runs | on |", "| --- | --- | --- | --- |"]
+    for name, entry in json.loads(SPEED.read_text()).items():
+        if "median_seconds" not in entry:
+            continue
+        times = {side: f" ({times:.2f} times ours)" for side, times in entry.get("times_faster", {}).items()}
+        sides = {
+            side: f"{side} {seconds:.2f}{times.get(side, '')}" for side, seconds in entry["median_seconds"].items()
+        }
+        first = [sides.pop("ours")] if "ours" in sides else []
+        lines.append(f"| `{name}.py` | {', '.join([*first, *sides.values()])} | {entry['runs']} | {entry['device']} |")
+    return "\n".join(lines)
 
 
 def mnist_images(folder: pathlib.Path, part: str = "train"):
@@ -76,7 +102,7 @@ def ours_epoch(config: str, data: pathlib.Path) -> tuple[float, float]:
     return time.perf_counter() - start, float(totals["sums"]["loss"]) / steps
 
 
-def torch_epoch(make_model, data: pathlib.Path, flat: bool) -> tuple[float, float]:
+def torch_epoch(make_model, data: pathlib.Path, flat: bool, channels_last: bool = False) -> tuple[float, float]:
     """The same by PyTorch, eager, fused Adam, data in memory: `make_model()` is x -> (logits, mean, log_sigma)."""
     import time
 
@@ -87,6 +113,8 @@ def torch_epoch(make_model, data: pathlib.Path, flat: bool) -> tuple[float, floa
     images = torch.from_numpy(mnist_images(data).copy()).float().div(255)
     images = images.flatten(1) if flat else images[:, None]
     model = make_model()
+    if channels_last:
+        images, model = (value.to(memory_format=torch.channels_last) for value in (images, model))
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
     loss_of = torch.nn.functional.binary_cross_entropy_with_logits
     for _ in range(2):
@@ -102,3 +130,7 @@ def torch_epoch(make_model, data: pathlib.Path, flat: bool) -> tuple[float, floa
             total += loss.detach()
         seconds = time.perf_counter() - start
     return seconds, float(total) / (-(-len(images) // 128))
+
+
+if __name__ == "__main__":
+    print(table())

@@ -3,7 +3,6 @@
 python benchmarks/start.py [--runs=5]
 """
 
-import json
 import os
 import statistics
 import subprocess
@@ -35,8 +34,8 @@ def main():
         with tempfile.TemporaryDirectory() as cache:
             cold.append(first_line(cache))
             warm.append(first_line(cache))
-    medians = {"cold_seconds": round(statistics.median(cold), 2), "warm_seconds": round(statistics.median(warm), 2)}
-    print(json.dumps({"benchmark": "start", **medians, "runs": len(cold), "cores": os.cpu_count()}))
+    seconds = {"cold": round(statistics.median(cold), 2), "warm": round(statistics.median(warm), 2)}
+    pairs.report("start", median_seconds=seconds, runs=len(cold))
 
 
 if __name__ == "__main__":

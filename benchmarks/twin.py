@@ -3,7 +3,6 @@
 python benchmarks/twin.py --data=path/to/mnist [--torch_python=path/to/python]
 """
 
-import json
 import os
 import pathlib
 import subprocess
@@ -94,7 +93,8 @@ def main():
                 subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1]
             )
     difference = 100 * (answers["ours"] / answers["torch"] - 1)
-    print(json.dumps({"benchmark": "twin", "negative_elbo_nats": answers, "difference_percent": round(difference, 3)}))
+    rounded = {side: round(nats, 3) for side, nats in answers.items()}
+    pairs.report("twin", negative_elbo_nats=rounded, difference_percent=round(difference, 3))
 
 
 if __name__ == "__main__":

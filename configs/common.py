@@ -1,27 +1,15 @@
 """What every config starts from: the fixed keys with their defaults, the data sets by name, and `smoke`."""
 
-import os
-import pathlib
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from ae_jax import data as datasets
 from ae_jax.configuration import parse_arguments
 from ae_jax.errors import UserError
 
-DATASETS = {
-    "digits": dict(source="digits", validation=200),
-    "mnist": dict(source="tfds", validation=5000),
-    "fashion_mnist": dict(source="tfds", validation=5000),
-}
-
-
-def _source(name: str) -> dict[str, Any]:
-    """Where a data set is read: from $AE_JAX_DATA_DIR/NAME, in MNIST's own format, where that folder is there."""
-    folder = pathlib.Path(os.environ.get("AE_JAX_DATA_DIR", "")) / name
-    if os.environ.get("AE_JAX_DATA_DIR") and folder.is_dir():
-        return {**DATASETS[name], "source": "idx", "dir": str(folder.absolute())}
-    return DATASETS[name]
+# Each data set, and how many of its training examples are held out for validation.
+DATASETS = {"digits": 200, "mnist": 5000, "fashion_mnist": 5000}
 
 
 def start(arg: str, data: str = "digits", parent: Any = None, **words: Any) -> tuple[ConfigDict, Any]:
@@ -40,8 +28,9 @@ def start(arg: str, data: str = "digits", parent: Any = None, **words: Any) -> t
     config = dict(
         seed=0,
         data={
-            **dict(name=arguments.data, dir="", path="", split="", binarize="none", cache="", train_on_test=False),
-            **_source(arguments.data),
+            **dict(name=arguments.data, dir="", path="", split="", validation=DATASETS[arguments.data]),
+            **dict(binarize="none", cache="", train_on_test=False, labelled=None),
+            **datasets.named(arguments.data),
         },
         corruption=dict(name="none"),
         model=dict(name="ae", encoder="mlp", decoder="mlp", likelihood="bernoulli", latent_dim=2),

@@ -3,7 +3,7 @@
 Rifai et al. 2011, "Contractive auto-encoders: explicit invariance during feature extraction", ICML 28. Codes are
 sigmoids, as there.
 
-    python scripts/train.py --config=configs/contractive_ae.py:mnist --workdir=runs/contractive
+    python scripts/reproduce.py contractive_ae
 """
 
 from configs import ae, common
@@ -15,4 +15,10 @@ def get_config(arg=""):
     config.weights.contraction = 0.1
     if arguments.data != "digits":
         config.train.epochs = 20
+    config.data.validation = 0
+    config.expected.bce_nats_per_pixel = dict(value=0.1461, source="PyTorch prototype")
     return common.finish(config, arguments)
+
+
+def rows():
+    return {"contractive_ae": "mnist"}

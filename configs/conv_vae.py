@@ -12,4 +12,5 @@ def get_config(arg=""):
     config.model.update(encoder="conv", decoder="conv", channels=(32, 64), kernel=4, hidden=(256,), latent_dim=16)
     if arguments.data != "digits":
         config.train.epochs = 20
+    config.expected = {}
     return common.finish(config, arguments)

@@ -21,6 +21,7 @@ def get_config(arg=""):
         config.train.epochs = 30
         config.train.update(log_every=_STEPS_PER_EPOCH, checkpoint_every=_STEPS_PER_EPOCH, eval_every=0)
     config.eval.metrics = ("elbo", "collapse", "training")
+    config.expected = {}
     config.expected.training_loss = dict(value=146.95, tolerance=2.25, source="Keras example")
     return common.finish(config, arguments)
 

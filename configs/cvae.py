@@ -2,8 +2,8 @@
 
 Sohn et al. 2015, "Learning structured output representation using deep conditional generative models", NeurIPS 28.
 
-    python scripts/train.py --config=configs/cvae.py:mnist --workdir=runs/cvae
-    python scripts/plot.py --workdir=runs/cvae --figures=class_grid,reconstructions
+    python scripts/reproduce.py cvae
+    python scripts/plot.py --workdir=runs/reproduce/cvae --figures=class_grid,reconstructions
 """
 
 from configs import common, vae
@@ -14,4 +14,9 @@ def get_config(arg=""):
     config.model.update(name="conditional", conditional_prior=False)
     if arguments.data != "digits":
         config.train.epochs = 20
+    config.expected = dict(elbo=dict(row="vae", source="vae, which is not told the class"))
     return common.finish(config, arguments)
+
+
+def rows():
+    return {"cvae": "mnist"}

@@ -4,24 +4,39 @@ Vincent et al. 2008, "Extracting and composing robust features with denoising au
 (Valdarrama 2021): 0.0839 nats a pixel after 100 epochs; there the noise is drawn once, here afresh at every step.
 
     python scripts/reproduce.py denoising_ae     (first trains conv_ae, where it is not there)
-    python scripts/train.py --config=configs/denoising_ae.py:digits --workdir=runs/denoise
+    python scripts/reproduce.py denoising_salt_and_pepper denoising_masking denoising_bright
+    python scripts/train.py --config=configs/denoising_ae.py:digits,noise=masking --workdir=runs/denoise
     python scripts/plot.py --workdir=runs/denoise --figures=restoration
 """
 
+from ae_jax import errors
 from configs import common, conv_ae
+
+_NOISES = {
+    "gaussian": dict(name="gaussian", level=0.4, mean=0.0),
+    "bright": dict(name="gaussian", level=0.3, mean=0.5),
+    "salt_and_pepper": dict(name="salt_and_pepper", level=0.2),
+    "masking": dict(name="masking", level=0.5),
+}
 
 
 def get_config(arg=""):
-    config, arguments = common.start(arg, parent=conv_ae, pretrained=False)
-    config.corruption = dict(name="gaussian", level=0.4, mean=0.0, clip=True)
+    config, arguments = common.start(arg, parent=conv_ae, pretrained=False, noise="gaussian")
+    if arguments.noise not in _NOISES:
+        raise errors.unknown("noise", arguments.noise, _NOISES)
+    config.corruption = dict(**_NOISES[arguments.noise], clip=True)
     config.eval.metrics = ("bce", "mse", "psnr", "ssim", "baselines")
     if arguments.pretrained:
         config.train.init_from = "conv_ae"
     if arguments.data != "digits":
-        config.train.epochs = 100
-    config.expected.bce_nats_per_pixel.update(value=0.0839)
+        config.train.epochs = 100 if arguments.pretrained else 5
+    if arguments.pretrained:
+        config.expected.bce_nats_per_pixel.update(value=0.0839)
+    else:
+        config.expected = dict(psnr_db=dict(metric="baseline_psnr_db", plus=6.0, source="the noisy images + 6 dB"))
     return common.finish(config, arguments)
 
 
 def rows():
-    return {"denoising_ae": "mnist,pretrained"}
+    quick = {f"denoising_{noise}": f"mnist,noise={noise}" for noise in _NOISES if noise != "gaussian"}
+    return {"denoising_ae": "mnist,pretrained", **quick}

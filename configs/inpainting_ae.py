@@ -2,8 +2,8 @@
 
 Pathak et al. 2016, "Context encoders: feature learning by inpainting", arXiv:1604.07379.
 
-    python scripts/train.py --config=configs/inpainting_ae.py:mnist --workdir=runs/inpainting
-    python scripts/plot.py --workdir=runs/inpainting --figures=restoration
+    python scripts/reproduce.py inpainting_ae
+    python scripts/plot.py --workdir=runs/reproduce/inpainting_ae --figures=restoration
 """
 
 from configs import common, conv_vae, denoising_ae
@@ -17,6 +17,10 @@ def get_config(arg=""):
     for key in ("prior", "posterior"):
         del config.model[key]
     if arguments.data != "digits":
-        config.train.epochs = 20
-    config.expected = {}
+        config.train.epochs = 10
+    config.expected = dict(psnr_db=dict(metric="baseline_psnr_db", plus=4.0, source="the images with holes + 4 dB"))
     return common.finish(config, arguments)
+
+
+def rows():
+    return {"inpainting_ae": "mnist"}

@@ -2,7 +2,7 @@
 
 Srivastava et al. 2015, "Unsupervised learning of video representations using LSTMs", arXiv:1502.04681.
 
-    python scripts/train.py --config=configs/lstm_ae.py:digits --workdir=runs/lstm
+    python scripts/reproduce.py lstm_ae
     python scripts/train.py --config=configs/lstm_ae.py --workdir=runs/series --config.data.source=files \
         --config.data.path=series.npy --config.model.likelihood=gaussian
 """
@@ -13,8 +13,14 @@ from configs import ae, common
 def get_config(arg=""):
     config, arguments = common.start(arg, parent=ae)
     config.model.update(encoder="recurrent", decoder="recurrent", hidden=(128,), latent_dim=16)
-    config.eval.update(metrics=("mse", "reconstruction"), criterion="mse_per_pixel")
+    config.data.validation = 0
+    config.eval.update(metrics=("mse", "reconstruction", "pca_mse"), criterion="mse_per_pixel")
     config.optimizer.clip = 1.0
     if arguments.data != "digits":
         config.train.epochs = 10
+    config.expected.mse_per_pixel = dict(metric="pca_mse_per_pixel", tolerance=0.0, source="PCA with 16 components")
     return common.finish(config, arguments)
+
+
+def rows():
+    return {"lstm_ae": "mnist"}

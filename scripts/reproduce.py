@@ -8,7 +8,6 @@
 Resumes what it finds in --folder. Exit status 1 if any row is outside its tolerance.
 """
 
-import json
 import pathlib
 
 from absl import flags
@@ -21,10 +20,10 @@ flags.DEFINE_bool("markdown", False, "print the table in Markdown")
 
 
 def main():
-    stored = json.loads(reproduce.RESULTS.read_text()) if reproduce.RESULTS.exists() else {}
+    stored = reproduce.read()
     if not cli.arguments:
         rows = [row for row in reproduce.rows().values() if row.name in stored]
-        done = [line for row in rows for line in reproduce.lines(row, stored[row.name])]
+        done = [line for row in rows for line in reproduce.lines(row, stored)]
         print(reproduce.table(done, cli.FLAGS.markdown))
         if not cli.FLAGS.markdown:
             print("not run yet:", ", ".join(name for name in reproduce.rows() if name not in stored) or "none")

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ae_jax import corruptions, train
+from ae_jax import configuration, corruptions, experiment, train
 from ae_jax.errors import UserError
+from ae_jax.evaluation import mse
 from ae_jax.types import DataSpec
 
 LEVELS = 5
@@ -106,3 +107,33 @@ def test_corruption_makes_the_inputs_and_leaves_the_target(key):
     for section, message in (({"name": "boxes"}, "did you mean 'box'"), ({"name": "box", "size": 1}, "option.*'size'")):
         with pytest.raises(UserError, match=message):
             corruptions.find(section)
+
+
+def test_the_clean_target_never_reaches_the_encoder():
+    """Where every input is masked, no model beats the mean of the data; with the inputs as they are, it does."""
+    errors = {}
+    for level in (1.0, 0.0):
+        config = configuration.load("configs/denoising_ae.py:smoke,noise=masking")
+        for key, value in {"corruption.level": level, "train.steps": 300, "train.batch_size": 64}.items():
+            configuration.override(config, key, str(value))
+        built = experiment.build(config)
+        state, _ = train.fit(
+            built.init(jax.random.key(0)), built.batches("train"), built.step, built.hparams, steps=built.steps
+        )
+        data = {"test": built.held_out(built.splits["train"], 500)}
+        errors[level] = mse.evaluate(built.model, {"params": state.params}, data, jax.random.key(0))["mse_per_pixel"]
+    x = built.splits["train"]["x"] / 16
+    assert errors[0.0] < x.var(axis=0).mean() <= errors[1.0] + 1e-6
+
+
+@pytest.mark.parametrize("factor", [2, 4])
+def test_colour_images_are_enlarged_too(factor, tmp_path):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), np.uint8))
+    config = configuration.load(f"configs/super_resolution.py:smoke,factor={factor}")
+    for key, value in {"data.source": "files", "data.path": str(tmp_path / "x.npy")}.items():
+        configuration.override(config, key, value)
+    built = experiment.build(config)
+    batch = next(iter(built.held_out(built.splits["train"], 4)))
+    outputs = built.model.apply({"params": built.init(jax.random.key(0)).params}, batch)
+    assert batch["inputs"].shape == (4, 32 // factor, 32 // factor, 3)
+    assert outputs.likelihood.mean.shape == (1, 4, 32, 32, 3)

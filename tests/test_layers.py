@@ -36,8 +36,8 @@ ROOMS = {
     "train": "types reduce schedules batching",
     "evaluation": "types distributions reduce objectives",
     "figures": "types",
-    "plots": "types distributions reduce evaluation figures",
     "samplers": "types distributions nets optim",
+    "plots": "types distributions reduce evaluation figures samplers",
     "results": "types data",
     "userfiles": "types data results",
     "tasks": "types lookup distributions samplers results userfiles",
@@ -46,13 +46,13 @@ ROOMS = {
     "checkpoints": "train",
     "hooks": "rundir",
     # layer 4: assembly
-    "experiment": "types lookup corruptions objectives batching optim train configuration",
+    "experiment": "types lookup corruptions objectives data batching optim train configuration",
     "analysis": "lookup rundir checkpoints experiment figures",
     "runner": "reduce train rundir checkpoints hooks experiment analysis",
     "reproduce": "lookup configuration rundir runner analysis",
     "cli": "lookup configuration",
     "__init__": "analysis",
-    "configs": "configuration",
+    "configs": "configuration data",
     "scripts": "tasks cli analysis runner reproduce",
 }
 # What may be imported at the top of a module. All else waits for the function that needs it.

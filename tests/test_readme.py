@@ -1,6 +1,5 @@
 """The README says what is so: its code runs, its numbers are those of the results file, its files exist."""
 
-import json
 import os
 import pathlib
 import re
@@ -37,17 +36,23 @@ def test_the_model_in_one_file_is_a_model(tmp_path, monkeypatch):
 
 
 def test_the_table_is_that_of_the_results():
-    stored = json.loads(reproduce.RESULTS.read_text())
+    stored = reproduce.read()
     rows = reproduce.rows()
     assert stored.keys() <= rows.keys()
-    lines = [line for name, row in rows.items() if name in stored for line in reproduce.lines(row, stored[name])]
+    lines = [line for name, row in rows.items() if name in stored for line in reproduce.lines(row, stored)]
     table = re.search(r"<!-- results -->\n(.*?)\n<!-- /results -->", README, re.DOTALL)[1]
     assert table.strip() == reproduce.table(lines, markdown=True), "render it: scripts/reproduce.py --markdown"
 
 
-@pytest.mark.parametrize("name", sorted(json.loads(reproduce.RESULTS.read_text())))
+def test_the_speeds_are_those_measured():
+    command = [sys.executable, str(ROOT / "benchmarks" / "pairs.py")]
+    table = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert f"<!-- speed -->\n{table}<!-- /speed -->" in README, "render it: benchmarks/pairs.py"
+
+
+@pytest.mark.parametrize("name", sorted(reproduce.read()))
 def test_results_are_of_the_config_as_it_stands(name):
-    entry = json.loads(reproduce.RESULTS.read_text())[name]
+    entry = reproduce.read()[name]
     assert entry["hash"] == reproduce.config_hash(load(entry["config"]))
 
 

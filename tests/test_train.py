@@ -13,7 +13,7 @@ from ae_jax import objectives, optim, reduce, train
 from ae_jax.batching import Batches
 from ae_jax.errors import UserError
 from ae_jax.likelihoods import gaussian
-from ae_jax.models import ae, vae
+from ae_jax.models import aae, ae, vae
 from ae_jax.nets import mlp
 from ae_jax.types import DataSpec
 
@@ -225,10 +225,24 @@ def test_numbers_vary_and_words_are_fixed():
     make, numbers = optim.make_tx(section)
     assert numbers == {"learning_rate": 1, "b1": 0.8, "weight_decay": 1}
     params = jnp.array([1.0, -2.0])
-    ours, theirs = make(**numbers), optax.adamw(1, b1=0.8, weight_decay=1, nesterov=True)
+    ours, theirs = (make(**numbers), optax.adamw(1, b1=0.8, weight_decay=1, nesterov=True))
     expected, _ = theirs.update(params, theirs.init(params), params)
     np.testing.assert_allclose(ours.update(params, ours.init(params), params)[0], expected, rtol=1e-6)
 
 
 def test_masked_mean_of_nothing_is_nothing():
     assert reduce.masked_mean(jnp.ones(3), jnp.zeros(3)) == 0
+
+
+@pytest.mark.parametrize("player", ["autoencoder", "critic"])
+def test_a_players_step_leaves_the_others_parameters_untouched(player):
+    """With the weights of the other's terms zero, a player's own modules move, and only they."""
+    model = aae.Model(SPEC, mlp.Encoder((8,)), mlp.Decoder((8,)), critic_hidden=(8,))
+    terms = {"autoencoder": ("reconstruction", "generator"), "critic": ("critic",)}
+    weights = {name: float(owner == player) for owner, names in terms.items() for name in names}
+    hparams, sgd = train.make_hparams(weights), optax.sgd(0.1)
+    state = train.make_init(model, sgd)(jax.random.key(0), a_batch(), hparams)
+    new, _ = jax.jit(train.make_train_step(model, objectives.adversarial, sgd))(state, a_batch(), hparams)
+    changed = jax.tree.map(lambda a, b: bool((a != b).any()), state.params, new.params)
+    for module, leaves in changed.items():
+        assert any(jax.tree.leaves(leaves)) == (train.owner(module, list(terms)) == player), module

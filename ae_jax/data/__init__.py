@@ -4,3 +4,20 @@
 are no classes. Arrays are numpy: uint8 for pixels (they may be mapped from a file), float32 for reals. A source takes
 those of the config's keys `name`, `dir`, `path`, `split` and `cache` that it reads, each a string, "" where unset.
 """
+
+import os
+import pathlib
+
+
+def named(name: str) -> dict[str, str]:
+    """The keys of section `data` that read the data set of this name.
+
+    They name $AE_JAX_DATA_DIR/NAME, in MNIST's own format, where that folder is there; else TensorFlow Datasets, but
+    for the digits, which are at hand.
+    """
+    if name == "digits":
+        return {"source": "digits"}
+    folder = pathlib.Path(os.environ.get("AE_JAX_DATA_DIR", "")) / name
+    if os.environ.get("AE_JAX_DATA_DIR") and folder.is_dir():
+        return {"source": "idx", "dir": str(folder.absolute())}
+    return {"source": "tfds"}

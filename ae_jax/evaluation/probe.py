@@ -11,15 +11,18 @@ _STRENGTHS = (0.01, 0.1, 1.0, 10.0)
 
 def evaluate(model, variables, data, key, *, train: int = 10000, neighbours: int = 5) -> dict[str, float]:
     """Test accuracies of classifiers fitted on standardised training codes (posterior means), on PCA codes as long, and
-    pixels. The regularisation is chosen on the last fifth of the first `train` training examples.
+    pixels. The regularisation is chosen on the last fifth of the first `train` training examples;
+    those whose label is not known are left out.
 
     Raises UserError for data without labels.
     """
     if not data["test"].spec.classes:
         raise UserError("metric 'probe' needs labels, and these data have none\ntry --metrics=mse")
     fitted, labels = gather(compiled(code_and_label, model), variables, data["train"], key, count=train).values()
+    known = labels >= 0
     tested, truth = gather(compiled(code_and_label, model), variables, data["test"], key).values()
-    train_pixels, test_pixels = pixels(data["train"])[:train], pixels(data["test"])
+    train_pixels, test_pixels = pixels(data["train"])[:train][known], pixels(data["test"])
+    fitted, labels = fitted[known], labels[known]
     mean, components = principal_components(train_pixels, fitted.shape[1])
     reduce = lambda rows: (rows - mean) @ components.T
     kinds = {

@@ -38,6 +38,13 @@ def has_prior(model: Any) -> bool:
     return hasattr(model, "generate")
 
 
+def generate(model: Any, variables: Any, key: Any, count: int) -> np.ndarray:
+    """Means of the likelihood [count, *shape] at draws of the prior; of each class in turn, where it is read."""
+    batch = {"label": jnp.arange(count) % max(model.spec.classes, 1), "mask": jnp.ones(count)}
+    mean = lambda variables, key: model.apply(variables, batch, method="generate", rngs={"latent": key}).mean[0]
+    return np.asarray(jax.jit(mean)(variables, key))
+
+
 def label(batch: Batch) -> dict[str, Any]:
     """{"label": [B]} where the batch has labels, else nothing: a part of what `per_example` answers."""
     return {"label": batch["label"]} if "label" in batch else {}

@@ -2,8 +2,6 @@
 
 import math
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ae_jax import figures, plots
@@ -21,9 +19,7 @@ def arrays(model, variables, data, key, *, count: int = 100) -> dict[str, np.nda
             "figure 'samples' needs a model with a prior, and this one has none\n"
             "try --figures=reconstructions,interpolations,traversals"
         )
-    batch = {"label": jnp.arange(count) % max(model.spec.classes, 1), "mask": jnp.ones(count)}
-    generate = lambda variables, key: model.apply(variables, batch, method="generate", rngs={"latent": key}).mean[0]
-    samples = np.asarray(jax.jit(generate)(variables, key))
+    samples = plots.generate(model, variables, key, count)
     return {"samples": samples, "limits": figures.limits(model.spec, samples)}
 
 

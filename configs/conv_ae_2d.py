@@ -1,0 +1,24 @@
+"""A convolutional autoencoder with a 2-D code: its plane of codes, with holes where a VAE has none.
+
+python scripts/reproduce.py conv_ae_2d
+python scripts/plot.py --workdir=runs/reproduce/conv_ae_2d --figures=scatter,latent_noise,manifold
+"""
+
+from configs import ae, common, conv_vae_2d
+
+
+def get_config(arg=""):
+    config, arguments = common.start(arg, data="mnist", parent=ae)
+    net = conv_vae_2d.get_config(arguments.data).model
+    config.model = {key: value for key, value in net.items() if key not in ("prior", "posterior")}
+    config.model.name = "ae"
+    config.data.validation = 0
+    config.eval.update(metrics=("bce", "mse", "pca_mse"), criterion="mse_per_pixel")
+    if arguments.data != "digits":
+        config.train.epochs = 20
+    config.expected.mse_over_pca = dict(value=1.0, tolerance=0.0, source="below PCA with two components")
+    return common.finish(config, arguments)
+
+
+def rows():
+    return {"conv_ae_2d": "mnist"}

@@ -1,0 +1,121 @@
+"""Scores against scikit-image, scikit-learn, numpy and closed forms."""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import skimage.metrics
+import skimage.transform
+import sklearn.decomposition
+
+from ae_jax import lookup
+from ae_jax.batching import Batches
+from ae_jax.distributions import Normal
+from ae_jax.errors import UserError
+from ae_jax.evaluation import mmd_to_prior
+from ae_jax.types import DataSpec, Latent, Outputs
+
+KEY = jax.random.key(3)
+N = 23  # not a multiple of the batch size: the last batch is padded
+
+
+class Echo(nn.Module):
+    """Answers its inputs; its code is a fixed linear map of them, its prior N(0, I)."""
+
+    spec: DataSpec
+    weights: tuple
+
+    def __call__(self, batch):
+        inputs = batch["inputs"]
+        code = inputs.reshape(len(inputs), -1) @ jnp.asarray(self.weights)
+        return Outputs(Normal(inputs[None], jnp.zeros(()), 3), (Latent(code[None]),), code)
+
+
+def echo(noise=0.0, shape=(28, 20, 1), dims=3):
+    """(model, data, x, inputs): N smooth images, and what the model answers to them, noisy versions of themselves."""
+    generator = np.random.default_rng(0)
+    rough = generator.random((N, 7, 5, 1))
+    x = np.stack([skimage.transform.resize(image, shape) for image in rough])
+    x = np.round(255 * x).astype(np.uint8)
+    noisy = np.asarray(x / 255 + noise * generator.normal(size=x.shape), np.float32).clip(0, 1)
+    spec = DataSpec(shape, classes=2)
+    arrays = {"x": x, "noisy": noisy, "label": (x.mean(axis=(1, 2, 3)) > 127).astype(np.int32)}
+    batches = Batches(arrays, spec, 10, lambda step, batch: {**batch, "inputs": batch["noisy"]})
+    weights = tuple(map(tuple, generator.normal(size=(np.prod(shape), dims)) / 30))
+    return (Echo(spec, weights), {"train": batches, "test": batches, "metrics": []}, x / 255, noisy)
+
+
+def score(name, model, data, **options):
+    return lookup.find("evaluation", name, "evaluate")(model, {}, data, KEY, **options)
+
+
+def test_restoration_is_scored_as_scikit_image_does():
+    model, data, x, inputs = echo(noise=0.1)
+    psnr = [skimage.metrics.peak_signal_noise_ratio(a, b, data_range=1) for a, b in zip(x, inputs)]
+    window = dict(gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1)
+    full = [
+        skimage.metrics.structural_similarity(a[..., 0], b[..., 0], full=True, **window)[1] for a, b in zip(x, inputs)
+    ]
+    ssim = [image[5:-5, 5:-5].mean() for image in full]
+    for metrics, prefix in ((("psnr", "ssim"), ""), (("baselines",), "baseline_")):
+        scores = {key: value for name in metrics for key, value in score(name, model, data).items()}
+        np.testing.assert_allclose(scores[f"{prefix}psnr_db"], np.mean(psnr), rtol=1e-5)
+        np.testing.assert_allclose(scores[f"{prefix}psnr_db_se"], np.std(psnr, ddof=1) / np.sqrt(N), rtol=1e-4)
+        np.testing.assert_allclose(scores[f"{prefix}ssim"], np.mean(ssim), rtol=1e-4)
+
+
+def test_errors_per_pixel():
+    model, data, x, inputs = echo(noise=0.2)
+    np.testing.assert_allclose(score("mse", model, data)["mse_per_pixel"], np.square(x - inputs).mean(), rtol=1e-5)
+    np.testing.assert_allclose(score("mae", model, data)["mae_per_pixel"], np.abs(x - inputs).mean(), rtol=1e-5)
+    p = inputs.clip(np.float32(1e-7), np.float32(1 - 1e-7)).astype(np.float64)
+    bce = -(x * np.log(p) + (1 - x) * np.log1p(-p)).mean()
+    np.testing.assert_allclose(score("bce", model, data)["bce_nats_per_pixel"], bce, rtol=1e-4)
+
+
+def test_pca_is_scikit_learns():
+    model, data, x, _ = echo(dims=4)
+    rows = x.reshape(N, -1)
+    pca = sklearn.decomposition.PCA(4, svd_solver="full").fit(rows)
+    expected = np.square(rows - pca.inverse_transform(pca.transform(rows))).mean()
+    np.testing.assert_allclose(score("pca_mse", model, data)["pca_mse_per_pixel"], expected, rtol=1e-4)
+
+
+def test_the_discrepancy_of_codes_from_the_prior_is_gretton_and_others():
+    """Equation 3 of Gretton et al. 2012 in two loops of Python; zero in the mean where the codes are the prior's."""
+    generator = np.random.default_rng(1)
+    z, draws = generator.normal(size=(9, 2)) + 1, generator.normal(size=(9, 2))
+    kernel = lambda a, b: np.exp(-np.square(a - b).sum() / (2 * 1.5))
+    pairs = [(i, j) for i in range(9) for j in range(9)]
+    within = lambda rows: np.mean([kernel(rows[i], rows[j]) for i, j in pairs if i != j])
+    expected = within(z) + within(draws) - 2 * np.mean([kernel(z[i], draws[j]) for i, j in pairs])
+    np.testing.assert_allclose(mmd_to_prior._mmd2(jnp.asarray(z), jnp.asarray(draws), 1.5), expected, rtol=1e-4)
+    many = [generator.normal(size=(2, 50, 2)) for _ in range(200)]
+    values = [float(mmd_to_prior._mmd2(jnp.asarray(a), jnp.asarray(b), 1.5)) for a, b in many]
+    assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(len(values))
+
+
+def test_a_probe_finds_what_the_code_holds_and_leaves_out_what_is_not_labelled():
+    model, data, x, _ = echo()
+    # The code is the mean brightness, which is the class.
+    model = dataclasses.replace(model, weights=tuple((1 / x[0].size,) for _ in range(x[0].size)))
+    label = data["train"].arrays["label"]
+    half = {**data, "train": dataclasses.replace(data["train"], arrays={**data["train"].arrays})}
+    half["train"].arrays["label"] = np.where(np.arange(N) < 15, label, -1)
+    for partly in (data, half):
+        scores = score("probe", model, partly, neighbours=1)
+        assert scores["probe_knn_code_accuracy"] > 0.9 and scores["probe_logistic_code_accuracy"] > 0.9
+
+
+@pytest.mark.parametrize(("metric", "message"), [("collapse", "random code"), ("elbo", "random code")])
+def test_a_deterministic_code_has_no_rate(metric, message):
+    from ae_jax.models import ae
+
+    model = ae.Model(DataSpec((28, 20, 1), classes=2), latent_dim=2)
+    _, data, _, _ = echo()
+    variables = model.init(KEY, next(iter(data["test"])))
+    with pytest.raises(UserError, match=message):
+        lookup.find("evaluation", metric, "evaluate")(model, variables, data, KEY)
