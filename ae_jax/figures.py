@@ -48,7 +48,7 @@ _STYLE = {
 }
 
 # Without the metadata that would tell one hour, or one machine, from another.
-_METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Creator": None, "Producer": None}}
+_METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Creator": None, "Producer": None}, "html": None}
 
 
 def _style():
@@ -156,12 +156,14 @@ def _cell(axes, x, y, size, values, height):
 
 
 def save(path: str | os.PathLike, arrays: Mapping[str, np.ndarray], figure: Any, file_format: str) -> pathlib.Path:
-    """Writes PATH.npz and PATH.png or PATH.pdf, each whole or not at all; answers the picture's path.
+    """Writes PATH.npz and PATH.png or PATH.pdf, each whole or not at all; answers the picture's path. A page, which
+    states a `file_format` of its own, becomes PATH.html.
 
     Raises UserError for an unknown format, before anything is written.
     """
     if file_format not in _METADATA:
         raise errors.unknown("format", file_format, _METADATA)
+    file_format = getattr(figure, "file_format", file_format)
     picture = pathlib.Path(f"{path}.{file_format}")
     picture.parent.mkdir(parents=True, exist_ok=True)
     with _whole(pathlib.Path(f"{path}.npz")) as file:

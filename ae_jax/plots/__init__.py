@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax import reduce
+from ae_jax import distributions, reduce
 from ae_jax.errors import UserError
 from ae_jax.types import Batch
 
@@ -56,6 +56,21 @@ def encode(model: Any, variables: Any, batch: Batch, key: Any) -> Any:
     if code is None:
         raise UserError("this figure needs a code, and this model has none\ntry --figures=reconstructions,curves")
     return code
+
+
+def code_and_rate(model: Any, variables: Any, batch: Batch, key: Any) -> dict[str, Any]:
+    """The "code" [B, D] of a batch, its "label" [B] where there is one, and "kl" [B, D], KL(q(z_d|x) || p(z_d)) in
+    nats, where that has a closed form. Raises UserError where the model has no code.
+    """
+    latent = model.apply(variables, batch, method="encode", rngs={"latent": key})[-1]
+    closed = latent.posterior is not None and distributions.has_closed_kl(latent.posterior, latent.prior)
+    rate = {"kl": distributions.kl_per_dimension(latent.posterior, latent.prior)} if closed else {}
+    return {"code": encode(model, variables, batch, key), **label(batch), **rate}
+
+
+def activity(found: dict[str, np.ndarray]) -> tuple[str, np.ndarray]:
+    """(what is measured, how active each dimension [D] is): the mean "kl", or else the "deviation" of the codes."""
+    return ("kl", found["kl"].mean(axis=0)) if "kl" in found else ("deviation", found["code"].std(axis=0))
 
 
 def decode(model: Any, variables: Any, codes: np.ndarray, labels: Any = 0) -> np.ndarray:

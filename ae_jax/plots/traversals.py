@@ -3,9 +3,11 @@
 Higgins et al. 2017, "beta-VAE", ICLR, figures 1 to 4.
 """
 
+import functools
+
 import numpy as np
 
-from ae_jax import distributions, figures, plots
+from ae_jax import figures, plots
 from ae_jax.errors import UserError
 
 
@@ -27,16 +29,8 @@ def arrays(
         expected = f"expected an example from 0 to {count - 1} and a positive span"
         raise UserError(f"example is {example}, span is {span}\n{expected}")
 
-    def per_example(variables, batch, key):
-        found = {"code": plots.encode(model, variables, batch, key), **plots.label(batch)}
-        latent = model.apply(variables, batch, method="encode", rngs={"latent": key})[-1]
-        if latent.posterior is not None and distributions.has_closed_kl(latent.posterior, latent.prior):
-            found["kl"] = distributions.kl_per_dimension(latent.posterior, latent.prior)
-        return found
-
-    found = plots.gather(per_example, variables, data["test"], key, count)
-    codes = found["code"]
-    measure, activity = ("kl", found["kl"].mean(axis=0)) if "kl" in found else ("deviation", codes.std(axis=0))
+    found = plots.gather(functools.partial(plots.code_and_rate, model), variables, data["test"], key, count)
+    codes, (measure, activity) = found["code"], plots.activity(found)
     chosen = np.argsort(-activity, kind="stable")[:dims]
     offset = np.linspace(-span, span, steps)
     if plots.has_prior(model):
