@@ -74,15 +74,11 @@ def config_hash(config: Any) -> str:
     What is switched off (None, False, "") is left out, so that a new option leaves the old results valid.
     """
     plain = configuration.to_plain(config)
-    decisive = {key: _at(plain, key) for key in configuration.keys(plain) if not key.startswith(_NOT_HASHED)}
+    decisive = {
+        key: configuration.value_at(plain, key) for key in configuration.keys(plain) if not key.startswith(_NOT_HASHED)
+    }
     decisive = {key: value for key, value in decisive.items() if value not in (None, False, "")}
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:8]
-
-
-def _at(plain, key):
-    for part in key.split("."):
-        plain = plain[part]
-    return plain
 
 
 def run(row: Row, folder: pathlib.Path, seed: int = 0) -> dict[str, Any]:
@@ -161,31 +157,36 @@ def lines(row: Row, stored: Mapping[str, Any]) -> list[Line]:
 
     stored: {row: entry}, with this row and those that it is compared with. Raises UserError where one is missing.
     """
-    entry = stored[row.name]
-    config, answered = configuration.load(row.config), []
+    config = configuration.load(row.config)
+    return judge(row.name, config, config.expected, stored)
+
+
+def judge(name: str, config: Any, expectations: Mapping[str, Any], stored: Mapping[str, Any]) -> list[Line]:
+    """The lines of the row, or run, of this name in `stored`, for these of the config's `expected` metrics."""
+    entry, answered = stored[name], []
     modules = [lookup.module("evaluation", name) for name in config.eval.metrics]
     better = {key: direction for module in modules for key, direction in module.BETTER.items()}
     seconds = sum(entry["seconds"].values()) / len(entry["seconds"])
-    for metric, expected in config.expected.items():
+    for metric, expected in expectations.items():
         if metric not in better:
-            raise UserError(f"{row.config} expects {metric!r}, which none of its eval.metrics answers")
+            raise UserError(f"{name} expects {metric!r}, which none of its eval.metrics answers")
         values = [scores[metric] for scores in entry["scores"].values()]
-        mean, value = statistics.fmean(values), _expected_value(row, metric, expected, stored)
+        mean, value = statistics.fmean(values), _expected_value(name, metric, expected, stored)
         tolerance = expected.get("tolerance", TOLERANCE * abs(value))
         gain = (mean - value) * (1 if better[metric] == "max" else -1)
         verdict = "better" if gain > tolerance else "meets it" if gain >= -tolerance else "misses"
         if gain > expected.get("suspicious", math.inf):
             verdict = "suspicious: check binarisation and normalisation"
         spread = statistics.stdev(values) if len(values) > 1 else math.nan
-        answered.append(Line(row.name, metric, value, mean, spread, verdict, expected["source"], seconds))
+        answered.append(Line(name, metric, value, mean, spread, verdict, expected["source"], seconds))
     return answered
 
 
-def _expected_value(row: Row, metric: str, expected: Mapping[str, Any], stored: Mapping[str, Any]) -> float:
+def _expected_value(name: str, metric: str, expected: Mapping[str, Any], stored: Mapping[str, Any]) -> float:
     if "value" in expected:
         return expected["value"]
-    if (other := expected.get("row", row.name)) not in stored:
-        raise UserError(f"row {row.name!r} is compared with {other!r}, which was not run\ntry: reproduce.py {other}")
+    if (other := expected.get("row", name)) not in stored:
+        raise UserError(f"row {name!r} is compared with {other!r}, which was not run\ntry: reproduce.py {other}")
     values = [scores[expected.get("metric", metric)] for scores in stored[other]["scores"].values()]
     return expected.get("times", 1.0) * statistics.fmean(values) + expected.get("plus", 0.0)
 

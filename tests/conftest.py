@@ -1,6 +1,7 @@
 """Tests run on the CPU, from any directory; a warning or a silent broadcast over ranks is an error."""
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -28,3 +29,16 @@ def pytest_configure(config):
 @pytest.fixture
 def key():
     return jax.random.key(0)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, to look at pages with; the tests that want it are skipped where there is none."""
+    program = shutil.which("chromium") or shutil.which("google-chrome")
+    playwright = pytest.importorskip("playwright.sync_api", reason="the pages are tested with playwright")
+    if not program:
+        pytest.skip("no chromium here: apt-get install chromium")
+    with playwright.sync_playwright() as driver:
+        launched = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield launched
+        launched.close()

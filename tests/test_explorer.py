@@ -1,7 +1,6 @@
 """Programs and pages, in a real browser without a network: what the page decodes is what the decoder decodes."""
 
 import functools
-import shutil
 
 import jax
 import jax.numpy as jnp
@@ -37,18 +36,6 @@ def made(family="vae", net="mlp", shape=(8, 8, 1), dims=2):
     shapes = jax.eval_shape(model.init, {"params": KEY, "latent": KEY}, next(iter(batches)))
     draw = lambda leaf: generator.normal(size=leaf.shape, scale=2 / np.sqrt(max(leaf.size / leaf.shape[-1], 4)))
     return model, jax.tree.map(lambda leaf: draw(leaf).astype(np.float32), shapes), {"test": batches}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    playwright = pytest.importorskip("playwright.sync_api", reason="the pages are tested with playwright")
-    if not program:
-        pytest.skip("no chromium here: apt-get install chromium")
-    with playwright.sync_playwright() as driver:
-        launched = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

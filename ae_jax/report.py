@@ -1,0 +1,234 @@
+"""A page that tells of a run, of several side by side, or of a sweep: all in one file, to be sent or kept."""
+
+import base64
+import dataclasses
+import importlib
+import json
+import os
+import pathlib
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ae_jax import configuration, pages, reproduce, rundir, sweepdir
+from ae_jax.errors import UserError
+
+
+def write(workdir: str, compare: Sequence[str] = ()) -> pathlib.Path:
+    """Writes report.html into the directory of a run or of a sweep; answers its path. Only the directory is read.
+
+    compare: other runs, shown beside this one. Raises UserError where one of them is no run.
+    """
+    path = pathlib.Path(workdir).absolute()
+    if sweepdir.is_sweep(workdir):
+        if compare:
+            raise UserError(f"{workdir!r} is a sweep, and --compare sets runs side by side\nleave it out")
+        page = of_sweep(sweepdir.SweepDir(path))
+    else:
+        page = of_runs([rundir.RunDir(pathlib.Path(one).absolute()) for one in (workdir, *compare)])
+    rundir.write_text(path / "report.html", page.html)
+    return path / "report.html"
+
+
+def of_runs(runs: Sequence[rundir.RunDir]) -> pages.Page:
+    """The page of one run, or of several side by side."""
+    told = [_tell(run, runs[0].path) for run in runs]
+    names = [one.name for one in told]
+    keys = dict.fromkeys(key for one in told for key in one.config)
+    differing = [key for key in keys if len({str(one.config.get(key)) for one in told}) > 1 or key in told[0].changed]
+    metrics = dict.fromkeys(key for one in told for key in one.scores if not key.endswith("_se"))
+    return pages.render(
+        "report.html",
+        title=" and ".join(names),
+        script=_plotly(),
+        told=told,
+        metrics=[(key, [_with_error(one.scores, key) for one in told]) for key in metrics],
+        settings=[(key, [one.config.get(key, "") for one in told]) for key in differing],
+        charts=_curves({one.name: rundir.read_lines(run.metrics) for one, run in zip(told, runs, strict=True)}),
+    )
+
+
+def of_sweep(sweep: sweepdir.SweepDir) -> pages.Page:
+    """The page of a sweep: its runs as a table, each metric against each axis, all of it in parallel coordinates."""
+    rows, axes = sweepdir.rows(sweep), list(next(iter(sweep.read()[1].values())))
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    links = {
+        row["run"]: f"{row['run']}/report.html" for row in rows if (sweep.path / row["run"] / "report.html").exists()
+    }
+    return pages.render(
+        "sweep_report.html",
+        title=sweep.path.name,
+        script=_plotly(),
+        columns=columns,
+        rows=[[_number(row.get(column, "")) for column in columns] for row in rows],
+        links=links,
+        done=sum(row["status"] == "done" for row in rows),
+        charts=[*_against_axes(rows, axes), *_parallel(rows, axes)],
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Told:
+    """What the page says of one run."""
+
+    name: str
+    summary: str
+    command: str
+    scores: Mapping[str, float]
+    verdicts: Sequence[reproduce.Line]
+    config: Mapping[str, Any]  # {dotted key: value}
+    changed: Sequence[str]  # keys that differ from what every config starts from
+    versions: Mapping[str, Any]
+    pictures: Sequence[tuple[str, str]]  # (name, data URI)
+    pages: Sequence[str]  # links to the figures that are pages themselves
+
+
+def _tell(run: rundir.RunDir, base: pathlib.Path) -> _Told:
+    config, spec = run.read()
+    plain = configuration.to_plain(config)
+    flat = {key: configuration.value_at(plain, key) for key in configuration.keys(plain)}
+    common = configuration.to_plain(_defaults())
+    lines, timings = rundir.read_lines(run.metrics), rundir.read_lines(run.timings)
+    versions = json.loads(run.versions.read_text()) if run.versions.exists() else {}
+    scores = _scores(run, lines)
+    seconds = sum(line["window_seconds"] for line in timings)
+    step = lines[-1]["step"] if lines else 0
+    model = f"model {config.model.name} on {config.data.name} {tuple(spec.shape)}"
+    return _Told(
+        name=run.path.name,
+        summary=f"{model}: step {step:,} after {seconds / 60:.1f} minutes of training on {versions.get('device', '?')}",
+        command=shlex.join(["python", f"scripts/{versions.get('script', 'train.py')}", *versions.get("flags", [])]),
+        scores=scores,
+        verdicts=_verdicts(run.path.name, config, scores, seconds),
+        config=flat,
+        changed=[key for key in flat if flat[key] != configuration.value_at(common, key)],
+        versions={
+            **versions.get("packages", {}),
+            **{k: versions.get(k) for k in ("python", "git", "device", "devices")},
+        },
+        pictures=[(path.stem, _data_uri(path)) for path in sorted(run.figures.glob("*.png"))],
+        pages=[os.path.relpath(path, base) for path in sorted(run.figures.glob("*.html"))],
+    )
+
+
+def _defaults():
+    reproduce.rows()  # puts the repository on the import path
+    return importlib.import_module("configs.common").start("")[0]
+
+
+def _scores(run: rundir.RunDir, lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """The newest of every score: of the run's own evaluations, and of evaluate.py's."""
+    found = {}
+    for line in [*(line for line in lines if line["split"] != "train"), *rundir.read_lines(run.evaluations)]:
+        found |= {key: value for key, value in line.items() if isinstance(value, float)}
+    return found
+
+
+def _verdicts(name, config, scores, seconds):
+    stored = {**reproduce.read(), name: {"seconds": {"0": seconds}, "scores": {"0": scores}}}
+    there = {key: entry for key, entry in config.expected.items() if key in scores}
+    there = {key: entry for key, entry in there.items() if "row" not in entry or entry["row"] in stored}
+    return reproduce.judge(name, config, there, stored)
+
+
+def _with_error(scores, key):
+    if key not in scores:
+        return ""
+    error = scores.get(f"{key}_se")
+    return _number(scores[key]) + (f" ± {error:.2g}" if error is not None else "")
+
+
+def _number(value: Any) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def _data_uri(path: pathlib.Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()
+
+
+# --- charts, by Plotly ---
+
+
+def _plotly() -> str:
+    """Plotly's script. Raises UserError where it is not installed."""
+    try:
+        from plotly import offline
+    except ImportError:
+        raise UserError("reports are drawn by Plotly, which is not installed\ntry: pip install -e .[report]") from None
+    return offline.get_plotlyjs()
+
+
+def _chart(traces, xlabel="", ylabel="", **layout) -> str:
+    import plotly.graph_objects as go
+
+    figure = go.Figure(traces)
+    grey, clear, above = "#888888", "rgba(0,0,0,0)", dict(orientation="h", y=1.02, yanchor="bottom", x=0)
+    figure.update_layout(
+        template="none", paper_bgcolor=clear, plot_bgcolor=clear, font_color=grey, height=340, legend=above,
+        margin=dict(l=60, r=20, t=30, b=50), xaxis_title=xlabel, yaxis_title=ylabel, **layout,
+    )  # fmt: skip
+    figure.update_xaxes(gridcolor="rgba(128,128,128,.25)")
+    figure.update_yaxes(gridcolor="rgba(128,128,128,.25)")
+    return figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False, "responsive": True})
+
+
+def _curves(lines_of: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """A chart for each term of training: every split of every run."""
+    import plotly.graph_objects as go
+
+    names = dict.fromkeys(
+        key for lines in lines_of.values() for line in lines for key in line if line["split"] == "train"
+    )
+    charts = []
+    for name in sorted(
+        (key for key in names if key not in ("step", "split")), key=lambda name: name == "gradient_norm"
+    ):
+        traces = []
+        for run, lines in lines_of.items():
+            for split in dict.fromkeys(line["split"] for line in lines if name in line):
+                chosen = [line for line in lines if line["split"] == split and name in line]
+                label = split if len(lines_of) == 1 else f"{run}, {split}"
+                x, y = [line["step"] for line in chosen], [line[name] for line in chosen]
+                traces.append(go.Scatter(x=x, y=y, name=label, mode="lines+markers" if len(x) < 30 else "lines"))
+        charts.append(_chart(traces, "step", name))
+    return charts
+
+
+def _finals(rows):
+    return [
+        key for key in dict.fromkeys(k for row in rows for k in row) if key.startswith("final.") and "_se" not in key
+    ]
+
+
+def _against_axes(rows, axes) -> list[str]:
+    """Each metric against each axis that is a number, a point a run, and the means over the others."""
+    import plotly.graph_objects as go
+
+    charts = []
+    done = [row for row in rows if row["status"] == "done"]
+    for axis in axes:
+        for metric in _finals(done):
+            points = [(row[axis], row[metric], row["run"]) for row in done if metric in row]
+            if len({x for x, _, _ in points}) < 2 or axis == "seed" and len(axes) > 1:
+                continue
+            x, y, text = zip(*points)
+            means = {value: [b for a, b, _ in points if a == value] for value in dict.fromkeys(x)}
+            line = go.Scatter(x=list(means), y=[sum(v) / len(v) for v in means.values()], mode="lines", name="mean")
+            charts.append(_chart([go.Scatter(x=x, y=y, text=text, mode="markers", name="runs"), line], axis, metric))
+    return charts
+
+
+def _parallel(rows, axes) -> list[str]:
+    import plotly.graph_objects as go
+
+    done = [row for row in rows if row["status"] == "done"]
+    dimensions = []
+    for key in [*axes, *_finals(done)]:
+        values = [row.get(key) for row in done]
+        if all(isinstance(value, int | float) for value in values):
+            dimensions.append(dict(label=key, values=values))
+        elif key in axes:
+            kinds = list(dict.fromkeys(map(str, values)))
+            places = [kinds.index(str(value)) for value in values]
+            dimensions.append(dict(label=key, values=places, tickvals=list(range(len(kinds))), ticktext=kinds))
+    return [_chart([go.Parcoords(dimensions=dimensions)])] if len(done) > 1 and len(dimensions) > 1 else []

@@ -1,0 +1,62 @@
+"""Reports of real runs, in a real browser from disk without a network; what they show is what the runs' files hold."""
+
+import pytest
+
+from ae_jax import analysis, configuration, report, rundir, runner
+from ae_jax.errors import UserError
+
+NAME = "run <script>alert(1)</script> 'q\" ü漢"
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Two short runs: one with a hostile name, figures and a verdict, the other with another weight."""
+    folder, paths = tmp_path_factory.mktemp("runs"), {}
+    for name, weight in ((NAME.replace("/", "_"), 1.0), ("other", 4.0)):
+        config = configuration.load("configs/vae.py:smoke")
+        configuration.override(config, "weights.kl", str(weight))
+        with config.unlocked():
+            config.expected = {"elbo": {"value": -1e6, "source": "nobody <b>"}}
+        runner.train_run(config, str(folder / name))
+        paths[name] = folder / name
+    analysis.draw(analysis.load(str(next(iter(paths.values()))), limit=20), ["scatter", "explorer"], {}, "png")
+    return list(paths.values())
+
+
+def visit(browser, path):
+    """(page, what its console said)."""
+    page, said = browser.new_context(offline=True).new_page(), []
+    page.on("console", lambda message: message.type == "error" and said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("dialog", lambda dialog: said.append(f"dialog {dialog.message}"))
+    page.goto(path.as_uri())
+    return page, said
+
+
+def test_a_report_shows_the_runs_numbers_names_and_figures(runs, browser):
+    page, said = visit(browser, report.write(str(runs[0])))
+    assert page.locator("h1").text_content() == runs[0].name
+    line = [line for line in rundir.read_lines(runs[0] / "metrics.jsonl") if "elbo" in line][-1]
+    row = page.get_by_role("row").filter(has_text="reconstruction").first.text_content()
+    assert f"{line['reconstruction']:.5g}" in row and f"{line['reconstruction_se']:.2g}" in row
+    assert "better" in page.locator(".good").text_content() and page.get_by_text("nobody <b>").count()
+    assert page.locator(".js-plotly-plot").count() == 4  # loss, reconstruction, kl, gradient norm
+    assert page.locator("img").evaluate("(image) => image.naturalWidth") > 100
+    page.get_by_role("link", name="figures/explorer.html").click()
+    page.wait_for_function("window.explorer !== undefined")
+    assert said == []
+
+
+def test_runs_side_by_side_show_where_they_differ(runs, browser):
+    page, said = visit(browser, report.write(str(runs[1]), [str(runs[0])]))
+    settings = page.get_by_role("row").filter(has_text="weights.kl").first
+    assert settings.get_by_role("cell").all_text_contents() == ["4.0", "1.0"]
+    assert said == []
+
+
+def test_what_is_no_run_is_said_and_nothing_written(runs, tmp_path):
+    with pytest.raises(UserError, match="no run in"):
+        report.write(str(tmp_path))
+    with pytest.raises(UserError, match="no run in"):
+        report.write(str(runs[0]), [str(tmp_path)])
+    assert not list(tmp_path.iterdir())
