@@ -1,0 +1,14 @@
+"""Says what JAX sees of this machine, and whether it is used well.
+
+python scripts/devices.py
+"""
+
+from ae_jax import cli, devices
+
+
+def main():
+    print(*devices.report(), sep="\n")
+
+
+if __name__ == "__main__":
+    cli.run(main, __doc__)

@@ -1,0 +1,31 @@
+"""What is said of a machine, and what to install where an accelerator lies idle."""
+
+import types
+
+import pytest
+
+from ae_jax import devices
+
+
+def device(kind, memory=None):
+    stats = {"bytes_limit": memory} if memory else None
+    return types.SimpleNamespace(device_kind=kind, id=0, memory_stats=lambda: stats)
+
+
+@pytest.mark.parametrize("platform, extra", [("gpu", "cuda"), ("tpu", "tpu")])
+def test_an_idle_accelerator_is_named_with_the_extra_to_install(platform, extra, monkeypatch):
+    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    text = "\n".join(devices.describe([device("cpu")], "cpu", [platform]))
+    assert platform.upper() in text and f"[{extra}]" in text
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    assert "unset JAX_PLATFORMS=cpu" in "\n".join(devices.describe([device("cpu")], "cpu", [platform]))
+
+
+def test_a_machine_that_is_used_well_is_told_so():
+    lines = devices.describe([device("NVIDIA H200", 139 * 2**30)], "gpu", ["gpu"])
+    assert lines[0] == "JAX uses 1 gpu device: NVIDIA H200" and "139.0 GiB" in lines[1]
+    assert lines[-1] == "nothing is left unused"
+
+
+def test_this_machine_has_a_device():
+    assert any(line.startswith("JAX uses") for line in devices.report())
