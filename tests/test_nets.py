@@ -5,6 +5,7 @@ import functools
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import jax.test_util
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from jax import lax
 
 from ae_jax.errors import UserError
-from ae_jax.nets import conv, lowering
+from ae_jax.nets import conv, lowering, recurrent
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 
@@ -205,3 +206,52 @@ def test_what_a_config_may_not_ask_is_said_in_two_lines(key, module, arguments, 
     with pytest.raises(UserError, match=message) as caught:
         module.init(key, *arguments)
     assert len(str(caught.value).splitlines()) <= 2
+
+
+def flax_lstm(lstm, params, x):
+    """The same layer by Flax's own cell, from these parameters of ours."""
+    cell = nn.OptimizedLSTMCell(lstm.features)
+    kernels = {"i": params["inputs"]["kernel"], "h": params["kernel"]}
+    gates = {
+        f"{kind}{g}": {"kernel": part} for kind, k in kernels.items() for g, part in zip("ifgo", jnp.split(k, 4, 1))
+    }
+    for name, bias in zip("ifgo", jnp.split(params["inputs"]["bias"], 4)):
+        gates[f"h{name}"]["bias"] = bias
+    layer = nn.RNN(cell, reverse=lstm.reverse, keep_order=True)
+    return layer.apply({"params": {"cell": gates}}, x)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_an_lstm_and_its_gradients_are_those_of_flax(reverse):
+    lstm = recurrent.Lstm(5, reverse)
+    x = jax.random.normal(jax.random.key(0), (3, 7, 4))
+    params = lstm.init(jax.random.key(1), x)["params"]
+    params = jax.tree.map(lambda leaf: leaf + 0.1 * jax.random.normal(jax.random.key(2), leaf.shape), params)
+    score = lambda outputs: (outputs * jnp.arange(outputs.size).reshape(outputs.shape)).sum()
+    ours = jax.value_and_grad(lambda params, x: score(lstm.apply({"params": params}, x)), (0, 1))(params, x)
+    theirs = jax.value_and_grad(lambda params, x: score(flax_lstm(lstm, params, x)), (0, 1))(params, x)
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+
+
+def test_step_by_step_an_lstm_gives_what_it_gives_at_once():
+    lstm = recurrent.Lstm(5)
+    x = jax.random.normal(jax.random.key(0), (3, 6, 4))
+    variables = lstm.init(jax.random.key(1), x)
+    state, steps = (jnp.zeros((3, 5)),) * 2, []
+    for t in range(6):
+        state = lstm.apply(variables, state, x[:, t], method="step")
+        steps.append(state[0])
+    np.testing.assert_allclose(jnp.stack(steps, axis=1), lstm.apply(variables, x), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("argument", range(4))
+def test_the_lstms_own_derivative_is_the_derivative(argument):
+    """Of every argument, the initial state and the last c included, against finite differences."""
+    keys = jax.random.split(jax.random.key(3), 4)
+    shapes = ((4, 2, 12), (3, 12), (2, 3), (2, 3))
+    arguments = [jax.random.normal(key, shape) for key, shape in zip(keys, shapes)]
+    jax.test_util.check_grads(
+        lambda one: recurrent.run(*arguments[:argument], one, *arguments[argument + 1 :]),
+        (arguments[argument],), order=1, modes=["rev"], eps=1e-2, atol=2e-2, rtol=2e-2,
+    )  # fmt: skip

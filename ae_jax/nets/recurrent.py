@@ -1,10 +1,116 @@
-"""Recurrent networks over sequences: the first axis of an example is time (the rows of an image, a series)."""
+"""Recurrent networks over sequences: the first axis of an example is time (the rows of an image, a series).
+
+Hochreiter and Schmidhuber 1997, "Long short-term memory", Neural Computation 9, with forget gates (Gers et al. 2000):
+
+    i, f, o = sigmoid(W x + U h + b)    g = tanh(W x + U h + b)    c' = f c + i g    h' = o tanh(c')
+"""
 
 import math
 from collections.abc import Sequence
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
+
+
+def step(state, projected, kernel):
+    """One step: (h, c) [N, H] each, `projected` = W x + b [N, 4 H] in the order i, f, g, o, U [H, 4 H] -> (h', c')."""
+    _, c, h, _ = _gates(*state, projected, kernel)
+    return h, c
+
+
+def _gates(h, c, projected, kernel):
+    """(i, f, g, o after their functions [N, 4 H], c', h', tanh(c'))."""
+    i, f, g, o = jnp.split(projected + h @ kernel, 4, axis=-1)
+    i, f, g, o = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o)
+    c = f * c + i * g
+    bent = jnp.tanh(c)
+    return jnp.concatenate([i, f, g, o], axis=-1), c, o * bent, bent
+
+
+@jax.custom_vjp
+def run(projected, kernel, h, c):
+    """All steps of an LSTM: `projected` [T, N, 4 H] for all of them at once, from the state (h, c) -> h [T, N, H] at
+    every step, and c [N, H] after the last.
+    """
+
+    def one(state, projected):
+        state = step(state, projected, kernel)
+        return state, state[0]
+
+    (_, c), hs = jax.lax.scan(one, (h, c), projected)
+    return hs, c
+
+
+def _forward(projected, kernel, h, c):
+    def one(state, projected):
+        gates, c, h, bent = _gates(*state, projected, kernel)
+        return (h, c), (gates, c, h, bent)
+
+    (_, last), (gates, cs, hs, bents) = jax.lax.scan(one, (h, c), projected)
+    return (hs, last), (kernel, h, c, gates, cs, hs, bents)
+
+
+def _backward(kept, cotangents):
+    # Autodiff of the scan adds up the gradient of the kernel at every step; here the gates' gradients are kept, and the
+    # kernel's is one product over time and batch.
+    kernel, h, c, gates, cs, hs, bents = kept
+    d_hs, d_last = cotangents
+    before = jnp.concatenate([c[None], cs[:-1]])
+
+    def one(state, at):
+        d_h, d_c = state
+        d_output, gates, before, bent = at
+        d_h = d_h + d_output
+        i, f, g, o = jnp.split(gates, 4, axis=-1)
+        d_c = d_c + d_h * o * (1 - bent * bent)
+        parts = [d_c * g * i * (1 - i), d_c * before * f * (1 - f), d_c * i * (1 - g * g), d_h * bent * o * (1 - o)]
+        d_gates = jnp.concatenate(parts, axis=-1)
+        return (d_gates @ kernel.T, d_c * f), d_gates
+
+    (d_h, d_c), d_gates = jax.lax.scan(one, (jnp.zeros_like(h), d_last), (d_hs, gates, before, bents), reverse=True)
+    inputs = jnp.concatenate([h[None], hs[:-1]]).reshape(-1, h.shape[-1])
+    return d_gates, inputs.T @ d_gates.reshape(len(inputs), -1), d_h, d_c
+
+
+run.defvjp(_forward, _backward)
+
+
+class Lstm(nn.Module):
+    """One layer: x [N, T, F] -> h [N, T, features] at every step. All steps' inputs are projected in one product.
+
+    reverse: whether time runs backwards; the outputs stay in the order of the inputs.
+    """
+
+    features: int
+    reverse: bool = False
+
+    def setup(self):
+        self.inputs = nn.Dense(4 * self.features)
+        self.kernel = self.param("kernel", _orthogonal_gates, (self.features, 4 * self.features))
+
+    def __call__(self, x, state=None):
+        """state: (h, c) [N, features] each, to begin with; zeros without it."""
+        h, c = self.begin(len(x)) if state is None else state
+        projected = self.inputs(x).swapaxes(0, 1)
+        hs, _ = run(projected[::-1] if self.reverse else projected, self.kernel, h, c)
+        return (hs[::-1] if self.reverse else hs).swapaxes(0, 1)
+
+    def begin(self, count: int):
+        """The state (h, c) before the first step, zeros [count, features] each."""
+        zeros = jnp.zeros((count, self.features))
+        return zeros, zeros
+
+    def step(self, state, x):
+        """The state (h, c) after one input x [N, F]."""
+        return step(state, self.inputs(x), self.kernel)
+
+
+def _orthogonal_gates(key, shape, dtype=float):
+    """A square orthogonal matrix for each of the four gates."""
+    draw = jax.nn.initializers.orthogonal()
+    keys = jax.random.split(key, 4)
+    return jnp.concatenate([draw(one, (shape[0], shape[0]), dtype) for one in keys], axis=1)
 
 
 class Encoder(nn.Module):
@@ -16,7 +122,7 @@ class Encoder(nn.Module):
     def __call__(self, x):
         x = x.reshape(*x.shape[:2], -1)
         for features in self.hidden:
-            x = nn.RNN(nn.OptimizedLSTMCell(features))(x)
+            x = Lstm(features)(x)
         return x[:, -1]
 
 
@@ -31,5 +137,5 @@ class Decoder(nn.Module):
     def __call__(self, z, shape: tuple[int, ...]):
         x = jnp.broadcast_to(z[:, None], (len(z), shape[0], z.shape[-1]))
         for features in self.hidden[::-1]:
-            x = nn.RNN(nn.OptimizedLSTMCell(features))(x)
+            x = Lstm(features)(x)
         return nn.Dense(math.prod(shape[1:]))(x).reshape(len(z), *shape)
