@@ -88,15 +88,20 @@ def variables_of(state: Any, params: str) -> dict[str, Any]:
 
 def criterion(config: Any) -> dict[str, Any]:
     """What `Checkpoints` needs to keep the best: nothing without a validation split, none being chosen on test data."""
-    name, modules = config.eval.criterion, [lookup.module("evaluation", metric) for metric in config.eval.metrics]
+    name, better = config.eval.criterion, directions(config)
     if not config.data.validation or not name:
         return {}
-    directions = {key: direction for module in modules for key, direction in module.BETTER.items()}
-    if name not in directions:
+    if name not in better:
         raise UserError(
-            f"eval.criterion {name!r} is none of what eval.metrics give\nexpected one of: {', '.join(directions)}"
+            f"eval.criterion {name!r} is none of what eval.metrics give\nexpected one of: {', '.join(better)}"
         )
-    return {"criterion": name, "direction": directions[name]}
+    return {"criterion": name, "direction": better[name]}
+
+
+def directions(config: Any) -> dict[str, str]:
+    """{name: "max" or "min"}, which direction is better, of all that the config's eval.metrics answer."""
+    modules = [lookup.module("evaluation", metric) for metric in config.eval.metrics]
+    return {key: direction for module in modules for key, direction in module.BETTER.items()}
 
 
 def data_of(

@@ -1,13 +1,14 @@
 """Checkpoints by Orbax: written in the background, the newest K and the best kept, damaged ones moved aside."""
 
 import contextlib
+import dataclasses
 import functools
 import math
 import pathlib
 import shutil
 import sys
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -21,10 +22,47 @@ _DAMAGED = "damaged"
 _DIGITS = 9
 
 
-class Checkpoints:
-    """The checkpoints of one run, by step number.
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """Which checkpoints are kept, of those with these `scores`, {step: value of the criterion or None}, in order.
 
     criterion: name of the metric by which the best is kept beside the newest `keep`; direction: "max" or "min".
+    """
+
+    keep: int = 1
+    criterion: str | None = None
+    direction: str = "max"
+
+    def score(self, metrics: Mapping[str, float] | None) -> float | None:
+        """The criterion among these metrics, where it is there and finite."""
+        value = (metrics or {}).get(self.criterion, math.nan)
+        return value if math.isfinite(value) else None
+
+    def best(self, scores: Mapping[int, float | None]) -> int | None:
+        """The step of the best score, the first of several."""
+        scored = [step for step, score in scores.items() if score is not None]
+        return max(scored, key=lambda step: self._sign * scores[step], default=None)
+
+    def is_best(self, metrics: Mapping[str, float], scores: Mapping[int, float | None]) -> bool:
+        """Whether these metrics beat every one of the scores."""
+        if self.criterion not in metrics:
+            return False
+        best = self.best(scores)
+        return best is None or self._sign * (metrics[self.criterion] - scores[best]) > 0
+
+    def kept(self, scores: Mapping[int, float | None]) -> dict[int, float | None]:
+        """The scores of the checkpoints to keep."""
+        keep = (*list(scores)[-self.keep :], self.best(scores))
+        return {step: score for step, score in scores.items() if step in keep}
+
+    @property
+    def _sign(self) -> int:
+        return 1 if self.direction == "max" else -1
+
+
+class Checkpoints:
+    """The checkpoints of one run, by step number; `keep`, `criterion` and `direction` are those of `Policy`.
+
     warn: called with one line for each damaged checkpoint; it is moved aside unless `read_only`.
     """
 
@@ -37,8 +75,8 @@ class Checkpoints:
         warn: Callable[[str], None] = lambda line: print(line, file=sys.stderr),
         read_only: bool = False,
     ):
-        self._directory, self._keep, self._read_only = pathlib.Path(directory).absolute(), keep, read_only
-        self._criterion, self._sign, self._warn = criterion, 1 if direction == "max" else -1, warn
+        self._directory, self._read_only, self._warn = pathlib.Path(directory).absolute(), read_only, warn
+        self._policy = Policy(keep, criterion, direction)
 
     @functools.cached_property
     def _manager(self):
@@ -53,43 +91,55 @@ class Checkpoints:
     def should_preserve(self, checkpoints, *, context) -> list[bool]:
         """What Orbax asks of its preservation policy: which of the checkpoints to keep."""
         steps = [checkpoint.step for checkpoint in checkpoints]
-        return [step in (*steps[-self._keep :], self.best_step()) for step in steps]
+        kept = self.kept({step: self._scores.get(step) for step in steps})
+        return [step in kept for step in steps]
 
-    def save(self, state: TrainState, metrics: Mapping[str, float] | None = None) -> None:
-        """Begins to write the state under its step number; `wait` until it is committed."""
+    def kept(self, scores: Mapping[int, float | None]) -> Iterable[int]:
+        """The steps of the checkpoints to keep, of those with these scores."""
+        return self._policy.kept(scores)
+
+    def save(self, state: TrainState, metrics: Mapping[str, float] | None = None, notes: Any = None) -> None:
+        """Begins to write the state under its step number; `wait` until it is committed.
+
+        notes: JSON to keep beside it, for `notes` to read. Of the states of several runs, the step is the furthest.
+        """
         from orbax.checkpoint import args
 
-        step = int(state.step)
+        step = int(jnp.max(state.step))
         if step in self.steps():
             return
         # Training donates its state to the next dispatch: what is written in the background must be a copy.
         plain = jax.tree.map(jnp.copy, _plain(state))
-        score = (metrics or {}).get(self._criterion, math.nan)
-        if math.isfinite(score):
-            self._scores[step] = score
-        record = {"crc32": _digest(plain), "score": self._scores.get(step)}
+        self._scores[step] = self._policy.score(metrics)
+        record = {"crc32": _digest(plain), "score": self._scores[step], **({} if notes is None else {"notes": notes})}
         self._manager.save(step, args=args.Composite(state=args.StandardSave(plain), record=args.JsonSave(record)))
 
     def is_best(self, metrics: Mapping[str, float]) -> bool:
         """Whether these metrics beat those of every checkpoint that is kept."""
-        if self._criterion not in metrics:
-            return False
-        best = self.best_step()
-        return best is None or self._sign * (metrics[self._criterion] - self._scores[best]) > 0
+        return self._policy.is_best(metrics, self._present_scores())
 
     def best_step(self) -> int | None:
-        scored = [step for step in self.steps() if step in self._scores]
-        return max(scored, key=lambda step: self._sign * self._scores[step], default=None)
+        return self._policy.best(self._present_scores())
+
+    def _present_scores(self):
+        return {step: self._scores.get(step) for step in self.steps()}
 
     @functools.cached_property
-    def _scores(self) -> dict[int, float]:
-        from orbax.checkpoint import args
-
-        records = {}
+    def _scores(self) -> dict[int, float | None]:
+        scores = {}
         for step in self.steps():
             with contextlib.suppress(Exception):  # a damaged one is dealt with when its state is asked for
-                records[step] = self._manager.restore(step, args=args.Composite(record=args.JsonRestore()))["record"]
-        return {step: record["score"] for step, record in records.items() if record["score"] is not None}
+                scores[step] = self._record(step)["score"]
+        return scores
+
+    def notes(self, step: int) -> Any:
+        """What was noted beside the checkpoint of this step, or None."""
+        return self._record(step).get("notes")
+
+    def _record(self, step):
+        from orbax.checkpoint import args
+
+        return self._manager.restore(step, args=args.Composite(record=args.JsonRestore()))["record"]
 
     def steps(self) -> list[int]:
         return sorted(self._manager.all_steps()) if self._directory.is_dir() else []

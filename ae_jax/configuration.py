@@ -31,6 +31,7 @@ _AT_LEAST = {
     "train.max_bad_steps": 1,
     "data.validation": 0,
     "data.labelled": 0,
+    "data.transpose": 0,
     "objective.num_samples": 1,
     "model.latent_dim": 0,
     "model.hidden": 1,
@@ -57,6 +58,23 @@ def parse_arguments(arg: str, defaults: Mapping[str, Any]) -> ConfigDict:
 def load(text: str) -> ConfigDict:
     """The config at "path/to/file.py:arguments"; a relative path is looked up here, then in the repository."""
     name, _, arg = text.partition(":")
+    config = _module(name).get_config(arg)
+    if not isinstance(config, ConfigDict):
+        raise UserError(f"get_config in {name!r} answered {type(config).__name__}\nexpected a ConfigDict")
+    return config.lock()
+
+
+def load_sweep(text: str) -> dict[str, str]:
+    """{key: text of its values}: the sweep() of the config file at "path/to/file.py:arguments"; empty without one."""
+    name = text.partition(":")[0]
+    axes = getattr(_module(name), "sweep", dict)()
+    if not isinstance(axes, Mapping) or not all(isinstance(values, str) for values in axes.values()):
+        raise UserError(f"sweep in {name!r} answered {axes!r}\nexpected a dict such as {{'weights.kl': '1,2,4'}}")
+    return dict(axes)
+
+
+def _module(name: str) -> Any:
+    """The module of a config file, which has a get_config. Raises UserError."""
     path = next((p for p in (pathlib.Path(name), ROOT / name) if p.is_file()), None)
     if path is None:
         there = sorted(p.stem for p in (ROOT / "configs").glob("[a-z]*.py") if p.stem != "common")
@@ -78,12 +96,7 @@ def load(text: str) -> ConfigDict:
         raise UserError(f"config file {name!r} is not Python: {error.msg}, line {error.lineno}") from None
     if not hasattr(module, "get_config"):
         raise UserError(f"config file {name!r} has no get_config\nexpected a function get_config(arg) -> ConfigDict")
-    config = module.get_config(arg)
-    if not isinstance(config, ConfigDict):
-        raise UserError(f"get_config in {name!r} answered {type(config).__name__}\nexpected a ConfigDict")
-    with config.unlocked():
-        config.convert_dict = True
-    return config.lock()
+    return module
 
 
 def keys(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -177,7 +190,7 @@ def _split(value: Any) -> list[Any]:
 def check(config: ConfigDict) -> None:
     """Raises UserError for a value out of range, or unless there is exactly one of train.steps and train.epochs."""
     for key, least in _AT_LEAST.items():
-        value = _value_at(config, key)
+        value = value_at(config, key)
         if value is None and key.startswith(_MAY_BE_ABSENT):
             continue
         for number in value if isinstance(value, tuple | list) else (value,):
@@ -215,10 +228,10 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tup
     """{dotted key: (old value, new value)} where two plain configs differ; None for a key that is absent."""
 
     both = sorted({*keys(old), *keys(new)})
-    return {key: (a, b) for key in both if (a := _value_at(old, key)) != (b := _value_at(new, key))}
+    return {key: (a, b) for key in both if (a := value_at(old, key)) != (b := value_at(new, key))}
 
 
-def _value_at(config: Any, key: str) -> Any:
+def value_at(config: Any, key: str) -> Any:
     for part in key.split("."):
         config = config.get(part) if isinstance(config, Mapping | ConfigDict) else None
     return config

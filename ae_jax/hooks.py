@@ -1,5 +1,6 @@
 """What happens beside training every so many steps: a hook is (every, fn(step, state, metrics))."""
 
+import dataclasses
 import math
 import signal
 import sys
@@ -10,6 +11,35 @@ from typing import Any
 import jax
 
 from ae_jax import rundir
+
+
+@dataclasses.dataclass(frozen=True)
+class Calendar:
+    """At which of `steps` steps what is due, by the periods of a config's section `train`; 0 is never."""
+
+    steps: int
+    log_every: int
+    eval_every: int
+    checkpoint_every: int
+
+    @classmethod
+    def of(cls, section: Any, steps: int) -> "Calendar":
+        return cls(steps, section.log_every, section.eval_every, section.checkpoint_every)
+
+    @property
+    def periods(self) -> list[int]:
+        # Every period ends a window of metrics, whatever its purpose, so that a run resumed at any checkpoint has the
+        # same windows.
+        return sorted({self.log_every, self.eval_every, self.checkpoint_every} - {0})
+
+    def evaluates(self, step: int) -> bool:
+        return bool(self.eval_every) and self._due(step, self.eval_every)
+
+    def saves(self, step: int) -> bool:
+        return self._due(step, self.checkpoint_every)
+
+    def _due(self, step, every):
+        return bool(every) and step % every == 0 or step == self.steps
 
 
 class Progress:
@@ -33,16 +63,13 @@ class Progress:
         if self._printed > -math.inf:
             self._trained_steps, self._trained_seconds = self._trained_steps + steps, self._trained_seconds + seconds
         rate = self._trained_steps / self._trained_seconds if self._trained_steps else steps / seconds
-        timing = {"step": step, "window_seconds": round(seconds, 4), "steps_per_second": round(steps / seconds, 2)}
-        timing["examples_per_second"] = round(steps / seconds * self._batch_size, 1)
-        memory = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
-        rundir.append_line(self._run.timings, {**timing, **({"device_peak_bytes": memory} if memory else {})})
+        rundir.append_line(self._run.timings, timing(step, steps, seconds, self._batch_size))
         if now - self._printed >= 1 or step >= self._steps:
             self._printed = now
             self._print(step, metrics, rate)
 
     def _print(self, step, metrics, rate):
-        left = time.strftime("%H:%M:%S", time.gmtime((self._steps - step) / max(rate, 1e-9)))
+        left = clock((self._steps - step) / max(rate, 1e-9))
         terms = "  ".join(f"{k} {v:.4g}" for k, v in sorted(metrics.items(), key=lambda item: item[0] != "loss"))
         examples = f"{rate * self._batch_size:,.0f} examples/s"
         print(
@@ -51,10 +78,27 @@ class Progress:
         )
 
 
+def timing(step: int, steps: int, seconds: float, batch_size: int) -> dict[str, Any]:
+    """A line of timings.jsonl: the last `steps` steps, up to number `step`, took `seconds`."""
+    line = {"step": step, "window_seconds": round(seconds, 4), "steps_per_second": round(steps / seconds, 2)}
+    line["examples_per_second"] = round(steps / seconds * batch_size, 1)
+    memory = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
+    return {**line, **({"device_peak_bytes": memory} if memory else {})}
+
+
+def clock(seconds: float) -> str:
+    """Seconds as hours, minutes and seconds."""
+    return time.strftime("%H:%M:%S", time.gmtime(seconds))
+
+
 def record(run: rundir.RunDir, step: int, split: str, metrics: Mapping[str, float]) -> None:
-    """One line of metrics.jsonl. Values that are not finite have no place in JSON and are left out."""
-    finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
-    rundir.append_line(run.metrics, {"step": step, "split": split, **finite})
+    """Appends to metrics.jsonl the line of these metrics."""
+    rundir.append_line(run.metrics, line(step, split, metrics))
+
+
+def line(step: int, split: str, metrics: Mapping[str, float]) -> dict[str, Any]:
+    """A line of metrics.jsonl. Values that are not finite have no place in JSON and are left out."""
+    return {"step": step, "split": split, **{name: value for name, value in metrics.items() if math.isfinite(value)}}
 
 
 class TensorBoard:

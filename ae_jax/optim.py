@@ -1,5 +1,6 @@
 """From an optimizer section to Optax: what is fixed, and the numbers that may differ at every step and in every run."""
 
+import functools
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,6 +10,7 @@ import optax
 from ae_jax import errors
 
 
+@functools.cache
 def names() -> list[str]:
     """The optimisers of Optax: its functions that take a learning rate."""
     functions = {key: value for key, value in vars(optax).items() if inspect.isfunction(value) and key[0] != "_"}

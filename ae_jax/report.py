@@ -63,7 +63,8 @@ def of_sweep(sweep: sweepdir.SweepDir) -> pages.Page:
         rows=[[_number(row.get(column, "")) for column in columns] for row in rows],
         links=links,
         done=sum(row["status"] == "done" for row in rows),
-        charts=[*_against_axes(rows, axes), *_parallel(rows, axes)],
+        charts=_against_axes(rows, axes),
+        parallel=_parallel(rows, axes),
     )
 
 
@@ -165,7 +166,7 @@ def _chart(traces, xlabel="", ylabel="", **layout) -> str:
     grey, clear, above = "#888888", "rgba(0,0,0,0)", dict(orientation="h", y=1.02, yanchor="bottom", x=0)
     figure.update_layout(
         template="none", paper_bgcolor=clear, plot_bgcolor=clear, font_color=grey, height=340, legend=above,
-        margin=dict(l=60, r=20, t=30, b=50), xaxis_title=xlabel, yaxis_title=ylabel, **layout,
+        xaxis_title=xlabel, yaxis_title=ylabel, **{"margin": dict(l=60, r=20, t=30, b=50), **layout},
     )  # fmt: skip
     figure.update_xaxes(gridcolor="rgba(128,128,128,.25)")
     figure.update_yaxes(gridcolor="rgba(128,128,128,.25)")
@@ -231,4 +232,5 @@ def _parallel(rows, axes) -> list[str]:
             kinds = list(dict.fromkeys(map(str, values)))
             places = [kinds.index(str(value)) for value in values]
             dimensions.append(dict(label=key, values=places, tickvals=list(range(len(kinds))), ticktext=kinds))
-    return [_chart([go.Parcoords(dimensions=dimensions)])] if len(done) > 1 and len(dimensions) > 1 else []
+    room = {"margin": dict(l=60, r=60, t=60, b=30)}  # for the names above the axes
+    return [_chart([go.Parcoords(dimensions=dimensions)], **room)] if len(done) > 1 and len(dimensions) > 1 else []

@@ -1,6 +1,7 @@
 """A run directory: every name on disk, what stands in each file, and how a run is begun, resumed and read."""
 
 import dataclasses
+import functools
 import importlib.metadata
 import json
 import os
@@ -34,6 +35,7 @@ class RunDir:
     checkpoints = property(lambda self: self.path / "checkpoints")
     figures = property(lambda self: self.path / "figures")
     tensorboard = property(lambda self: self.path / "tensorboard")
+    result = property(lambda self: self.path / "result.json")
 
     def read(self) -> tuple[Any, DataSpec]:
         """(config, spec) as stored. Raises UserError where this is no run directory."""
@@ -56,8 +58,26 @@ def check_new_or_same(workdir: str, config: Any) -> list[str]:
     writable directory, or holds a run of another config (each differing key, both values).
     """
     run = RunDir(pathlib.Path(workdir))
+    check_writable(workdir)
+    if not run.config.exists():
+        return []
+    stored = configuration.to_plain(run.read()[0])
+    changed = configuration.differences(stored, configuration.to_plain(config))
+    refused = {key: values for key, values in changed.items() if not key.startswith(_MAY_CHANGE)}
+    if refused:
+        raise UserError(f"workdir {workdir!r} holds a run of another config: {show(refused)}\ntry another --workdir")
+    notes = [f"going on with changes: {show(changed)}"] if changed else []
+    schedules = [key for key in configuration.keys(stored) if _has_horizon(stored, key)]
+    if schedules and any(key in changed for key in ("train.steps", "train.epochs")):
+        notes.append(f"warning: the length changes, the horizon of {', '.join(schedules)} does not")
+    return notes
+
+
+def check_writable(workdir: str) -> None:
+    """Raises UserError unless the path is a writable directory, or one may be made there."""
+    path = pathlib.Path(workdir).absolute()
     # os.path.exists: pathlib's own raises where a folder on the way may not be entered.
-    parent = next(p for p in (run.path.absolute(), *run.path.absolute().parents) if os.path.exists(p))
+    parent = next(p for p in (path, *path.parents) if os.path.exists(p))
     if not parent.is_dir():
         raise UserError(
             f"workdir {workdir!r}: {str(parent)!r} is not a directory\nexpected a new path, or the directory of a run"
@@ -66,19 +86,11 @@ def check_new_or_same(workdir: str, config: Any) -> list[str]:
         raise UserError(
             f"workdir {workdir!r} cannot be written: no permission in {str(parent)!r}\ntry another --workdir"
         )
-    if not run.config.exists():
-        return []
-    stored = configuration.to_plain(run.read()[0])
-    changed = configuration.differences(stored, configuration.to_plain(config))
-    refused = {key: values for key, values in changed.items() if not key.startswith(_MAY_CHANGE)}
-    show = lambda differing: ", ".join(f"{key} ({old!r} there, {new!r} here)" for key, (old, new) in differing.items())
-    if refused:
-        raise UserError(f"workdir {workdir!r} holds a run of another config: {show(refused)}\ntry another --workdir")
-    notes = [f"going on with changes: {show(changed)}"] if changed else []
-    schedules = [key for key in configuration.keys(stored) if _has_horizon(stored, key)]
-    if schedules and any(key in changed for key in ("train.steps", "train.epochs")):
-        notes.append(f"warning: the length changes, the horizon of {', '.join(schedules)} does not")
-    return notes
+
+
+def show(differing: Mapping[str, tuple[Any, Any]]) -> str:
+    """Differences of two configs, for an error message."""
+    return ", ".join(f"{key} ({old!r} there, {new!r} here)" for key, (old, new) in differing.items())
 
 
 def _has_horizon(plain: Mapping[str, Any], key: str) -> bool:
@@ -99,7 +111,8 @@ def begin(workdir: str, config: Any, spec: DataSpec) -> RunDir:
     return run
 
 
-def versions() -> dict[str, Any]:
+@functools.cache
+def versions() -> Mapping[str, Any]:
     """Package versions, git revision, devices and flags of this process."""
     import jax
 
@@ -122,23 +135,34 @@ def versions() -> dict[str, Any]:
         "device": devices[0].device_kind,
         "platform": devices[0].platform,
         "devices": len(devices),
+        "script": pathlib.Path(sys.argv[0]).name,
         "flags": sys.argv[1:],
     }
 
 
 def write_json(path: pathlib.Path, value: Any) -> None:
     """Writes the whole file or nothing."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+
+
+def write_text(path: pathlib.Path, text: str) -> None:
+    """Writes the whole file or nothing."""
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(value, indent=2, sort_keys=True) + "\n")
+    temporary.write_text(text)
     os.replace(temporary, path)
 
 
-def append_line(path: pathlib.Path, value: Mapping[str, Any]) -> None:
-    """Appends one JSON object as a line that is on disk when this returns."""
+def append_line(path: pathlib.Path, *values: Mapping[str, Any]) -> None:
+    """Appends JSON objects, each as a line, which are on disk when this returns."""
     with path.open("a") as file:
-        file.write(json.dumps(value) + "\n")
+        file.write(as_lines(values))
         file.flush()
         os.fsync(file.fileno())
+
+
+def as_lines(values: Iterable[Mapping[str, Any]]) -> str:
+    """JSON objects as the text of a file of lines."""
+    return "".join(f"{json.dumps(value)}\n" for value in values)
 
 
 def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
@@ -154,7 +178,4 @@ def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
 
 def truncate_lines(path: pathlib.Path, step: int) -> None:
     """Drops every line after `step`, so that a resumed run writes it again."""
-    kept: Iterable[str] = (json.dumps(line) + "\n" for line in read_lines(path) if line["step"] <= step)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text("".join(kept))
-    os.replace(temporary, path)
+    write_text(path, as_lines(line for line in read_lines(path) if line["step"] <= step))

@@ -6,6 +6,7 @@ import functools
 import pathlib
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -29,7 +30,7 @@ def train_run(config: Any, workdir: str, say=print) -> Summary:
 
     Raises UserError before anything is written; RunFailed where it was stopped or its numbers stayed non-finite.
     """
-    started, compiling = time.perf_counter(), _CompileClock()
+    started, compiling = time.perf_counter(), CompileClock()
     notes = rundir.check_new_or_same(workdir, config)
     built = experiment.build(config)
     built.check()
@@ -37,7 +38,7 @@ def train_run(config: Any, workdir: str, say=print) -> Summary:
     folder = rundir.RunDir(pathlib.Path(workdir)).checkpoints
     checkpoints = Checkpoints(folder, config.train.keep, **analysis.criterion(config), warn=complain)
     state = checkpoints.restore(built.state_shapes())
-    state = _first_state(built) if state is None else state
+    state = first_state(built) if state is None else state
     run = rundir.begin(workdir, config, built.spec)
     for note in notes:
         complain(note)
@@ -73,9 +74,13 @@ def train_run(config: Any, workdir: str, say=print) -> Summary:
     return Summary(int(state.step), time.perf_counter() - started, watch.scores)
 
 
-def _first_state(built: experiment.Experiment) -> train.TrainState:
-    """The state before the first step: drawn from the seed, its parameters those of the run train.init_from if any."""
-    state, donor = built.init(jax.random.key(built.config.seed)), built.config.train.init_from
+def first_state(built: experiment.Experiment, seed: int | None = None, hparams: Any = None) -> train.TrainState:
+    """The state before the first step: drawn from the seed, its parameters those of the run train.init_from if any.
+
+    seed, hparams: those of another run of the same program; by default this experiment's own.
+    """
+    seed, donor = built.config.seed if seed is None else seed, built.config.train.init_from
+    state = built.init(jax.random.key(seed), hparams)
     if not donor:
         return state
     params = _donor(donor, built)
@@ -97,7 +102,28 @@ def _donor(workdir: str, built: experiment.Experiment) -> Any:
     return params
 
 
-class _CompileClock:
+def held_out_split(config: Any) -> str:
+    """The split on which a run is evaluated while it trains."""
+    return "validation" if config.data.validation else "test"
+
+
+def score(built: experiment.Experiment, state: train.TrainState, lines: Any, data: Any) -> dict[str, float]:
+    """What the config's eval.metrics answer of a state; `lines` are those of metrics.jsonl so far."""
+    data = collections.ChainMap({"metrics": lines}, data)
+    return analysis.evaluate(built, scored_variables(state), built.config.eval.metrics, data)
+
+
+def scored_variables(state: train.TrainState) -> dict[str, Any]:
+    """Those of the average of the parameters, where there is one."""
+    return analysis.variables_of(state, "raw" if state.ema is None else "ema")
+
+
+def headline(scores: Mapping[str, float]) -> dict[str, float]:
+    """The scores without standard errors and the rates of single dimensions of the code."""
+    return {k: v for k, v in scores.items() if not k.endswith("_se") and not k.startswith("kl_dimension")}
+
+
+class CompileClock:
     """Adds up the seconds that XLA compiles."""
 
     def __init__(self):
@@ -113,50 +139,41 @@ class _Watch:
     """The hooks of a run, in the order in which they act on a step: log, evaluate, save, stop."""
 
     def __init__(self, built, run, checkpoints, start, steps):
-        self._built, self._run, self._checkpoints, self._steps = built, run, checkpoints, steps
-        self._section = built.config.train
-        self._split = "validation" if built.config.data.validation else "test"
+        self._built, self._run, self._checkpoints = built, run, checkpoints
+        self._calendar = hooks.Calendar.of(built.config.train, steps)
+        self._split = held_out_split(built.config)
         self._data = analysis.data_of(built, self._split)
         self._board = hooks.TensorBoard(run, start)
-        self._progress = hooks.Progress(run, start, steps, self._section.batch_size)
+        self._progress = hooks.Progress(run, start, steps, built.config.train.batch_size)
         self._stop = hooks.Stop()
         self.scores = {}
 
     def hooks(self) -> list[train.Hook]:
-        # Every period ends a window of metrics, whatever its purpose, so that a run resumed at any checkpoint has the
-        # same windows: one function acts at all of them and asks what is due.
-        section = self._section
-        periods = {section.log_every, section.checkpoint_every, section.eval_every} - {0}
-        return [(period, self._act) for period in sorted(periods)]
+        return [(period, self._act) for period in self._calendar.periods]
 
     def _act(self, step, state, metrics):
-        due = lambda every: bool(every) and step % every == 0 or step == self._steps
         hooks.record(self._run, step, "train", metrics)
         self._board.scalars("train", step, metrics)
         self._progress(step, metrics)
         fresh = {}
-        if self._section.eval_every and due(self._section.eval_every):
+        if self._calendar.evaluates(step):
             fresh = self._evaluate(step, state)
-        if due(self._section.checkpoint_every) or self._checkpoints.is_best(fresh) or self._stop.requested:
+        if self._calendar.saves(step) or self._checkpoints.is_best(fresh) or self._stop.requested:
             self._checkpoints.save(state, fresh)
         self._progress.resume(step)
         return self._stop.requested
 
     def _evaluate(self, step, state):
-        built = self._built
-        variables = analysis.variables_of(state, "raw" if state.ema is None else "ema")
-        data = collections.ChainMap({"metrics": rundir.read_lines(self._run.metrics)}, self._data)
-        self.scores = analysis.evaluate(built, variables, built.config.eval.metrics, data)
+        self.scores = score(self._built, state, rundir.read_lines(self._run.metrics), self._data)
         hooks.record(self._run, step, self._split, self.scores)
         self._board.scalars(self._split, step, self.scores)
-        if (image := _reconstructions(built, variables, self._data["test"])) is not None:
+        if (image := _reconstructions(self._built, state, self._data["test"])) is not None:
             self._board.image("reconstructions", step, image)
         self._print_scores()
         return self.scores
 
     def _print_scores(self):
-        plain = {k: v for k, v in self.scores.items() if not k.endswith("_se") and not k.startswith("kl_dimension")}
-        text = "  ".join(f"{name} {value:.4g}" for name, value in plain.items())
+        text = "  ".join(f"{name} {value:.4g}" for name, value in headline(self.scores).items())
         rates = [value for name, value in self.scores.items() if name.startswith("kl_dimension")]
         shown = (
             f"  of {len(rates)}; KL per dimension in nats: {' '.join(f'{nats:.2f}' for nats in rates)}" if rates else ""
@@ -169,14 +186,13 @@ class _Watch:
         self._checkpoints.close()
 
 
-def _reconstructions(built, variables, batches, count: int = 8):
+def _reconstructions(built, state, batches, count: int = 8):
     """[2 H, count W, C]: examples above their reconstructions; None for data that are no images."""
     shape = built.spec.shape
     if len(shape) != 3 or shape[-1] not in (1, 3):
         return None
-    images = reduce.gather(
-        reduce.compiled(_example_and_mean, built.model), variables, batches, jax.random.key(0), count
-    )
+    variables, compute = scored_variables(state), reduce.compiled(_example_and_mean, built.model)
+    images = reduce.gather(compute, variables, batches, jax.random.key(0), count)
     rows = [np.concatenate(list(images[name]), axis=1) for name in ("example", "mean")]
     return np.clip(np.concatenate(rows), 0, 1)
 

@@ -86,6 +86,14 @@ def parse(value: float | str) -> Any:
     return Schedule(parameters, kind)
 
 
+def form(value: float | str) -> str:
+    """What of a number is fixed when a program is traced: that it is one, the kind of schedule, or all of Optax's."""
+    parsed = parse(value)
+    if isinstance(parsed, OptaxSchedule):
+        return value
+    return parsed.kind if isinstance(parsed, Schedule) else "number"
+
+
 def _is_number(text: str) -> bool:
     try:
         return math.isfinite(float(text))

@@ -19,5 +19,9 @@ def get_config(arg=""):
     return common.finish(config, arguments)
 
 
+def sweep():
+    return {"weights.kl": "1,2,4,8", "seed": "0:3"}
+
+
 def rows():
     return {"beta_vae": "mnist"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ae_jax import analysis, configuration, report, rundir, runner
+from ae_jax import analysis, axes, configuration, launch, report, rundir, runner, sweepdir
 from ae_jax.errors import UserError
 
 NAME = "run <script>alert(1)</script> 'q\" ü漢"
@@ -60,3 +60,36 @@ def test_what_is_no_run_is_said_and_nothing_written(runs, tmp_path):
     with pytest.raises(UserError, match="no run in"):
         report.write(str(runs[0]), [str(tmp_path)])
     assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    """Four short runs over two axes."""
+    config = configuration.load("configs/vae.py:smoke")
+    over = axes.assignments(["weights.kl=1,10", "seed=0:2"])
+    plan = launch.make_plan(str(tmp_path_factory.mktemp("sweep") / "a <b> sweep"), config, over, "map")
+    return launch.run(plan)
+
+
+def test_a_sweeps_table_sorts_filters_and_links_its_runs(sweep, browser):
+    run = sweep.path / "weights.kl=10,seed=1"
+    report.write(str(run))
+    page, said = visit(browser, report.write(str(sweep.path)))
+    assert page.locator("h1").text_content() == "a <b> sweep"
+    shown = lambda: page.locator("#results tbody tr:visible td:first-child").all_text_contents()
+    assert shown() == [row["run"] for row in sweepdir.rows(sweep)]
+    for order in (1, -1):
+        page.get_by_role("button", name="final.elbo").click()
+        rows = sorted(sweepdir.rows(sweep), key=lambda row: order * row["final.elbo"])
+        assert shown() == [row["run"] for row in rows]
+    page.get_by_label("show the rows with").fill("kl=10 seed=1")
+    assert shown() == ["weights.kl=10,seed=1"]
+    assert page.locator(".js-plotly-plot").count() > 2
+    page.get_by_role("link", name=run.name).click()
+    assert page.locator("h1").text_content() == run.name
+    assert said == []
+
+
+def test_a_sweep_is_not_compared(sweep, runs):
+    with pytest.raises(UserError, match="is a sweep"):
+        report.write(str(sweep.path), [str(runs[0])])
