@@ -1,7 +1,7 @@
 """What happens to a batch before the model sees it, on the device, from explicit keys.
 
-Augmentations may replace "x", the target (a fresh binarisation, dequantisation); corruptions, the functions whose first
-arguments are (key, x), make "inputs", what the encoder reads, and never touch "x".
+Augmentations may replace "x", the target (a fresh binarisation, dequantisation, transposition); corruptions, the
+functions whose first arguments are (key, x), make "inputs", what the encoder reads, and never touch "x".
 """
 
 import dataclasses
@@ -16,6 +16,7 @@ import numpy as np
 
 from ae_jax import errors, lookup
 from ae_jax.errors import UserError
+from ae_jax.music import events
 from ae_jax.types import Batch, DataSpec
 
 BINARIZATIONS = ("none", "dynamic", "fixed")
@@ -122,3 +123,14 @@ def make_prepare(spec: DataSpec, binarization: str = "none", dequantized: bool =
         return {**batch, "x": x, "inputs": corrupt(keys["corruption"], x, **hparams)}
 
     return prepare
+
+
+def transposing(prepare: Callable, semitones: int) -> Callable:
+    """`prepare`, with every example of events moved first by a number of semitones from -semitones to semitones."""
+
+    def transpose(keys: dict[str, Any], batch: Batch, hparams: dict[str, Any]) -> Batch:
+        x = batch["x"]
+        shift = jax.random.randint(keys["augmentation"], (len(x), 1), -semitones, semitones + 1)
+        return prepare(keys, {**batch, "x": events.transposed(x, shift)}, hparams)
+
+    return transpose if semitones else prepare

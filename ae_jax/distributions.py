@@ -11,6 +11,8 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from ae_jax.errors import UserError
+
 _LOG_2PI = math.log(2 * math.pi)
 
 
@@ -57,6 +59,11 @@ class Normal:
         noise = jax.random.normal(key, (n, *jnp.shape(self.loc)), jnp.result_type(self.loc))
         noise, loc, scale = _aligned(noise, self.loc, jnp.exp(self.log_scale))
         return loc + scale * noise
+
+    def sample_and_log_prob(self, key, n: int):
+        """What a posterior needs: samples, and their densities."""
+        samples = self.sample(key, n)
+        return samples, self.log_prob(samples)
 
     def entropy(self):
         log_scale = jnp.broadcast_to(self.log_scale, jnp.shape(self.loc))
@@ -117,6 +124,41 @@ class Laplace:
 
 
 @flax.struct.dataclass
+class Categorical:
+    """Independent choices among K classes, with probabilities softmax(logits); values are the numbers of classes.
+
+    Values [*batch, *event], 0 .. K-1, may be of any dtype; a number that is no class has no meaning here.
+    """
+
+    logits: Any  # [*batch, *event, K]
+    event_ndims: int = flax.struct.field(pytree_node=False, default=1)
+
+    def log_prob(self, value):
+        value, logits = _aligned(jnp.asarray(value)[..., None], self.logits)
+        # A comparison instead of a gather, whose gradient would be a scatter.
+        classes = jnp.arange(logits.shape[-1]).reshape((1,) * (logits.ndim - 1) + (-1,))
+        chosen = jnp.sum(jnp.where(value == classes, logits, 0), axis=-1)
+        return _sum_event(chosen - jax.nn.logsumexp(logits, axis=-1), self.event_ndims)
+
+    def sample(self, key, n: int):
+        shape = (n, *jnp.shape(self.logits)[:-1])
+        return jax.random.categorical(key, self.logits, shape=shape).astype(jnp.result_type(self.logits))
+
+    def entropy(self):
+        log_p = jax.nn.log_softmax(self.logits)
+        return _sum_event(-jnp.sum(jnp.exp(log_p) * log_p, axis=-1), self.event_ndims)
+
+    @property
+    def mode(self):
+        """The most probable class of each choice."""
+        return jnp.argmax(self.logits, axis=-1).astype(jnp.result_type(self.logits))
+
+    @property
+    def mean(self):
+        raise UserError("classes have no mean, as their numbers are names\nexpected a metric or figure for events")
+
+
+@flax.struct.dataclass
 class NormalMixture:
     """A mixture of K normal distributions with diagonal covariances over vectors of length D; empty batch shape."""
 
@@ -141,6 +183,11 @@ class NormalMixture:
     def mean(self):
         """[D]."""
         return jax.nn.softmax(self.logits) @ self.loc
+
+
+@flax.struct.dataclass
+class PosteriorMixture(NormalMixture):
+    """A mixture whose components are posteriors, so that it shares parameters with the encoder."""
 
 
 def has_closed_kl(q, p) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ae_jax import errors
+from ae_jax.music import events
 from ae_jax.types import DataSpec
 
 # Okabe and Ito 2008, "Color universal design", then wine and pale grey of Tol 2021, "Colour schemes": under protanopia,
@@ -25,6 +26,7 @@ _CELL = 0.55  # inches, the widest an example is drawn in a grid
 _MARGIN = {"x": 0.6, "y": 0.4}  # inches beside and below a grid, for its labels
 _LABEL = {"x": 0.35, "y": 0.15}  # inches that a label needs
 _LINES_HEIGHT = 0.6  # of a cell with lines, in its width
+_ROLL = 0.9  # inches, the height of a piano roll
 
 _STYLE = {
     "font.size": 8,
@@ -153,6 +155,31 @@ def _cell(axes, x, y, size, values, height):
         axes.plot(time, y + size * (1 - feature), color=colour, linewidth=0.7, clip_on=False)
     frame = np.array([[0, 0], [1, 0], [1, 1], [0, 1], [0, 0]]) * size + [x, y]
     axes.plot(*frame.T, color="#DDDDDD", linewidth=0.4, zorder=0, clip_on=False)
+
+
+def piano_rolls(
+    rows: Sequence[Sequence[np.ndarray]], *, row_labels: Sequence[str] = (), column_labels: Sequence[str] = ()
+) -> Any:
+    """A Figure of rows of melodies, each a grid of events [T]: notes at their pitches over time, counted in bars of
+    4/4. All share the range of pitches that there is."""
+    notes = [[events.to_notes(np.asarray(example)) for example in row] for row in rows]
+    pitches = np.concatenate([melody[:, 2] for row in notes for melody in row])
+    low, high = (pitches.min(), pitches.max()) if len(pitches) else (events.LOWEST, events.HIGHEST)
+    bars = np.arange(0, len(rows[0][0]) + 1, events.STEPS)
+    figure = new(WIDTH, min(HEIGHT, _ROLL * len(rows) + _MARGIN["y"]))
+    axes = figure.subplots(len(rows), max(map(len, rows)), sharex=True, sharey=True, squeeze=False)
+    for axis, melody in (
+        (axis, melody) for line, row in zip(axes, notes, strict=True) for axis, melody in zip(line, row)
+    ):
+        axis.vlines(bars, low - 1, high + 1, color="#DDDDDD", linewidth=0.4, zorder=0)
+        axis.barh(melody[:, 2], melody[:, 1] - 0.2, left=melody[:, 0], height=0.9, color=PALETTE[0])
+    axes[0, 0].set(xlim=(0, len(rows[0][0])), ylim=(low - 1, high + 1))
+    axes[0, 0].set_xticks(bars[:-1], labels=range(1, len(bars)))
+    for axis, label in zip(axes[:, 0], row_labels):
+        axis.set_ylabel(label)
+    for axis, label in zip(axes[0], column_labels):
+        axis.set_title(label)
+    return figure
 
 
 def save(path: str | os.PathLike, arrays: Mapping[str, np.ndarray], figure: Any, file_format: str) -> pathlib.Path:

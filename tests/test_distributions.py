@@ -13,6 +13,7 @@ from scipy import integrate, special, stats
 
 from ae_jax.distributions import (
     Bernoulli,
+    Categorical,
     Laplace,
     Normal,
     NormalMixture,
@@ -21,6 +22,7 @@ from ae_jax.distributions import (
     softplus,
     standard_normal,
 )
+from ae_jax.errors import UserError
 
 
 def arrays(bound: float, shape=(4, 3)):
@@ -69,6 +71,47 @@ def test_bernoulli_masses_sum_to_one(logits):
 def test_bernoulli_of_grey_levels_is_the_cross_entropy(logits, value):
     expected = value * special.log_expit(logits) + (1 - value) * special.log_expit(-logits)
     np.testing.assert_allclose(Bernoulli(jnp.array(logits)).log_prob(value), expected.sum(-1), rtol=1e-5, atol=1e-6)
+
+
+@given(value=hnp.arrays(np.uint8, (2, 4, 3), elements=st.integers(0, 4)), logits=arrays(40, (4, 3, 5)))
+def test_categorical_is_scipys(value, logits):
+    log_p = special.log_softmax(logits.astype(float), axis=-1)
+    expected = np.take_along_axis(np.broadcast_to(log_p, (2, 4, 3, 5)), value[..., None].astype(int), -1)[..., 0]
+    for p in (Categorical(jnp.array(logits)), Categorical(jnp.array(logits)[None])):
+        for dtype in (np.uint8, np.float32):
+            np.testing.assert_allclose(p.log_prob(value.astype(dtype)), expected.sum(-1), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        Categorical(jnp.array(logits)).entropy(), stats.entropy(np.exp(log_p), axis=-1).sum(-1), rtol=1e-4, atol=1e-4
+    )
+    np.testing.assert_array_equal(Categorical(jnp.array(logits)).mode, logits.argmax(-1))
+
+
+@given(logits=arrays(40, (2, 3)))
+def test_categorical_masses_sum_to_one(logits):
+    values = jnp.array(list(itertools.product(range(3), repeat=2)))
+    np.testing.assert_allclose(jnp.exp(Categorical(jnp.array(logits)).log_prob(values)).sum(), 1, rtol=1e-5)
+
+
+def test_categorical_samples_have_the_frequencies_and_no_mean(key):
+    logits = jnp.log(jnp.array([[0.1, 0.2, 0.7], [0.5, 0.5, 1e-30]]))
+    samples = Categorical(logits).sample(key, 20_000)
+    assert samples.shape == (20_000, 2) and samples.dtype == jnp.float32
+    for column, p in zip(np.asarray(samples, int).T, ([0.1, 0.2, 0.7], [0.5, 0.5, 0.0])):
+        found, standard_error = (
+            np.bincount(column, minlength=3) / 20_000,
+            np.sqrt(np.multiply(p, np.subtract(1, p)) / 2e4),
+        )
+        assert (abs(found - p) <= 4 * standard_error).all()
+    np.testing.assert_array_equal(Categorical(logits).sample(key, 3), Categorical(logits).sample(key, 3))
+    with pytest.raises(UserError, match="classes have no mean"):
+        _ = Categorical(logits).mean
+
+
+@pytest.mark.parametrize("value", [0, 2])
+def test_categorical_gradient_is_the_class_minus_the_probabilities(value):
+    logits = np.array([-100.0, 0.0, 100.0], np.float32)
+    gradient = jax.grad(lambda x: Categorical(x, event_ndims=0).log_prob(jnp.float32(value)))(jnp.array(logits))
+    np.testing.assert_allclose(gradient, np.eye(3)[value] - special.softmax(logits), atol=1e-6)
 
 
 @given(arrays(80))

@@ -1,8 +1,9 @@
 """One source of examples a file. Each exposes `load(...) -> (DataSpec, splits)`.
 
 `splits` is `{"train": {"x": [N, *spec.shape], "label": [N] int32}, "test": the same}`; "label" is absent where there
-are no classes. Arrays are numpy: uint8 for pixels (they may be mapped from a file), float32 for reals. A source takes
-those of the config's keys `name`, `dir`, `path`, `split` and `cache` that it reads, each a string, "" where unset.
+are no classes. Arrays are numpy: uint8 for pixels and events (they may be mapped from a file), float32 for reals. A
+source takes those of the config's keys `name`, `dir`, `path`, `split` and `cache` that it reads, each a string, ""
+where unset.
 """
 
 import os
@@ -13,10 +14,10 @@ def named(name: str) -> dict[str, str]:
     """The keys of section `data` that read the data set of this name.
 
     They name $AE_JAX_DATA_DIR/NAME, in MNIST's own format, where that folder is there; else TensorFlow Datasets, but
-    for the digits, which are at hand.
+    for the digits, which are at hand, and `melodies_2bar` and its like.
     """
-    if name == "digits":
-        return {"source": "digits"}
+    if (source := name.partition("_")[0]) in ("digits", "melodies"):
+        return {"source": source}
     folder = pathlib.Path(os.environ.get("AE_JAX_DATA_DIR", "")) / name
     if os.environ.get("AE_JAX_DATA_DIR") and folder.is_dir():
         return {"source": "idx", "dir": str(folder.absolute())}

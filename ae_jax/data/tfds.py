@@ -5,14 +5,10 @@ Reading a prepared set and decoding it needs no TensorFlow; preparing one does, 
 """
 
 import contextlib
-import dataclasses
-import hashlib
 import importlib.util
-import json
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterable
@@ -21,10 +17,10 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
+from ae_jax import cached
 from ae_jax.errors import UserError, nearest
 from ae_jax.types import DataSpec
 
-SPLITS = ("train", "test")
 PATIENCE = 4.0  # seconds that a host has to answer; TFDS itself goes on trying for 205
 BLOCK = 1024  # images decoded at a time
 
@@ -42,11 +38,11 @@ def load(name: str = "", dir: str = "", path: str = "", split: str = "", cache: 
     """
     if not name:
         raise UserError("data.source=tfds needs a data.name, for example --config.data.name=mnist")
-    names = [part.strip() for part in (split or ",".join(SPLITS)).split(",")]
+    names = [part.strip() for part in (split or ",".join(cached.SPLITS)).split(",")]
     if len(names) != 2:
         raise UserError(f"data.split names what to train and what to test on, as 'train,test'; got {split!r}")
     home = Path(dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser().absolute()
-    folder = _cache_folder(cache, [name, str(home), *names])
+    folder = cached.folder(cache, "tfds", [name, str(home), *names])
     if not folder.exists():
         builder = _builder(name, home)
         if not _is_prepared(builder):
@@ -56,9 +52,7 @@ def load(name: str = "", dir: str = "", path: str = "", split: str = "", cache: 
             _prepare(builder, name, home, manual)
             builder = _builder(name, home)
         _decode(builder, names, folder)
-    spec = json.loads((folder / "spec.json").read_text())
-    splits = {s: {f.stem: np.load(f, mmap_mode="r") for f in sorted((folder / s).glob("*.npy"))} for s in SPLITS}
-    return DataSpec(**spec | {"shape": tuple(spec["shape"])}), splits
+    return cached.read(folder)
 
 
 def reachable(urls: Iterable[str]) -> bool:
@@ -79,12 +73,6 @@ def reachable(urls: Iterable[str]) -> bool:
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
     return bool(answers)
-
-
-def _cache_folder(cache: str, key: list[str]) -> Path:
-    root = Path(cache or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "ae_jax")).expanduser()
-    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
-    return root / "tfds" / f"{key[0].replace('/', '-').replace(':', '-')}-{digest}"
 
 
 def _builder(name: str, home: Path):
@@ -166,21 +154,10 @@ def _decode(builder, names: list[str], folder: Path) -> None:
     image = _image(builder)
     shape = builder.info.features[image].shape
     classes = getattr(dict(builder.info.features.items()).get("label"), "num_classes", None) or 0
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            whole = Path(scratch, "set")
-            highest = [_write(whole / s, source, image, shape, classes) for s, source in zip(SPLITS, sources)]
-            # Sets of black and white images (dsprites, binarized_mnist) store 0 and 1.
-            spec = DataSpec(shape, classes=classes, levels=256 if max(highest) > 1 else 2)
-            (whole / "spec.json").write_text(json.dumps(dataclasses.asdict(spec)))
-            try:
-                os.replace(whole, folder)
-            except OSError:
-                if not folder.exists():  # else another process was faster
-                    raise
-    except OSError as error:
-        raise UserError(f"decoded arrays cannot be written (choose a --config.data.cache): {error}") from None
+    with cached.written_whole(folder) as whole:
+        highest = [_write(whole / s, source, image, shape, classes) for s, source in zip(cached.SPLITS, sources)]
+        # Sets of black and white images (dsprites, binarized_mnist) store 0 and 1.
+        cached.write_spec(whole, DataSpec(shape, classes=classes, levels=256 if max(highest) > 1 else 2))
 
 
 def _write(folder: Path, source, image: str, shape: tuple[int, ...], classes: int) -> int:
