@@ -12,7 +12,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from ae_jax import configuration, corruptions, data, errors, lookup, objectives, optim, train
-from ae_jax.batching import Batches
+from ae_jax.batching import Batches, present
 from ae_jax.errors import UserError
 from ae_jax.types import DataSpec
 
@@ -32,6 +32,7 @@ class Experiment:
     config: Any
     spec: DataSpec
     model: Any
+    likelihood: Any  # the model's, which says what it needs of the data
     objective: Any
     tx: Any  # hparams["optimizer"] -> Optax transformation
     prepare: Any
@@ -61,20 +62,29 @@ class Experiment:
         section = self.config.train
         return section.steps or section.epochs * self.batches("train").steps_per_epoch
 
-    def init(self, key: Any) -> train.TrainState:
-        """The state before the first step, from `key` alone."""
-        init = train.make_init(self.model, self.tx, self.prepare, ema=self._averages)
-        return jax.jit(init)(key, self.example(), self.hparams)
+    def init(self, key: Any, hparams: Any = None) -> train.TrainState:
+        """The state before the first step, from `key` and `hparams` (default: this experiment's own)."""
+        return self._init(key, self._first_example(), self.hparams if hparams is None else hparams)
+
+    def _first_example(self) -> dict[str, Any]:
+        """What the state is made from: its values matter only where the likelihood starts from the data."""
+        batch = self.example()
+        if not self.likelihood.needs_mean:
+            return batch
+        mean = present(self.splits["train"]["x"].mean(axis=0, dtype=np.float64), self.spec)
+        return {**batch, "mean": np.broadcast_to(mean, batch["x"].shape)}
+
+    @functools.cached_property
+    def _init(self):
+        return jax.jit(train.make_init(self.model, self.tx, self.prepare, ema=self._averages))
 
     def state_shapes(self) -> train.TrainState:
-        init = train.make_init(self.model, self.tx, self.prepare, ema=self._averages)
-        return jax.eval_shape(init, jax.random.key(0), self.example(), self.hparams)
+        return jax.eval_shape(self._init, jax.random.key(0), self.example(), self.hparams)
 
     @property
     def step(self):
-        return train.make_train_step(
-            self.model, self.objective, self.tx, self.prepare, self.config.objective.num_samples
-        )
+        prepare = corruptions.transposing(self.prepare, self.config.data.get("transpose", 0))
+        return train.make_train_step(self.model, self.objective, self.tx, prepare, self.config.objective.num_samples)
 
     def check(self) -> None:
         """Traces one step without running it. Raises UserError where the parts do not fit, as terms without weights."""
@@ -103,25 +113,33 @@ def build(config: Any, spec: DataSpec | None = None) -> Experiment:
     if spec is None:
         spec, splits = load_splits(config.data, config.seed)
     model, likelihood = build_model(config.model, spec)
-    objective, objective_numbers = _objective(config.objective)
-    tx, optimizer_numbers = optim.make_tx(config.optimizer)
+    objective, _ = _objective(config.objective)
+    tx, _ = optim.make_tx(config.optimizer)
     binarize = config.data.binarize
     if binarize not in corruptions.BINARIZATIONS:
         raise errors.unknown("data.binarize", binarize, corruptions.BINARIZATIONS)
+    for key, none, kind in (("binarize", "none", "pixels or reals"), ("transpose", 0, "events")):
+        if config.data.get(key, none) != none and spec.kind not in kind:
+            raise UserError(f"data.{key}={config.data[key]!r} of {spec.kind}\nexpected {none!r}: it is for {kind}")
     dequantized = likelihood.needs_dequantised and spec.kind == "pixels" and binarize == "none"
-    corrupt, corruption_numbers = corruptions.find(config.corruption)
+    corrupt, _ = corruptions.find(config.corruption)
     prepare = corruptions.make_prepare(spec, binarize, dequantized, corrupt)
-    hparams = train.make_hparams(
-        config.weights,
-        corruption=corruption_numbers,
-        objective=objective_numbers,
-        optimizer=optimizer_numbers,
-        ema=config.train.ema,
-    )
-    built = Experiment(config, spec, model, objective, tx, prepare, hparams)
+    built = Experiment(config, spec, model, likelihood, objective, tx, prepare, train.make_hparams(**numbers(config)))
     if splits is not None:
         built.__dict__["splits"] = splits  # the cached property, already computed
     return built
+
+
+def numbers(config: Any) -> dict[str, Any]:
+    """What `train.make_hparams` takes, the numbers and schedules as the config has them. Raises UserError."""
+    found = {"corruption": corruptions.find(config.corruption)[1], "objective": _objective(config.objective)[1]}
+    optimizer = optim.make_tx(config.optimizer)[1]
+    return {"weights": dict(config.weights), **found, "optimizer": optimizer, "ema": config.train.ema}
+
+
+def data_depend_on_seed(config: Any) -> bool:
+    """Whether runs of other seeds see other data, rather than the same in another order."""
+    return config.data.binarize == "fixed"
 
 
 def load_splits(section: Any, seed: int) -> tuple[DataSpec, dict[str, Any]]:
@@ -230,13 +248,15 @@ def _options_for(part: Any, role: str, options: Mapping[str, Any]) -> dict[str, 
 
 
 def _objective(section: Any) -> tuple[Any, dict[str, Any]]:
-    """(function, its numbers): words are bound here, numbers vary in hparams."""
+    """(function, its numbers): words and whole numbers are bound here, others vary in hparams."""
     options = {key: value for key, value in section.items() if key not in ("name", "num_samples") and value is not None}
     function = lookup.function(objectives, section.name, ("outputs", "batch"), "objective")
     accepted = dict(list(inspect.signature(function).parameters.items())[2:])
     for key in options:
         if key not in accepted:
             raise errors.unknown(f"option of objective {section.name!r}", key, accepted)
-    words = {key: value for key, value in options.items() if isinstance(accepted[key].default, str)}
-    numbers = {key: value for key, value in options.items() if key not in words}
-    return functools.partial(function, **words), numbers
+    is_whole = lambda key, value: isinstance(value, int) and isinstance(accepted[key].default, int)
+    is_fixed = lambda key, value: isinstance(accepted[key].default, str) or is_whole(key, value)
+    fixed = {key: value for key, value in options.items() if is_fixed(key, value)}
+    varying = {key: value for key, value in options.items() if key not in fixed}
+    return functools.partial(function, **fixed), varying

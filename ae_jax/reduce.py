@@ -43,17 +43,18 @@ def gather(
     compute: Callable, variables: Any, batches: Iterable[Batch], key: Any, count: int | None = None
 ) -> dict[str, np.ndarray]:
     """What `compute(variables, batch, key)` -> {name: [B, ...]} answers for the first `count` unmasked examples, or for
-    all, as {name: [N, ...]}. Reads as many batches as that takes.
+    all, as {name: [N, ...]}; trees of arrays, such as distributions, stay trees. Reads as many batches as that takes.
     """
     parts, missing = {}, count
     for number, batch in enumerate(batches):
         present = np.flatnonzero(np.asarray(batch["mask"]) > 0)[:missing]
         for name, values in compute(variables, batch, jax.random.fold_in(key, number)).items():
-            parts.setdefault(name, []).append(np.asarray(values)[present])
+            parts.setdefault(name, []).append(jax.tree.map(lambda leaf, kept=present: np.asarray(leaf)[kept], values))
         missing = None if missing is None else missing - len(present)
         if missing == 0:
             break
-    return {name: np.concatenate(values) for name, values in parts.items()}
+    joined = lambda *leaves: np.concatenate(leaves)
+    return {name: jax.tree.map(joined, *values) for name, values in parts.items()}
 
 
 def mean_and_se(
@@ -65,10 +66,19 @@ def mean_and_se(
     """
     result = {}
     for name, values in gather(compiled(per_example, model, **options), variables, batches, key).items():
-        result[name] = float(values.mean(dtype=np.float64))
-        deviation = values.std(ddof=1, dtype=np.float64) if len(values) > 1 else np.nan
-        result[f"{name}_se"] = float(deviation / np.sqrt(len(values)))
+        result |= mean_with_error(name, values)
     return result
+
+
+def mean_with_error(name: str, values: np.ndarray) -> dict[str, float]:
+    """{name: mean of `values` [N], name_se: its standard error}."""
+    return {name: float(values.mean(dtype=np.float64)), f"{name}_se": standard_error(values)}
+
+
+def standard_error(values: np.ndarray) -> float:
+    """The standard error of the mean of `values` [N]; nan for a single one."""
+    deviation = values.std(ddof=1, dtype=np.float64) if len(values) > 1 else np.nan
+    return float(deviation / np.sqrt(len(values)))
 
 
 def code_and_label(model: Any, variables: Any, batch: Batch, key: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ae_jax import reduce, schedules
+from ae_jax import players, reduce, schedules
 from ae_jax.batching import Batches
 from ae_jax.types import Batch
 
@@ -46,7 +46,7 @@ def make_hparams(weights: Mapping[str, Any], **groups: Any) -> dict[str, Any]:
 
 
 def make_init(model: Any, tx: Any, prepare=as_it_is, ema: bool = False):
-    """The function (key, batch, hparams) -> TrainState. `batch` gives shapes only: its values are not read."""
+    """The function (key, batch, hparams) -> TrainState. `batch` gives shapes; of its values only "mean" is read."""
 
     def init(key, batch, hparams):
         params_key, state_key = jax.random.split(key)
@@ -71,7 +71,8 @@ def make_train_step(model: Any, objective: Callable, tx: Any, prepare: Callable 
     """The function step(state, batch, hparams) -> (state, metrics); the caller decides on jit, scan and vmap.
 
     objective: (outputs, batch, **hparams["objective"]) -> {term: [B]}, or {player: {term: [B]}}: each player minimises
-        its own terms and moves only its own parameters, those of the module of its name; all others are the first's.
+        its own terms and moves only its own parameters, those of the modules of its name, or of the role that the
+        model's `roles`, {module: player}, give them; all others are the first's.
     tx: an Optax transformation, or a function from hparams["optimizer"] to one.
     metrics: scalars: every term, their weighted sum "loss" (both means over the batch), and "gradient_norm".
     A step whose loss or gradient is not finite changes only `step` and `bad_steps`.
@@ -92,10 +93,10 @@ def make_train_step(model: Any, objective: Callable, tx: Any, prepare: Callable 
                 rngs=keys,
                 mutable=list(state.extra),
             )
-            players = by_player(objective(outputs, batch, **hp["objective"]))
+            by_player = players.by_player(objective(outputs, batch, **hp["objective"]))
             mean = lambda values: reduce.masked_mean(values, batch.get("mask"))
             means = {
-                player: {name: mean(values) for name, values in terms.items()} for player, terms in players.items()
+                player: {name: mean(values) for name, values in terms.items()} for player, terms in by_player.items()
             }
             flat = {name: value for terms in means.values() for name, value in terms.items()}
             reduce.check_weights(flat, hp["weights"])
@@ -103,7 +104,7 @@ def make_train_step(model: Any, objective: Callable, tx: Any, prepare: Callable 
             return losses, (flat, dict(extra))
 
         losses, pullback, (terms, extra) = jax.vjp(losses_of, state.params, has_aux=True)
-        grads, loss = _gradients(losses, pullback), sum(losses.values())
+        grads, loss = players.gradients(losses, pullback, getattr(model, "roles", None)), sum(losses.values())
         metrics = {"loss": loss, **terms, "gradient_norm": optax.global_norm(grads)}
 
         def accept():
@@ -118,26 +119,6 @@ def make_train_step(model: Any, objective: Callable, tx: Any, prepare: Callable 
         return new.replace(step=state.step + 1), metrics
 
     return step
-
-
-def by_player(terms: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-    """{player: {term: .}}; terms of one player alone are those of the player ""."""
-    return terms if all(isinstance(values, Mapping) for values in terms.values()) else {"": terms}
-
-
-def owner(module: str, players: Sequence[str]) -> str:
-    """The player whose parameters a top-level module holds: the one of its name, else the first."""
-    return module if module in players else players[0]
-
-
-def _gradients(losses, pullback):
-    """Of every parameter, the gradient of its own player's loss: one forward pass, one pull-back a player."""
-    players = list(losses)
-    pulled = {}
-    for player in players:
-        cotangents = {name: jnp.full_like(loss, name == player) for name, loss in losses.items()}
-        pulled[player] = pullback(cotangents)[0]
-    return {module: pulled[owner(module, players)][module] for module in pulled[players[0]]}
 
 
 def _average(average, params, decay, step):
@@ -183,10 +164,16 @@ def make_run(step: Callable, batches: Batches, max_bad_steps: int = 10):
     return run
 
 
+def compiled_run(step: Callable, batches: Batches, max_bad_steps: int = 10) -> Callable:
+    """`make_run` jitted: the one program by which runs are trained. The state passed in is donated."""
+    return jax.jit(make_run(step, batches, max_bad_steps), donate_argnums=0)
+
+
 class NonFiniteError(FloatingPointError):
     """Training met too many non-finite steps in a row."""
 
-    def __init__(self, step: int, terms: Sequence[str], bad_steps: int):
+    def __init__(self, step: int, totals: Mapping[str, Any], bad_steps: int):
+        terms = [name for name, count in totals["nonfinite"].items() if count]
         self.step, self.terms, self.bad_steps = step, terms, bad_steps
         super().__init__(f"{bad_steps} non-finite steps in a row up to step {step}; not finite: {', '.join(terms)}")
 
@@ -212,25 +199,31 @@ def fit(
     non-finite steps in a row. The state passed in is donated.
     """
     resident = batches.on_device()
-    run = jax.jit(make_run(step, resident, max_bad_steps), donate_argnums=0)
+    run = compiled_run(step, resident, max_bad_steps)
     current, metrics = int(state.step), {}
     while current < steps:
-        target = min([steps, *((current // every + 1) * every for every, _ in hooks)])
+        target = next_stop(current, steps, [every for every, _ in hooks])
         state, totals = run(state, resident.arrays, hparams, jnp.int32(target))
         totals = jax.device_get(totals)
         if (bad_steps := int(state.bad_steps)) >= max_bad_steps:
-            raise NonFiniteError(int(state.step), [k for k, n in totals["nonfinite"].items() if n], bad_steps)
-        current, metrics = target, _means(totals)
+            raise NonFiniteError(int(state.step), totals, bad_steps)
+        current, metrics = target, means(totals)
         due = dict.fromkeys(fn for every, fn in hooks if current % every == 0 or current == steps)
         if any([fn(current, state, metrics) for fn in due]):
             break
     return state, metrics
 
 
-def _means(totals) -> dict[str, float]:
+def next_stop(current: int, steps: int, periods: Sequence[int]) -> int:
+    """The first step number after `current` that is a multiple of a period, or the last."""
+    return min([steps, *((current // every + 1) * every for every in periods)])
+
+
+def means(totals: Mapping[str, Any]) -> dict[str, float]:
+    """The means of the metrics over the good steps of a dispatch, and "skipped" where steps were."""
     good = int(totals["good"])
-    means = {name: float(value) / good if good else math.nan for name, value in totals["sums"].items()}
-    return {**means, **({"skipped": float(totals["skipped"])} if totals["skipped"] else {})}
+    values = {name: float(value) / good if good else math.nan for name, value in totals["sums"].items()}
+    return {**values, **({"skipped": float(totals["skipped"])} if totals["skipped"] else {})}
 
 
 def train(

@@ -10,6 +10,7 @@ import flax.struct
 #   "inputs"  what the encoder reads: "x", or "x" corrupted
 #   "label"   [B] int32, where the data have classes
 #   "mask"    [B] float32: 1 for an example, 0 for the padding of the last batch of an epoch
+#   "mean"    as "x", each the mean of all training examples: only when a model is made whose likelihood needs it
 Batch = dict[str, Any]
 
 
@@ -18,7 +19,8 @@ class DataSpec:
     """What one example looks like.
 
     kind: "pixels" are integers 0 .. levels-1, presented to models as value / (levels - 1) in [0, 1];
-          "reals" are floats, presented as they are.
+          "reals" are floats, presented as they are;
+          "events" are integers 0 .. levels-1 that name classes, presented as they are.
     """
 
     shape: tuple[int, ...]  # channels last
@@ -32,10 +34,11 @@ class Latent:
     """One layer of codes. A deterministic code has a sample and nothing else."""
 
     sample: Any  # [S, B, ...]
-    posterior: Any = None  # distribution, batch shape [B]
-    prior: Any = None  # distribution, batch shape [B] or []
+    posterior: Any = None  # distribution, batch shape [B]; [S, B] where it depends on another layer's sample
+    prior: Any = None  # distribution, batch shape [B] or []; None where it depends on a sample drawn given this one
     log_q: Any = None  # [S, B], density of the sample under the posterior
     log_p: Any = None  # [S, B], density of the sample under the prior
+    log_q_path: Any = None  # [S, B], log_q whose gradient by the posterior's parameters flows through samples alone
 
 
 @flax.struct.dataclass

@@ -36,15 +36,10 @@ def torch(data):
     return pairs.torch_epoch(torch_model, data, flat=True)
 
 
-def pythae(data):
-    """pythae's own trainer; its time is that of the second of two epochs."""
-    import torch
-    from pythae.data.datasets import BaseDataset
+def pythae_model():
     from pythae.models import VAE, VAEConfig
     from pythae.models.base.base_utils import ModelOutput
     from pythae.models.nn import BaseDecoder, BaseEncoder
-    from pythae.trainers import BaseTrainer, BaseTrainerConfig
-    from pythae.trainers.training_callbacks import TrainingCallback
 
     class Encoder(BaseEncoder):
         def __init__(self):
@@ -63,6 +58,17 @@ def pythae(data):
         def forward(self, z):
             return ModelOutput(reconstruction=self.net(z).sigmoid().reshape(-1, 1, 28, 28))
 
+    config = VAEConfig(input_dim=(1, 28, 28), latent_dim=20, reconstruction_loss="bce")
+    return VAE(config, encoder=Encoder(), decoder=Decoder())
+
+
+def pythae(data):
+    """pythae's own trainer; its time is that of the second of two epochs."""
+    import torch
+    from pythae.data.datasets import BaseDataset
+    from pythae.trainers import BaseTrainer, BaseTrainerConfig
+    from pythae.trainers.training_callbacks import TrainingCallback
+
     class Clock(TrainingCallback):
         times, losses = [], []
 
@@ -74,15 +80,13 @@ def pythae(data):
             self.times.append(time.perf_counter())
 
     images = torch.from_numpy(pairs.mnist_images(data).copy()).float().div(255)[:, None]
-    config = VAEConfig(input_dim=(1, 28, 28), latent_dim=20, reconstruction_loss="bce")
     settings = dict(
         num_epochs=2, learning_rate=1e-3, per_device_train_batch_size=128, optimizer_cls="Adam", no_cuda=True
     )
     with tempfile.TemporaryDirectory() as folder:
         training = BaseTrainerConfig(output_dir=folder, **settings)
-        model = VAE(config, encoder=Encoder(), decoder=Decoder())
         BaseTrainer(
-            model, BaseDataset(images, torch.zeros(len(images))), training_config=training, callbacks=[Clock()]
+            pythae_model(), BaseDataset(images, torch.zeros(len(images))), training_config=training, callbacks=[Clock()]
         ).train()
     return Clock.times[-1] - Clock.times[-2], float(Clock.losses[-1])
 

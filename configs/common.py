@@ -29,7 +29,7 @@ def start(arg: str, data: str = "digits", parent: Any = None, **words: Any) -> t
         seed=0,
         data={
             **dict(name=arguments.data, dir="", path="", split="", validation=DATASETS[arguments.data]),
-            **dict(binarize="none", cache="", train_on_test=False, labelled=None),
+            **dict(binarize="none", transpose=0, cache="", train_on_test=False, labelled=None),
             **datasets.named(arguments.data),
         },
         corruption=dict(name="none"),

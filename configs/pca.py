@@ -18,9 +18,10 @@ _EXPECTED = {
 
 def get_config(arg=""):
     config, arguments = common.start(arg, data="mnist", parent=ae, k=2)
-    config.model.update(hidden=(256, 128), latent_dim=arguments.k, likelihood="gaussian", scale=0.1)
-    config.optimizer.update(name="adamw", weight_decay=1e-4, learning_rate="cosine:1e-3:0:9380")
-    config.train.update(steps=9380 if arguments.data != "digits" else 2000, epochs=None)
+    config.model.update(hidden=(256, 128), latent_dim=arguments.k, likelihood="gaussian", scale=0.1, activation="gelu")
+    steps = 18760 if arguments.data != "digits" else 2000  # 40 epochs
+    config.optimizer.update(name="adamw", weight_decay=1e-4, learning_rate=f"cosine:3e-3:0:{steps}")
+    config.train.update(steps=steps, epochs=None)
     config.data.validation = 0
     config.eval.update(metrics=("mse", "pca_mse"), criterion="mse_per_pixel")
     config.expected.mse_over_pca = dict(value=1.0, tolerance=0.0, source="below PCA")

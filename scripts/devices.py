@@ -1,6 +1,6 @@
 """Says what JAX sees of this machine, and whether it is used well.
 
-python scripts/devices.py
+python scripts/devices.py        (on the machine that is to train)
 """
 
 from ae_jax import cli, devices

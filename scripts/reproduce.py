@@ -28,10 +28,11 @@ def main():
         if not cli.FLAGS.markdown:
             print("not run yet:", ", ".join(name for name in reproduce.rows() if name not in stored) or "none")
         return 0
-    finished = []
-    for row in reproduce.select(cli.arguments):
+    chosen = reproduce.select(cli.arguments)
+    for row in chosen:
         by_seed = {seed: reproduce.run(row, pathlib.Path(cli.FLAGS.folder), seed) for seed in range(cli.FLAGS.seeds)}
-        finished += reproduce.lines(row, reproduce.record(row, by_seed))
+        stored = reproduce.record(row, by_seed)
+    finished = [line for row in chosen for line in reproduce.lines(row, stored)]
     print(reproduce.table(finished, cli.FLAGS.markdown))
     return int(not all(line.passed for line in finished))
 

@@ -60,3 +60,15 @@ def test_values_beyond_the_limits_are_clipped():
 def test_classes_beyond_the_palette_have_colours_of_their_own():
     for n in (1, 10, 11, 47):
         assert len({matplotlib.colors.to_hex(colour) for colour in figures.colours(n)}) == n
+
+
+def test_piano_rolls_draw_each_note_at_its_pitch_and_time():
+    rows = np.zeros((2, 3, 32), np.uint8)
+    rows[0, 0, [0, 4, 6]] = 41, 43, 1  # C for a quarter, D for an eighth
+    rows[1, 2, 16] = 53  # C, an octave above, for the second bar
+    drawn = figures.piano_rolls(rows, row_labels=["r", "s"], column_labels=["a", "b", "c"])
+    bars = [[(bar.get_x(), bar.get_y() + bar.get_height() / 2) for bar in axes.patches] for axes in drawn.axes]
+    assert bars == [[(0, 60), (4, 62)], [], [], [], [], [(16, 72)]]
+    assert [bar.get_width() for bar in drawn.axes[0].patches] == pytest.approx([4, 2], abs=0.3)
+    assert [axes.get_ylim() for axes in drawn.axes] == [(59, 73)] * 6  # one range for all
+    figures.piano_rolls([[np.zeros(16, np.uint8)]])

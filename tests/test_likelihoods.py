@@ -1,14 +1,18 @@
-"""Likelihoods and posteriors: the scales of a Gaussian, fixed, learned and optimal."""
+"""Likelihoods, posteriors and priors: the scales of a Gaussian, fixed, learned and optimal; what a mixture learns."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import special, stats
 
+from ae_jax import objectives
 from ae_jax.distributions import Normal
 from ae_jax.errors import UserError
 from ae_jax.likelihoods import bernoulli, gaussian
+from ae_jax.models import hierarchical, vae
 from ae_jax.posteriors import diagonal_normal
+from ae_jax.priors import mixture, vamp
 from ae_jax.types import DataSpec
 
 S, B, SHAPE = 2, 4, (3, 3, 1)
@@ -91,3 +95,42 @@ def test_diagonal_posterior(shared, key):
     mean = variables["params"]["z_mean"]
     np.testing.assert_allclose(q.loc, features @ mean["kernel"] + mean["bias"][None], rtol=1e-5, atol=1e-6)
     assert (np.ptp(q.log_scale, axis=0) == 0).all() == shared
+
+
+def test_centred_logits_start_at_those_of_the_mean_example():
+    """The mean of all training examples where batch["mean"] has it, else that of the first batch."""
+    likelihood, x = bernoulli.Likelihood(SPEC, centred=True), jnp.asarray(RNG.random((B, *SHAPE)), jnp.float32)
+    for batch, mean in (({"x": x}, x.mean(axis=0)), ({"x": x, "mean": 0 * x + 0.3}, np.full(SHAPE, 0.3))):
+        p, variables = likelihood.init_with_output(jax.random.key(0), jnp.zeros((S, B, *SHAPE)), batch)
+        np.testing.assert_allclose(p.mean, np.broadcast_to(mean, (S, B, *SHAPE)), rtol=1e-5)
+        assert variables.keys() == {"statistics"}  # the biases that are learned are the decoder's
+        again = likelihood.apply(variables, jnp.ones((S, B, *SHAPE)), {})
+        np.testing.assert_allclose(again.logits - p.logits, 1, rtol=1e-5)
+    black = likelihood.init_with_output(jax.random.key(0), jnp.zeros((S, B, *SHAPE)), {"x": 0 * x})[0]
+    np.testing.assert_allclose(black.mean, 1e-3, rtol=1e-4)
+
+
+def test_the_mixture_prior_learns_weights_means_and_scales(key):
+    prior, z = mixture.Prior(2, components=3), jnp.asarray(RNG.normal(size=(S, B, 2)), jnp.float32)
+    p, variables = prior.init_with_output(key)
+    parts = [stats.norm.logpdf(z, np.asarray(loc)).sum(axis=-1) for loc in p.loc]
+    np.testing.assert_allclose(p.log_prob(z), special.logsumexp(parts, axis=0) - np.log(3), rtol=1e-4)
+    gradient = jax.grad(lambda variables: prior.apply(variables).log_prob(z).sum())(variables)
+    assert all((leaf != 0).all() for leaf in jax.tree.leaves(gradient))
+
+
+def test_the_vamp_prior_is_the_mixture_of_the_posteriors_of_its_inputs(key):
+    model, batch = vae.Model(SPEC, prior=lambda size: vamp.Prior(size, components=3)), {"x": jnp.ones((B, *SHAPE))}
+    batch |= {"inputs": batch["x"], "mask": jnp.ones(B)}
+    outputs, variables = model.init_with_output({"params": key, "latent": key}, batch, num_samples=S)
+    (latent,), inputs = outputs.latents, variables["params"]["p_z"]["inputs"]
+    assert inputs.shape == (3, *SHAPE) and 0 < inputs.min() < inputs.max() < 1
+    q = model.apply(variables, {"inputs": inputs}, 1, method="infer", rngs={"latent": key}).posterior
+    parts = [stats.norm.logpdf(latent.sample, loc, np.exp(scale)).sum(-1) for loc, scale in zip(q.loc, q.log_scale)]
+    np.testing.assert_allclose(latent.log_p, special.logsumexp(parts, axis=0) - np.log(3), rtol=1e-4)
+    assert objectives.iwae(outputs, batch)["bound"].shape == (B,)
+    for objective in (objectives.piwae, objectives.dreg):
+        with pytest.raises(UserError, match="vamp"):
+            objective(outputs, batch)
+    with pytest.raises(UserError, match="plain VAE"):
+        hierarchical.Model(SPEC, prior=vamp.Prior).init({"params": key, "latent": key}, batch)

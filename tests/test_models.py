@@ -11,7 +11,7 @@ import numpy as np
 import optax
 import pytest
 
-from ae_jax import experiment, lookup, objectives, train
+from ae_jax import experiment, lookup, objectives, players, train
 from ae_jax.batching import Batches
 from ae_jax.distributions import Normal
 from ae_jax.likelihoods import gaussian
@@ -23,8 +23,8 @@ from ae_jax.types import DataSpec
 FAMILIES = lookup.choices("models")
 NETS = [name for name in lookup.choices("nets") if hasattr(lookup.module("nets", name), "Encoder")]
 SHAPES = [(8, 8, 1), (28, 28, 1), (32, 32, 3), (25, 25, 1)]
-NARROW = {"hidden": (8,), "channels": (4, 8), "critic_hidden": (8,)}
-OBJECTIVES = {"aae": objectives.adversarial, "conditional": objectives.elbo, "vae": objectives.elbo}
+NARROW = {"hidden": (8,), "channels": (4, 8), "critic_hidden": (8,), "upper_hidden": (8,)}
+OBJECTIVES = {"aae": objectives.adversarial, **dict.fromkeys(("conditional", "hierarchical", "vae"), objectives.elbo)}
 B = 4
 STREAMS = {"params": jax.random.key(0), **train.streams(jax.random.key(1))}
 
@@ -64,17 +64,17 @@ def test_outputs_keep_the_contract(family, net, shape):
     drawn = 2 if is_random else 1
 
     def ask(outputs):
-        (latent,) = outputs.latents
+        *_, latent = outputs.latents
         assert is_random == (latent.posterior is not None)
         of_x = outputs.likelihood.mean, outputs.likelihood.log_prob(batch["x"][None]), list(outputs.penalties.values())
-        of_posterior = (latent.posterior.mean, latent.log_q, latent.log_p) if is_random else ()
+        of_posterior = (latent.posterior.mean, latent.log_q, latent.log_p, latent.log_q_path) if is_random else ()
         return outputs.code, latent.sample, of_x, of_posterior
 
     code, sample, (mean, log_prob, penalties), of_posterior = shapes_of(ask, model, batch, num_samples=2)
     assert code == size and sample == (drawn, *size)
     assert mean == (drawn, B, *shape) and log_prob == (drawn, B)
     assert all(penalty == (B,) for penalty in penalties)
-    assert of_posterior == (size, (drawn, B), (drawn, B)) * is_random
+    assert of_posterior == (size, *3 * ((drawn, B),)) * is_random
     if hasattr(model, "generate"):
         assert shapes_of(lambda p_x: p_x.mean, model, batch, method="generate") == (1, B, *shape)
 
@@ -98,7 +98,7 @@ def test_ten_steps_move_every_parameter(family, net, shape):
     objective = OBJECTIVES.get(family, objectives.reconstruction)
     keep = lambda step, state, metrics: params.append(jax.tree.map(np.asarray, state.params))
     flat = lambda outputs: {
-        k: v for terms in train.by_player(objective(outputs, batch)).values() for k, v in terms.items()
+        k: v for terms in players.by_player(objective(outputs, batch)).values() for k, v in terms.items()
     }
     batch = next(iter(batches))
     weights = dict.fromkeys(shapes_of(flat, model, batch), 1.0)

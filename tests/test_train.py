@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from ae_jax import objectives, optim, reduce, train
+from ae_jax import objectives, optim, players, reduce, train
 from ae_jax.batching import Batches
 from ae_jax.errors import UserError
 from ae_jax.likelihoods import gaussian
@@ -245,4 +245,4 @@ def test_a_players_step_leaves_the_others_parameters_untouched(player):
     new, _ = jax.jit(train.make_train_step(model, objectives.adversarial, sgd))(state, a_batch(), hparams)
     changed = jax.tree.map(lambda a, b: bool((a != b).any()), state.params, new.params)
     for module, leaves in changed.items():
-        assert any(jax.tree.leaves(leaves)) == (train.owner(module, list(terms)) == player), module
+        assert any(jax.tree.leaves(leaves)) == (players.owner(module, list(terms)) == player), module

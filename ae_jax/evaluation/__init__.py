@@ -4,4 +4,40 @@
 
 data: {"train": batches, "test": batches}, read lazily; "test" is the split that was asked for.
 Every mean comes with its standard error over the examples, `NAME_se`.
+What several scores ask of a model stands here.
 """
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from ae_jax.distributions import Bernoulli
+from ae_jax.errors import UserError
+from ae_jax.types import Batch, Latent
+
+
+def at_least(least: int, **options: int) -> None:
+    """Raises UserError for an option below `least`."""
+    for name, value in options.items():
+        if value < least:
+            raise UserError(f"--{name} is {value}\nexpected at least {least}")
+
+
+def random_codes(
+    metric: str, model: Any, variables: Any, batch: Batch, key: Any, samples: int = 1
+) -> tuple[Latent, ...]:
+    """The latents of a batch, by `samples` draws. Raises UserError where nothing about them is random."""
+    latents = model.apply(variables, batch, samples, method="encode", rngs={"latent": key})
+    if any(latent.posterior is None for latent in latents):
+        raise UserError(f"metric {metric!r} needs a random code, and this model's is deterministic\ntry --metrics=mse")
+    return latents
+
+
+def is_surrogate(likelihood: Any, x: Any) -> Any:
+    """Whether `likelihood` is no normalised density of the values of each example of x [B, *shape]: [B] bool.
+
+    A Bernoulli is one of zeros and ones only; of grey levels it is a loss.
+    """
+    if not isinstance(likelihood, Bernoulli):
+        return jnp.zeros(len(x), bool)
+    return ((x > 0) & (x < 1)).reshape(len(x), -1).any(axis=1)

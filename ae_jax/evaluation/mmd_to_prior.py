@@ -29,6 +29,9 @@ def evaluate(model, variables, data, key, *, codes: int = 2000) -> dict[str, flo
 
 
 def _prior_draws(model, variables, key, shape):
+    if hasattr(model, "prior_codes"):
+        batch = {"mask": jnp.ones(shape[0]), "label": jnp.arange(shape[0]) % max(model.spec.classes, 1)}
+        return model.apply(variables, batch, method="prior_codes", rngs={"latent": key})[-1][0]
     if hasattr(model, "generate"):
         return model.apply(variables, key, shape[0], method=lambda module, key, n: module.p_z().sample(key, n))
     return jax.random.normal(key, shape)

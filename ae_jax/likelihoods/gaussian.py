@@ -27,6 +27,7 @@ class Likelihood(nn.Module):
     floor: float = 1e-3
 
     outputs_per_value = 1
+    needs_mean = False
 
     def __post_init__(self):
         if self.scale not in ("learned", "optimal") and not (isinstance(self.scale, int | float) and self.scale > 0):

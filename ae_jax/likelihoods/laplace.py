@@ -17,6 +17,7 @@ class Likelihood(nn.Module):
 
     outputs_per_value = 1
     needs_dequantised = False
+    needs_mean = False
 
     def __call__(self, outputs, batch, train: bool = False) -> Laplace:
         return Laplace(outputs, jnp.full((), math.log(self.scale)), event_ndims=len(self.spec.shape))

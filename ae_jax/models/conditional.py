@@ -21,6 +21,8 @@ class Model(vae.Model):
 
     conditional_prior: bool = False
 
+    gives_posterior = False
+
     def setup(self):
         super().setup()
         if not self.spec.classes:

@@ -6,6 +6,7 @@ Kingma and Welling 2014, "Auto-encoding variational Bayes", arXiv:1312.6114.
 from collections.abc import Callable
 
 import flax.linen as nn
+import jax
 
 from ae_jax.errors import UserError
 from ae_jax.models import ae
@@ -24,6 +25,9 @@ class Model(ae.Model):
     prior: Callable[[int], nn.Module] = standard_normal.Prior
     latent_dim: int = 2
 
+    roles = {"q_z": "encoder"}  # where encoder and decoder have objectives of their own
+    gives_posterior = True  # whether q(z|x) is of the prior's codes, and reads x alone
+
     def setup(self):
         if self.latent_dim < 1:
             raise UserError(f"model.latent_dim is {self.latent_dim}\nexpected at least 1: a random code has a size")
@@ -31,25 +35,45 @@ class Model(ae.Model):
             raise UserError(f"model.code_activation={self.code_activation!r} is read by nothing: this code is random")
         self.p_x = self.likelihood(self.spec)
         self.q_z = self.posterior(self.latent_dim)
-        self.p_z = self.prior(self.latent_dim)
+        self.p_z = self.prior(self.prior_dim)
+
+    @property
+    def prior_dim(self) -> int:
+        """The size of the codes that the prior is of."""
+        return self.latent_dim
 
     def encode(self, batch: Batch, num_samples: int = 1) -> tuple[Latent, ...]:
         """batch["inputs"] [B, *shape] -> samples [S, B, D] with their densities under q(z|x) and p(z)."""
-        posterior, prior = self.q_z(self.features(batch)), self.prior_of(batch)
+        latent, prior = self.infer(batch, num_samples), self.prior_of(batch)
+        return (latent.replace(prior=prior, log_p=prior.log_prob(latent.sample)),)
+
+    def infer(self, batch: Batch, num_samples: int) -> Latent:
+        """q(z|x) with its samples and their densities, and no prior yet."""
+        posterior = self.q_z(self.features(batch))
         # z = z_mean + exp(z_log_sigma) * epsilon
-        z = posterior.sample(self.make_rng("latent"), num_samples)
-        return (Latent(z, posterior, prior, posterior.log_prob(z), prior.log_prob(z)),)
+        z, log_q = posterior.sample_and_log_prob(self.make_rng("latent"), num_samples)
+        return Latent(z, posterior, log_q=log_q, log_q_path=jax.lax.stop_gradient(posterior).log_prob(z))
 
     def prior_of(self, batch: Batch):
         """p(z), batch shape [] or [B]."""
+        if self.gives_posterior and getattr(self.p_z, "reads_posterior", False):
+            return self.p_z(lambda inputs: self.q_z(self.features({**batch, "inputs": inputs})), self.spec)
         return self.p_z()
 
     def code(self, latents):
         """[B, D]: the posterior means."""
         return latents[-1].posterior.mean
 
-    def generate(self, batch: Batch):
-        """As many examples as batch["mask"] [B] is long, from codes drawn from the prior: batch shape [1, B]."""
+    def prior_codes(self, batch: Batch) -> tuple:
+        """Codes of as many examples as batch["mask"] [B] is long, drawn from the prior, one array [1, B, D] a layer."""
         prior, count = self.prior_of(batch), len(batch["mask"])
         z = prior.sample(self.make_rng("latent"), count if prior.mean.ndim == 1 else 1)
-        return self.decode((z.reshape(1, count, -1),), batch)
+        return (z.reshape(1, count, -1),)
+
+    def generate(self, batch: Batch):
+        """As many examples as batch["mask"] [B] is long, from codes drawn from the prior: batch shape [1, B]."""
+        return self.decode(self.prior_codes(batch), batch)
+
+    def log_joint(self, samples: tuple, batch: Batch):
+        """log p(x, z) [S, B] at any codes, one array [S, B, D] a layer."""
+        return self.prior_of(batch).log_prob(samples[-1]) + self.decode(samples, batch).log_prob(batch["x"][None])

@@ -1,0 +1,52 @@
+"""-log p(x) of 20 MNIST test images by 5,000 importance samples each, VAE 784-500-20: against pythae's `get_nll`.
+
+python benchmarks/nll.py --data=path/to/mnist [--torch_python=path/to/python] [--runs=5]
+"""
+
+import time
+
+import pairs
+import vae_mlp
+
+IMAGES, SAMPLES = 20, 5000
+
+
+def ours(data):
+    import jax
+
+    from ae_jax import configuration, experiment
+    from ae_jax.evaluation import nll
+
+    loaded = configuration.load("configs/vae_mlp.py:mnist")
+    with loaded.unlocked():
+        loaded.data.update(source="idx", dir=str(data))
+    built = experiment.build(loaded)
+    variables = {"params": built.init(jax.random.key(0)).params}
+    images = {name: values[:IMAGES] for name, values in built.splits["test"].items()}
+    batches = {"test": list(built.held_out(images, IMAGES))}
+    for _ in range(2):
+        start = time.perf_counter()
+        scores = nll.evaluate(built.model, variables, batches, jax.random.key(1), samples=SAMPLES)
+        seconds = time.perf_counter() - start
+    return seconds, scores["nll_surrogate"]
+
+
+def pythae(data):
+    import os
+
+    import torch
+
+    torch.set_num_threads(os.cpu_count())
+    torch.manual_seed(0)
+    images = torch.from_numpy(pairs.mnist_images(data, "t10k")[:IMAGES].copy()).float().div(255)[:, None]
+    model = vae_mlp.pythae_model()
+    for _ in range(2):
+        start = time.perf_counter()
+        with torch.no_grad():
+            log_p = model.get_nll(images, n_samples=SAMPLES, batch_size=100)  # its default, and the log-likelihood
+        seconds = time.perf_counter() - start
+    return seconds, -float(log_p)
+
+
+if __name__ == "__main__":
+    pairs.main(__file__, __doc__, {"ours": ours, "pythae": pythae})

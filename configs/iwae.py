@@ -1,0 +1,93 @@
+"""Importance-weighted autoencoder, and the VAE beside it, on MNIST with dynamic binarisation: nats per image.
+
+Burda et al. 2016, "Importance weighted autoencoders", arXiv:1509.00519, table 1: -log p(x) of the test set by 5,000
+samples after 3,280 epochs (`:short`: 121), none chosen on the way. The test set is binarised once, by the seed of the
+evaluation. `objective=elbo` is the VAE; miwae, piwae, ciwae are those of Rainforth et al. 2018, arXiv:1802.04537.
+Two cores take 9 minutes (k=1) to 49 (k=50) for `:short`, 27 times as long for the full schedule.
+
+    python scripts/reproduce.py iwae_vae_k1_short iwae_iwae_k5_short
+    python scripts/train.py --config=configs/iwae.py:mnist,objective=dreg,k=8,short --workdir=runs/dreg
+    python scripts/evaluate.py --workdir=runs/dreg --metrics=nll,ais,active_units --seed=1
+"""
+
+from ae_jax.errors import UserError
+from configs import common, vae
+
+# {(objective, samples, stochastic layers): nats}
+_TABLE = {
+    **{
+        ("elbo", 1, 1): 86.76,
+        ("elbo", 5, 1): 86.47,
+        ("elbo", 50, 1): 86.35,
+        ("iwae", 5, 1): 85.54,
+        ("iwae", 50, 1): 84.78,
+    },
+    **{
+        ("elbo", 1, 2): 85.33,
+        ("elbo", 5, 2): 85.01,
+        ("elbo", 50, 2): 84.78,
+        ("iwae", 5, 2): 83.89,
+        ("iwae", 50, 2): 82.90,
+    },
+}
+_RAINFORTH = {("miwae", 64, 1): 84.97, ("piwae", 64, 1): 84.46, ("ciwae", 64, 1): 84.57}
+_OPTIONS = {"miwae": dict(groups=8), "piwae": dict(groups=8), "ciwae": dict(beta=0.05)}
+_TERMS = {
+    "elbo": ("reconstruction", "kl"),
+    "piwae": ("encoder_bound", "decoder_bound"),
+    "dreg": ("encoder_bound", "decoder_bound"),
+}
+_STEPS_PER_EPOCH = 3000  # 60,000 images, 20 at a time
+
+
+def get_config(arg=""):
+    words = dict(objective="iwae", k=50, layers=1, short=False)
+    config, arguments = common.start(arg, data="mnist", parent=vae, **words)
+    if arguments.layers not in (1, 2):
+        raise UserError(f"config argument layers={arguments.layers}\nexpected 1 or 2")
+    config.model.update(hidden=(200, 200), latent_dim=50, activation="tanh", kernel_init="glorot_uniform", centred=True)
+    if arguments.layers == 2:
+        config.model.update(name="hierarchical", latent_dim=100, upper_dims=(50,), upper_hidden=(100, 100))
+    config.data.update(validation=0, binarize="dynamic")
+    objective = arguments.objective
+    config.objective.update(name=objective, num_samples=arguments.k, **_OPTIONS.get(objective, {}))
+    config.weights = dict.fromkeys(_TERMS.get(objective, ("bound",)), 1.0)
+    stages = 5 if arguments.short else 8
+    config.optimizer.update(learning_rate=_learning_rate(stages), eps=1e-4)
+    config.train.update(steps=None, epochs=(3**stages - 1) // 2, batch_size=20)
+    config.train.update(log_every=_STEPS_PER_EPOCH, checkpoint_every=3 * _STEPS_PER_EPOCH, eval_every=0)
+    if arguments.data == "digits":
+        config.train.update(epochs=20, log_every=100, checkpoint_every=1000)
+    config.eval.update(metrics=("nll", "active_units"), criterion="nll")
+    config.expected = _expected(arguments)
+    config = common.finish(config, arguments)
+    config.train.eval_every = 0  # -log p(x) takes its time
+    return config
+
+
+def _learning_rate(stages):
+    """1e-3 10^(-i/7) for 3^i epochs, i = 0, 1, ..."""
+    ends = [_STEPS_PER_EPOCH * (3**i - 1) // 2 for i in range(1, stages)]
+    scales = {end: round(10 ** (-1 / 7), 9) for end in ends}
+    return f"optax.piecewise_constant_schedule(init_value=0.001, boundaries_and_scales={scales})"
+
+
+def _expected(arguments):
+    column = (arguments.objective, arguments.k, arguments.layers)
+    value = {**_TABLE, **_RAINFORTH}.get(column)
+    if value is None or arguments.data != "mnist":
+        return {}
+    source = "Burda et al. 2016, table 1" if column in _TABLE else "Rainforth et al. 2018, table 1"
+    if arguments.short:
+        return dict(nll=dict(value=value, tolerance=2.0, source=f"{source}, with the full schedule"))
+    return dict(nll=dict(value=value, tolerance=0.3, suspicious=1.0, source=source))
+
+
+def rows():
+    found = {}
+    for objective, k, layers in (*_TABLE, *_RAINFORTH):
+        name = f"iwae_{'vae' if objective == 'elbo' else objective}_k{k}{'_2layers' if layers == 2 else ''}"
+        found[name] = f"mnist,objective={objective},k={k},layers={layers}"
+        if layers == 1 and (objective, k, layers) in _TABLE:
+            found[f"{name}_short"] = f"{found[name]},short"
+    return found
