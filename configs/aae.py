@@ -23,9 +23,9 @@ def get_config(arg=""):
         prior = "circle" if arguments.circle else "standard_normal"
         config.model.update(name="aae", prior=prior, critic_hidden=(512, 512), labelled=arguments.labelled)
         config.objective.name = "adversarial"
-        config.weights.update(generator=100.0, critic=1.0)
-        config.optimizer.learning_rate = "cosine:1e-3:0:14070"  # 30 epochs of MNIST
-        config.optimizer.players = dict(critic=dict(learning_rate=1e-3, b1=0.5))
+        config.weights.update(generator=10.0, critic=1.0)
+        config.optimizer.update(learning_rate="cosine:1e-3:0:14070", b1=0.5)  # 30 epochs of MNIST
+        config.optimizer.players = dict(critic={})
     if arguments.labelled and arguments.data != "digits":
         config.data.labelled = 10000
     if not arguments.plain and not arguments.circle:
