@@ -37,7 +37,7 @@ _AT_LEAST = {
     "model.hidden": 1,
     "model.channels": 1,
 }
-_MAY_BE_ABSENT = ("train.steps", "train.epochs", "data.labelled", "objective.", "model.")
+_MAY_BE_ABSENT = ("train.steps", "train.epochs", "data.labelled", "data.transpose", "objective.", "model.")
 
 
 def parse_arguments(arg: str, defaults: Mapping[str, Any]) -> ConfigDict:
