@@ -285,3 +285,9 @@ def test_a_decoder_that_adds_the_inputs_is_not_asked_to_decode_codes_alone():
 def test_curves_without_metrics_are_refused():
     with pytest.raises(UserError, match="needs training metrics, and metrics.jsonl has none"):
         lookup.find("plots", "curves", "arrays")(None, None, {"metrics": []}, KEY)
+
+
+def test_the_comparison_with_pca_is_of_two_errors_per_pixel():
+    found, x = arrays("pca_comparison", "ae"), np.asarray(made("ae")[2]["test"].arrays["x"], np.float64).reshape(N, -1)
+    pca = sklearn.decomposition.PCA(2, svd_solver="full").fit(x / 255)
+    close(found["pca_mse_per_pixel"], [np.square(x / 255 - pca.inverse_transform(pca.transform(x / 255))).mean()])

@@ -13,7 +13,8 @@ def arrays(model, variables, data, key, *, runs: tuple = ()) -> dict[str, np.nda
     rows = []
     for other in [(model, variables, data), *map(data["open"], runs)]:
         size = other[0].latent_dim
-        rows.append((size, *(list(metric.evaluate(*other, key).values())[0] for metric in (mse, pca_mse))))
+        scores = mse.evaluate(*other, key) | pca_mse.evaluate(*other, key)
+        rows.append((size, scores["mse_per_pixel"], scores["pca_mse_per_pixel"]))
     size, ours, pca = map(np.array, zip(*sorted(rows), strict=True))
     return {"size": size, "mse_per_pixel": ours, "pca_mse_per_pixel": pca}
 
@@ -25,8 +26,9 @@ def figure(arrays):
     axes = drawing.add_subplot(
         xlabel="size of the code", ylabel="test squared error per pixel", xscale="log", yscale="log"
     )
-    for name, label, mark in (("pca_mse_per_pixel", "PCA", "s--"), ("mse_per_pixel", "autoencoder", "o-")):
-        axes.plot(arrays["size"], arrays[name], mark, label=label, markersize=4)
+    lines = (("pca_mse_per_pixel", "PCA", "s--"), ("mse_per_pixel", "autoencoder", "o-"))
+    for (name, label, mark), colour in zip(lines, figures.PALETTE, strict=False):
+        axes.plot(arrays["size"], arrays[name], mark, color=colour, label=label, markersize=4)
     axes.set_xticks(arrays["size"], labels=[str(size) for size in arrays["size"]])
     axes.minorticks_off()
     axes.legend()
