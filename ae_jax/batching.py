@@ -96,6 +96,14 @@ class Batches:
         x = present(batch["x"], self.spec)
         return {**batch, "x": x, "inputs": x, "mask": (position < n).astype(jnp.float32)}
 
+    def spread(self, count: int) -> tuple["Batches", np.ndarray]:
+        """(batches of `count` of these examples, evenly spread over all, their numbers [count])."""
+        numbers = np.linspace(0, self.num_examples - 1, count).round().astype(int)
+        if count == self.num_examples:
+            return self, numbers
+        arrays = {name: np.asarray(values)[numbers] for name, values in self.arrays.items()}
+        return dataclasses.replace(self, arrays=arrays, batch_size=min(self.batch_size, count)), numbers
+
     def __iter__(self) -> Iterator[Batch]:
         """One epoch in stored order, for evaluation."""
         for step in range(self.steps_per_epoch):

@@ -4,7 +4,9 @@ What depends on constants alone is computed here; calls are inlined; of what dif
 is taken. `pages/program.js` carries programs out.
 """
 
+import hashlib
 import json
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -51,6 +53,20 @@ def trace(function: Callable, *examples: Any) -> tuple[str, np.ndarray]:
     return writer.written(inputs, result)
 
 
+def products(program: str) -> int:
+    """How many products of two numbers a program takes: those of its matrix products and convolutions."""
+    parsed, total = json.loads(program), 0
+    shapes = [*parsed["inputs"], *parsed["constants"], *(one["shape"] for one in parsed["operations"])]
+    for one in parsed["operations"]:
+        if one["op"] == "dot_general":
+            contracted = one["dimension_numbers"][0][0]
+            total += math.prod(one["shape"]) * math.prod(shapes[one["in"][0]][axis] for axis in contracted)
+        elif one["op"] == "conv_general_dilated":
+            spread = math.prod(one["lhs_dilation"])  # the zeros between its pixels cost nothing
+            total += math.prod(one["shape"]) * math.prod(shapes[one["in"][1]][:3]) // spread
+    return total
+
+
 class _Value:
     """What an operation or an input answers; constants are arrays."""
 
@@ -61,7 +77,7 @@ class _Value:
 class _Writer:
     def __init__(self, inputs: int):
         self._inputs, self._operations, self._constants = inputs, [], []
-        self._numbers, self._kept = {}, []  # of constants met before, as the weights of a loop's steps
+        self._numbers = {}  # of constants met before, as the weights of a loop's steps
 
     def run(self, jaxpr, constants, arguments):
         """What a jaxpr answers, its equations written down: a list of values and arrays."""
@@ -167,11 +183,12 @@ class _Writer:
         return answer
 
     def _constant(self, value):
-        if id(value) not in self._numbers:
-            self._numbers[id(value)] = len(self._constants)
-            self._kept.append(value)  # lest another take its identity
-            self._constants.append(np.asarray(value, np.float32))
-        return ("constant", self._numbers[id(value)])
+        value = np.asarray(value, np.float32)
+        content = (value.shape, hashlib.sha256(value.tobytes()).digest())
+        if content not in self._numbers:
+            self._numbers[content] = len(self._constants)
+            self._constants.append(value)
+        return ("constant", self._numbers[content])
 
     def _unsupported(self, name):
         raise Unsupported(f"programs have no operation for {name}")

@@ -83,7 +83,7 @@ def decoded(code, label=0, **of):
 )
 def test_the_page_decodes_as_the_decoder_does(of, open_page):
     page, found = open_page(arrays(**of)), arrays(**of)
-    answered = page.evaluate("[0, 7].map((i) => Array.from(explorer.decode(explorer.codeOf(i), i % 3)))")
+    answered = page.evaluate("[0, 7].map((i) => Array.from(explorer.decode(explorer.codeOf(i), i % 3).values))")
     for i, values in zip((0, 7), answered, strict=True):
         expected = decoded(found["codes"][i], i % 3, **of).ravel()
         np.testing.assert_allclose(values, expected, atol=0.01 * np.ptp(expected) + 1e-3)  # constants are float16
@@ -98,7 +98,7 @@ def shown(page, canvas):
 
 def test_hovering_at_an_examples_code_shows_it_and_what_the_decoder_gives_there(open_page):
     page, found = open_page(arrays()), arrays()
-    x, y = page.evaluate("explorer.toScreen(...explorer.codeOf(11))")
+    x, y = page.evaluate("explorer.plane.toScreen(explorer.codeOf(11))")
     page.locator("#map").hover(position={"x": x, "y": y})
     at = page.evaluate("explorer.state.code")
     assert np.abs(shown(page, "#decoded") - decoded(at)[..., 0]).mean() < 0.02
@@ -140,9 +140,8 @@ def test_a_path_is_played_to_its_end(open_page):
     page.mouse.down()
     page.mouse.move(box["x"] + 200, box["y"] + 150, steps=5)
     page.mouse.up()
-    page.wait_for_function(
-        "explorer.state.path && explorer.state.code.every((v, d) => Math.abs(v - explorer.state.path[1][d]) < 1e-6)"
-    )
+    there = "explorer.state.code.every((v, d) => Math.abs(v - explorer.state.path.codes[1][d]) < 1e-6)"
+    page.wait_for_function(f"explorer.state.path && {there}")
 
 
 def test_a_class_switch_decodes_the_same_code_in_another_class(open_page):
@@ -159,7 +158,7 @@ def test_without_data_the_page_is_made_from_the_decoder_alone(open_page):
 
     found = explorer.arrays(*made()[:2], Missing(), KEY)
     page = open_page(found)
-    assert "made from the decoder alone: no file 'x.npy'" in page.locator("header").text_content()
+    assert "Made from the decoder alone: no file 'x.npy'" in page.locator("header").text_content()
     assert np.abs(shown(page, "#decoded") - decoded([0.0, 0.0])[..., 0]).mean() < 0.02
 
 
@@ -182,10 +181,13 @@ def test_words_are_shown_as_text_and_data_do_not_end_their_element(browser):
     hostile = "</script><script>window.broken = 1</script>'\"&ü漢"
     page = browser.new_page()
     html = pages.render(
-        "explorer.html", {"x": hostile}, examples=hostile, dims=2, notes=[hostile], conditional=False, classes=[]
-    )
+        "explorer.html", {"x": hostile}, examples=hostile, dims=2, notes=[hostile], classes=[hostile],
+        conditional=True, walks=True, music=False, pictures=[("decoded", hostile, hostile)],
+    )  # fmt: skip
     page.set_content(html.html)
     assert page.evaluate("window.broken") is None
-    assert hostile in page.locator("header").text_content()
+    for place in ("header", "figcaption", "option"):
+        assert hostile in page.locator(place).text_content()
+    assert page.locator("#decoded").get_attribute("aria-label") == hostile
     assert page.evaluate("JSON.parse(document.getElementById('data').textContent).x") == hostile
     page.close()

@@ -9,11 +9,10 @@ import pytest
 import scipy.stats
 import sklearn.decomposition
 
-from ae_jax import figures, lookup
+from ae_jax import figures, lookup, projections
 from ae_jax.batching import Batches
 from ae_jax.errors import UserError
 from ae_jax.nets import mlp
-from ae_jax.plots import scatter
 from ae_jax.types import DataSpec
 
 N = 23  # not a multiple of the batch size: the last batch is padded
@@ -158,7 +157,7 @@ def test_principal_components_are_those_of_scikit_learn(dims):
     codes = np.random.default_rng(dims).normal(size=(50, dims)) @ np.diag(np.arange(1, dims + 1)) + 5
     reference = sklearn.decomposition.PCA(2, svd_solver="full")
     expected = reference.fit_transform(codes)
-    scores, shares = scatter.principal_components(codes.astype(np.float32))
+    scores, shares = projections.principal_components(codes.astype(np.float32))
     close(shares, reference.explained_variance_ratio_)
     loadings = reference.components_
     greatest = np.take_along_axis(loadings, np.abs(loadings).argmax(axis=1, keepdims=True), axis=1)

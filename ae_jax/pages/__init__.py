@@ -49,7 +49,8 @@ def _packed(value: Any) -> Any:
 
 
 def sprite(images: np.ndarray, levels: int = 16) -> dict[str, Any]:
-    """Images uint8 [N, H, W, C] as one PNG, side by side in rows; grey ones in `levels` greys, a third smaller."""
+    """Images uint8 [N, H, W, C] as one PNG, side by side in rows; grey ones in `levels` greys, which with
+    16 of them is a third smaller."""
     from PIL import Image
 
     count, height, width, channels = images.shape
@@ -66,5 +67,5 @@ def sprite(images: np.ndarray, levels: int = 16) -> dict[str, Any]:
         greys = np.round(np.arange(levels) * 255 / (levels - 1)).astype(int)
         picture.putpalette([int(grey) for grey in greys for _ in range(3)])
     file = io.BytesIO()
-    picture.save(file, format="PNG", optimize=True, bits=4 if channels != 3 else 8)
+    picture.save(file, format="PNG", optimize=True, bits=4 if channels != 3 and levels <= 16 else 8)
     return {"png": base64.b64encode(file.getvalue()).decode(), "across": across, "height": height, "width": width}

@@ -73,8 +73,13 @@ def activity(found: dict[str, np.ndarray]) -> tuple[str, np.ndarray]:
     return ("kl", found["kl"].mean(axis=0)) if "kl" in found else ("deviation", found["code"].std(axis=0))
 
 
+def centre(likelihood: Any) -> Any:
+    """What stands for a likelihood in a figure: its mean, or of classes the most probable ones."""
+    return likelihood.mode if isinstance(likelihood, distributions.Categorical) else likelihood.mean
+
+
 def decode(model: Any, variables: Any, codes: np.ndarray, labels: Any = 0) -> np.ndarray:
-    """Means of the likelihood [..., *shape] at free codes [..., D].
+    """What stands for the likelihood, [..., *shape], at free codes [..., D].
 
     labels: the classes, int [...] or broadcast to it, for a model that reads them.
     Raises UserError for a model whose decoder reads more of an example than these.
@@ -86,7 +91,8 @@ def decode(model: Any, variables: Any, codes: np.ndarray, labels: Any = 0) -> np
 
     @jax.jit
     def mean(variables, z, label):
-        return model.apply(variables, (z[None],), {"label": label, "mask": jnp.ones(len(z))}, method="decode").mean[0]
+        batch = {"label": label, "mask": jnp.ones(len(z))}
+        return centre(model.apply(variables, (z[None],), batch, method="decode"))[0]
 
     flat = np.asarray(codes, np.float32).reshape(-1, codes.shape[-1])
     labels = np.broadcast_to(np.asarray(labels, np.int32), codes.shape[:-1]).reshape(-1)

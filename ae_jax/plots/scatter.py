@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from ae_jax import figures, plots
+from ae_jax import figures, plots, projections
 
 
-def arrays(model, variables, data, key, *, count: int = 10_000) -> dict[str, np.ndarray]:
+def arrays(model, variables, data, key, *, count: int = 10_000, projection: str = "pca") -> dict[str, np.ndarray]:
     """The first `count` examples as "points" [N, 2]; what their coordinates are, "axes" [2], and their "aspect".
 
-    The points are codes of two dimensions themselves, and the first two principal components of longer ones. Codes of
+    The points are codes of two dimensions themselves, and the `projection` of longer ones, "pca" or "umap". Codes of
     one dimension lie along the first axis; their class is the second, jittered so that they do not cover each other.
     Where the data have labels: "label" [N], and "classes", their names.
     """
@@ -27,24 +27,9 @@ def arrays(model, variables, data, key, *, count: int = 10_000) -> dict[str, np.
     elif dims == 2:
         points, axes = codes, ["$z_0$", "$z_1$"]
     else:
-        points, shares = principal_components(codes)
-        axes = [f"PC {i + 1} of the {dims}-D code ({share:.1%} of variance)" for i, share in enumerate(shares)]
+        points, axes = projections.plane(codes, projection)
     labelled = {} if labels is None else {"label": labels, "classes": np.arange(data["test"].spec.classes).astype(str)}
     return {"points": points.astype(np.float32), "axes": np.array(axes), "aspect": np.array(aspect), **labelled}
-
-
-def principal_components(codes: np.ndarray, n: int = 2) -> tuple[np.ndarray, np.ndarray]:
-    """Scores [N, n] of codes [N, D] on their first n principal components, and each one's share of the variance [n].
-
-    The greatest loading of each component is positive, so that the picture does not flip from run to run.
-    """
-    centred = codes - codes.mean(axis=0, dtype=np.float64)
-    components = np.linalg.svd(np.cov(centred, rowvar=False, bias=True))[2][:n]
-    greatest = np.abs(components).argmax(axis=1)
-    components *= np.sign(components[np.arange(n), greatest])[:, None]
-    scores = centred @ components.T
-    total = centred.var(axis=0).sum()
-    return scores, scores.var(axis=0) / max(total, np.finfo(np.float64).tiny)
 
 
 @figures.styled
