@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ae_jax import figures, lookup, pages, programs
+from ae_jax import figures, lookup, pages, programs, projections
 from ae_jax.batching import Batches
 from ae_jax.errors import UserError
 from ae_jax.nets import conv, mlp, recurrent
@@ -41,7 +41,7 @@ def made(family="vae", net="mlp", shape=(8, 8, 1), dims=2):
 @pytest.fixture
 def open_page(browser, tmp_path):
     """The function arrays -> an open page, from disk and offline; no error may reach its console."""
-    context, said = browser.new_context(offline=True, viewport={"width": 1000, "height": 800}), []
+    context, said = browser.new_context(offline=True, viewport={"width": 1000, "height": 800}, has_touch=True), []
 
     def opened(found):
         path = figures.save(tmp_path / "explorer", found, explorer.figure(found), "png")
@@ -151,11 +151,12 @@ def test_a_class_switch_decodes_the_same_code_in_another_class(open_page):
     assert np.abs(shown(page, "#decoded") - decoded(code, 2, family="conditional")[..., 0]).mean() < 0.02
 
 
-def test_without_data_the_page_is_made_from_the_decoder_alone(open_page):
-    class Missing(dict):
-        def __getitem__(self, name):
-            raise UserError("no file 'x.npy'\ntry another")
+class Missing(dict):
+    def __getitem__(self, name):
+        raise UserError("no file 'x.npy'\ntry another")
 
+
+def test_without_data_the_page_is_made_from_the_decoder_alone(open_page):
     found = explorer.arrays(*made()[:2], Missing(), KEY)
     page = open_page(found)
     assert "Made from the decoder alone: no file 'x.npy'" in page.locator("header").text_content()
@@ -167,6 +168,88 @@ def test_large_pictures_are_shrunk_and_one_example_is_enough(open_page):
     assert found["originals"].shape == (1, 64, 32, 1)
     text = open_page(found).locator("header").text_content()
     assert "1 of 40 examples" in text and "64x32 pixels" in text
+
+
+@pytest.mark.parametrize("of", [dict(), dict(family="conditional")], ids=str)
+def test_a_decoder_too_large_for_a_page_has_decoded_the_plane_beforehand(of, open_page, monkeypatch):
+    monkeypatch.setattr(explorer, "_NUMBERS", 100)
+    found = arrays(**of)
+    page, places = open_page(found), np.linspace(*found["places"], int(found["across"]))
+    assert "too large for a page (0.0 million numbers): 25x25 places" in page.locator("header").text_content()
+    label, script = len(of), "([code, label]) => Array.from(explorer.decode(code, label).values)"
+    at = lambda code: np.array(page.evaluate(script, [list(map(float, code)), label]))
+    corners = [decoded((places[i], places[j]), label, **of).ravel() for i in (3, 4) for j in (7, 8)]
+    assert np.abs(at((places[3], places[7]))[::3] - 255 * corners[0]).max() < 1
+    middle = at(((places[3] + places[4]) / 2, (places[7] + places[8]) / 2))
+    assert np.abs(middle[::3] - 255 * np.mean(corners, axis=0)).max() < 1
+    page.evaluate("explorer.pick(4)")
+    expected = decoded(found["codes"][4], found["label"][4], **of)[..., 0]
+    assert np.abs(shown(page, "#reconstruction") - expected).mean() < 0.02  # sixteen greys
+
+
+def test_of_a_long_code_whose_decoder_is_too_slow_for_a_page_the_examples_are_left(open_page, monkeypatch):
+    monkeypatch.setattr(explorer, "_PRODUCTS", 100)
+    found = arrays(net="conv", dims=5)
+    page = open_page(found)
+    assert "too slow for a page" in page.locator("header").text_content()
+    page.get_by_label("example", exact=True).fill("7")
+    page.keyboard.press("Enter")
+    expected = decoded(found["codes"][7], net="conv", dims=5)[..., 0]
+    assert np.abs(shown(page, "#reconstruction") - expected).mean() < 0.02
+    assert page.get_by_role("slider").count() == page.locator("#decoded").count() == 0
+    with pytest.raises(UserError, match="nothing is left to explore: made from the decoder alone: no file 'x.npy'"):
+        explorer.arrays(*made(net="conv", dims=5)[:2], Missing(), KEY)
+
+
+def test_a_programs_products_are_counted():
+    x, kernel = np.ones((1, 5, 4, 3), np.float32), np.ones((3, 3, 3, 7), np.float32)
+    names = dict(dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    function = lambda x: jax.lax.conv_general_dilated(x, kernel, (1, 1), "SAME", **names) @ np.ones((7, 2), np.float32)
+    assert programs.products(programs.trace(function, x)[0]) == 20 * (27 * 7 + 7 * 2)
+
+
+def test_a_finger_points_two_pinch_and_a_tap_pins(open_page):
+    page = open_page(arrays())
+    session, box = page.context.new_cdp_session(page), page.locator("#map").bounding_box()
+
+    def touch(kind, *places):
+        points = [{"x": box["x"] + x, "y": box["y"] + y, "id": i} for i, (x, y) in enumerate(places)]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", (100, 100))
+    touch("touchMove", (200, 220))
+    touch("touchEnd")
+    at = page.evaluate("explorer.plane.toScreen(explorer.state.code)")
+    np.testing.assert_allclose(at, (200, 220), atol=1.5)
+    touch("touchStart", (100, 100), (200, 100))
+    touch("touchMove", (100, 100), (300, 100))
+    touch("touchEnd")
+    wider = page.evaluate("explorer.plane.toScreen([1, 0])[0] - explorer.plane.toScreen([0, 0])[0]")
+    page.evaluate("explorer.plane.showAll()")
+    unit = page.evaluate("explorer.plane.toScreen([1, 0])[0] - explorer.plane.toScreen([0, 0])[0]")
+    assert wider == pytest.approx(2 * unit, rel=0.05)
+    x, y = page.evaluate("explorer.plane.toScreen(explorer.codeOf(11))")
+    page.touchscreen.tap(box["x"] + x, box["y"] + y)
+    assert "pinned" in page.locator("#status").text_content()
+
+
+def test_umap_lays_out_the_codes_the_same_way_twice():
+    pytest.importorskip("umap", reason="UMAP is an extra")
+    codes = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
+    codes[:20] += 20
+    points, axes = projections.plane(codes)
+    assert axes == ["UMAP 1", "UMAP 2"]
+    np.testing.assert_array_equal(points, projections.plane(codes, "umap")[0])
+    middles = points[:20].mean(axis=0), points[20:].mean(axis=0)
+    assert np.linalg.norm(middles[0] - middles[1]) > 2 * points[:20].std()
+
+
+def test_what_cannot_be_laid_out_is_said():
+    with pytest.raises(UserError, match="projection is 'tsne'\nexpected 'pca' or 'umap'"):
+        projections.plane(np.zeros((30, 5)), "tsne")
+    with pytest.raises(UserError, match="UMAP is not installed\ntry|UMAP needs more than 15 codes, and got 3\ntry"):
+        projections.plane(np.zeros((3, 5)), "umap")
+    assert projections.plane(np.ones((1, 5)))[0].tolist() == [[0, 0]]
 
 
 def test_what_cannot_run_in_a_page_is_said():
