@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ae_jax import mesh
 from ae_jax.errors import UserError
 from ae_jax.types import Batch, DataSpec
 
@@ -62,8 +63,10 @@ class Batches:
     spec: DataSpec
     batch_size: int
     finish: Callable[[Any, Batch], Batch] = lambda step, batch: batch
+    num_examples: int = 0  # of the rows of the arrays; all of them where it is not said
 
     def __post_init__(self):
+        object.__setattr__(self, "num_examples", self.num_examples or len(self.arrays["x"]))
         if not 1 <= self.batch_size <= self.num_examples:
             raise UserError(
                 f"batch size {self.batch_size} for {self.num_examples} examples\n"
@@ -71,15 +74,12 @@ class Batches:
             )
 
     @property
-    def num_examples(self) -> int:
-        return len(self.arrays["x"])
-
-    @property
     def steps_per_epoch(self) -> int:
         return -(-self.num_examples // self.batch_size)
 
     def on_device(self) -> "Batches":
-        return dataclasses.replace(self, arrays={k: jax.device_put(np.asarray(v)) for k, v in self.arrays.items()})
+        """The same with its arrays cut over the devices."""
+        return dataclasses.replace(self, arrays={name: mesh.put_rows(array) for name, array in self.arrays.items()})
 
     def take(self, arrays: Mapping[str, Any], step: Any, key: Any = None) -> Batch:
         """Batch number `step`, counted through the epochs; in a fresh order each epoch where a `key` is given.
@@ -92,7 +92,7 @@ class Batches:
         index = jnp.minimum(position, n - 1)
         if key is not None:
             index = permuted(jax.random.fold_in(key, epoch), index, n)
-        batch = {name: values[index] for name, values in arrays.items()}
+        batch = {name: mesh.rows(values, index) for name, values in arrays.items()}
         x = present(batch["x"], self.spec)
         return {**batch, "x": x, "inputs": x, "mask": (position < n).astype(jnp.float32)}
 
@@ -102,7 +102,8 @@ class Batches:
         if count == self.num_examples:
             return self, numbers
         arrays = {name: np.asarray(values)[numbers] for name, values in self.arrays.items()}
-        return dataclasses.replace(self, arrays=arrays, batch_size=min(self.batch_size, count)), numbers
+        size = min(self.batch_size, count)
+        return dataclasses.replace(self, arrays=arrays, batch_size=size, num_examples=count), numbers
 
     def __iter__(self) -> Iterator[Batch]:
         """One epoch in stored order, for evaluation."""
@@ -115,4 +116,4 @@ class Batches:
 
     @functools.cached_property
     def _take(self):
-        return jax.jit(lambda arrays, step: self.finish(step, self.take(arrays, step)))
+        return jax.jit(lambda arrays, step: mesh.whole(self.finish(step, self.take(arrays, step))))

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ae_jax import mesh
 from ae_jax.errors import UserError
 from ae_jax.train import TrainState
 
@@ -171,7 +172,9 @@ class Checkpoints:
     def _read(self, step: int, like: TrainState) -> TrainState:
         from orbax.checkpoint import args
 
-        target = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), _plain(like))
+        # Where a leaf lies is said here, and not in what was saved: that may have been on other devices.
+        placed = lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=mesh.sharding(leaf.shape))
+        target = jax.tree.map(placed, _plain(like))
         items = args.Composite(state=args.StandardRestore(target), record=args.JsonRestore())
         read = self._manager.restore(step, args=items)
         if _digest(read["state"]) != read["record"]["crc32"]:
@@ -222,5 +225,5 @@ def _digest(tree: Any) -> int:
     """CRC-32 of all arrays in the order of the tree."""
     digest = 0
     for leaf in jax.tree.leaves(tree):
-        digest = zlib.crc32(np.ascontiguousarray(leaf), digest)
+        digest = zlib.crc32(np.ascontiguousarray(mesh.on_host(leaf)), digest)
     return digest

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from ae_jax import configuration, corruptions, data, errors, lookup, objectives, optim, train
+from ae_jax import configuration, corruptions, data, errors, lookup, mesh, objectives, optim, train
 from ae_jax.batching import Batches, present
 from ae_jax.errors import UserError
 from ae_jax.types import DataSpec
@@ -88,6 +88,7 @@ class Experiment:
 
     def check(self) -> None:
         """Traces one step without running it. Raises UserError where the parts do not fit, as terms without weights."""
+        mesh.check_batch(self.config.train.batch_size)
         state = self.state_shapes()
         jax.eval_shape(self.step, state, self.example(), self.hparams)
         self.batches("train")

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax import errors
+from ae_jax import errors, mesh
 from ae_jax.types import Batch
 
 
@@ -35,8 +35,15 @@ def weighted_sum(terms: Mapping[str, Any], weights: Mapping[str, Any]) -> Any:
 
 @functools.lru_cache(maxsize=64)
 def compiled(function: Callable, model: Any, **options: Any) -> Callable:
-    """`function(model, ..., **options)` jitted, the same program each time the same model is asked the same."""
-    return jax.jit(functools.partial(function, model, **options))
+    """`function(model, variables, batch, key, **options)` jitted, the batch cut over all devices that there are.
+
+    It is the same program each time the same model is asked the same.
+    """
+
+    def compute(variables, batch, key):
+        return mesh.whole(function(model, variables, mesh.spread(batch), key, **options))
+
+    return jax.jit(compute)
 
 
 def gather(

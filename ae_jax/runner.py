@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax import analysis, experiment, hooks, reduce, rundir, train
+from ae_jax import analysis, experiment, hooks, mesh, reduce, rundir, train
 from ae_jax.checkpoints import Checkpoints
 from ae_jax.errors import RunFailed, UserError
 
@@ -26,10 +26,15 @@ class Summary:
 
 
 def train_run(config: Any, workdir: str, say=print) -> Summary:
-    """Trains `config` in `workdir` to its end, from its newest checkpoint if there is one.
+    """Trains `config` in `workdir` to its end, from its newest checkpoint if there is one, on its mesh of devices.
 
     Raises UserError before anything is written; RunFailed where it was stopped or its numbers stayed non-finite.
     """
+    with mesh.over(**config.mesh):
+        return _train_run(config, workdir, say)
+
+
+def _train_run(config, workdir, say):
     started, compiling = time.perf_counter(), CompileClock()
     notes = rundir.check_new_or_same(workdir, config)
     built = experiment.build(config)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ae_jax import players, reduce, schedules
+from ae_jax import mesh, players, reduce, schedules
 from ae_jax.batching import Batches
 from ae_jax.types import Batch
 
@@ -57,7 +57,7 @@ def make_init(model: Any, tx: Any, prepare=as_it_is, ema: bool = False):
         params = extra.pop("params")
         average = jax.tree.map(jnp.copy, params) if ema else None
         opt_state = _transformation(tx, hp).init(params)
-        return TrainState(jnp.int32(0), params, average, extra, opt_state, state_key, jnp.int32(0))
+        return mesh.settled(TrainState(jnp.int32(0), params, average, extra, opt_state, state_key, jnp.int32(0)))
 
     return init
 
@@ -136,7 +136,9 @@ def make_run(step: Callable, batches: Batches, max_bad_steps: int = 10):
 
     def one(state, arrays, hparams):
         order_key = jax.random.fold_in(state.key, jnp.uint32(2**32 - 1))  # no step number reaches it
-        return step(state, batches.take(arrays, state.step, order_key), hparams)
+        batch = mesh.spread(batches.take(arrays, state.step, order_key))
+        state, metrics = step(state, batch, hparams)
+        return mesh.settled(state), metrics
 
     one = jax.jit(one, inline=True)  # traced once, for the shapes and for the loop
 
@@ -159,7 +161,8 @@ def make_run(step: Callable, batches: Batches, max_bad_steps: int = 10):
             }
 
         go_on = lambda carry: (carry[0].step < until) & (carry[0].bad_steps < max_bad_steps)
-        return jax.lax.while_loop(go_on, body, (state, totals))
+        state, totals = jax.lax.while_loop(go_on, body, (state, totals))
+        return mesh.settled(state), totals
 
     return run
 

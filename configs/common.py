@@ -50,6 +50,7 @@ def start(arg: str, data: str = "digits", parent: Any = None, **words: Any) -> t
             init_from="",
         ),
         eval=dict(metrics=("elbo", "collapse"), criterion="elbo"),
+        mesh=dict(data=-1, fsdp=1),
         expected={},
     )
     # Not type-safe: a number may become a schedule. `ae_jax.configuration` checks types instead.

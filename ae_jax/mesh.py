@@ -1,0 +1,146 @@
+"""The devices that compute a run together, and how its arrays lie on them.
+
+Within `over(...)` there is an ambient mesh: whatever is compiled is one program for all its devices, on arrays that are
+global. A batch is cut along its examples over all of them; a state lies whole on each row of devices along "data" and
+is cut along "fsdp" (the third stage of Rajbhandari et al. 2020, "ZeRO", arXiv:1910.02054). Without a mesh, and on a
+single device, all functions here leave what they get as it is.
+"""
+
+import contextlib
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, PartitionSpec
+
+from ae_jax.errors import UserError
+
+AXES = ("data", "fsdp")
+
+
+def shape(data: int, fsdp: int, devices: int) -> tuple[int, int]:
+    """The sizes of both axes; -1 stands for as many as the other leaves. Raises UserError beyond so many devices."""
+    asked, there = f"mesh.data={data}, mesh.fsdp={fsdp}", f"{devices} device{'s' * (devices > 1)}"
+    if any(size < 1 and size != -1 for size in (data, fsdp)) or data == fsdp == -1:
+        raise UserError(f"{asked}\nexpected numbers of devices from 1 on, of which one may be -1: all that are there")
+    sizes = [devices // max(data, fsdp) if size == -1 else size for size in (data, fsdp)]
+    if 0 in sizes or math.prod(sizes) > devices:
+        raise UserError(f"{asked} is a mesh larger than the {there} here\ntry --config.mesh.data=-1, or smaller sizes")
+    if -1 in (data, fsdp) and math.prod(sizes) != devices:
+        raise UserError(f"{asked} of {there}\nexpected a divisor of {devices} beside the -1")
+    return tuple(sizes)
+
+
+@contextlib.contextmanager
+def over(data: int = -1, fsdp: int = 1):
+    """A context in which programs are compiled for `data` times `fsdp` devices, the first ones there are.
+
+    Raises UserError for a mesh larger than the devices, or one that leaves a process without any.
+    """
+    sizes, devices = shape(data, fsdp, jax.device_count()), jax.devices()
+    used = devices[: math.prod(sizes)]
+    if idle := {device.process_index for device in devices} - {device.process_index for device in used}:
+        raise UserError(
+            f"mesh.data={data}, mesh.fsdp={fsdp} leaves process {min(idle)} without a device\n"
+            f"expected as many as there are, {len(devices)}, or -1"
+        )
+    if len(used) == 1:
+        yield
+    else:
+        with jax.set_mesh(jax.make_mesh(sizes, AXES, (AxisType.Auto,) * 2, devices=used)):
+            yield
+
+
+def size() -> int:
+    """The number of devices that compute together."""
+    return math.prod(jax.sharding.get_abstract_mesh().axis_sizes)
+
+
+def check_batch(batch_size: int) -> None:
+    """Raises UserError unless the devices divide the batch."""
+    if batch_size % size():
+        below = batch_size - batch_size % size()
+        raise UserError(
+            f"train.batch_size={batch_size} is not divided by {size()} devices\n"
+            f"expected a multiple, as {below or size()} or {below + size()}; or fewer devices: --config.mesh.data"
+        )
+
+
+def spread(tree: Any) -> Any:
+    """In a program: arrays cut along their first axis, that of the examples, over all devices, evenly or not."""
+    return _constrained(tree, lambda leaf: PartitionSpec(AXES))
+
+
+def whole(tree: Any) -> Any:
+    """In a program: arrays that every device has whole, so that every process can read them."""
+    return _constrained(tree, lambda leaf: PartitionSpec())
+
+
+def settled(state: Any) -> Any:
+    """In a program: parameters and what else is kept between steps, cut along "fsdp"."""
+    return _constrained(state, lambda leaf: _cut(leaf.shape))
+
+
+def _constrained(tree, spec):
+    if size() == 1:
+        return tree
+    return jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, spec(leaf)), tree)
+
+
+def _cut(shape: Sequence[int]) -> PartitionSpec:
+    """The longest axis that "fsdp" divides is cut; an array without one stays whole."""
+    parts = dict(zip(AXES, jax.sharding.get_abstract_mesh().axis_sizes))["fsdp"]
+    length, axis = max(((n, -i) for i, n in enumerate(shape) if n % parts == 0 and n), default=(0, 0))
+    return PartitionSpec(*(None,) * -axis, "fsdp") if length and parts > 1 else PartitionSpec()
+
+
+def sharding(shape: Sequence[int]) -> Any:
+    """Where an array of a state lies, of this shape."""
+    if size() == 1:
+        return jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.sharding.NamedSharding(jax.sharding.get_mesh(), _cut(shape))
+
+
+def put_rows(array: Any) -> Any:
+    """An array [N, ...] on the devices, each with as many of its rows as any other: zeros follow the last.
+
+    A process reads only the rows of its own devices.
+    """
+    if size() == 1:
+        return jax.device_put(np.asarray(array))
+    padded = -(-len(array) // size()) * size()
+
+    def read(index):
+        rows = np.asarray(array[index[0]])
+        missing = len(range(*index[0].indices(padded))) - len(rows)
+        return np.pad(rows, [(0, missing), *[(0, 0)] * (rows.ndim - 1)])
+
+    placed = jax.sharding.NamedSharding(jax.sharding.get_mesh(), PartitionSpec(AXES))
+    return jax.make_array_from_callback((padded, *array.shape[1:]), placed, read)
+
+
+def rows(array: Any, index: Any) -> Any:
+    """In a program: the rows number `index` [B] of what `put_rows` placed."""
+    if size() == 1:
+        return array[index]
+
+    def found(part, index):
+        """Each device contributes the rows that it has, the others are zeros in the sum."""
+        place = index - jax.lax.axis_index(AXES) * len(part)
+        mine = ((place >= 0) & (place < len(part))).reshape(-1, *(1,) * (part.ndim - 1))
+        return jax.lax.psum(jnp.where(mine, part[place % len(part)], 0), AXES)
+
+    specs = (PartitionSpec(AXES), PartitionSpec())
+    return jax.shard_map(found, in_specs=specs, out_specs=PartitionSpec())(array, index)
+
+
+def on_host(array: Any) -> np.ndarray:
+    """The whole of an array of which this process may have a part; all processes must ask."""
+    if getattr(array, "is_fully_addressable", True) or array.is_fully_replicated:
+        return np.asarray(array)
+    from jax.experimental import multihost_utils
+
+    return multihost_utils.process_allgather(array, tiled=True)

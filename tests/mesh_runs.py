@@ -1,0 +1,81 @@
+"""What a process with eight devices answers `test_mesh`, as JSON on its last line; the runs stand in the folder named.
+
+Started by the test, as the number of devices of a process is fixed once JAX has begun.
+"""
+
+import json
+import pathlib
+import sys
+
+import jax
+import numpy as np
+
+from ae_jax import analysis, configuration, experiment, mesh, runner
+from ae_jax.checkpoints import Checkpoints
+from ae_jax.errors import UserError
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+FOLDER = pathlib.Path(sys.argv[1])
+
+
+def config(**sizes):
+    made = configuration.load("configs/vae.py:smoke")
+    with made.unlocked():
+        made.train.update(batch_size=40, log_every=5, eval_every=0, checkpoint_every=10, ema=0.9)
+        made.mesh.update(sizes)
+    return made
+
+
+def train(name, steps, **sizes):
+    made = config(**sizes)
+    made.train.steps = steps
+    runner.train_run(made, str(FOLDER / name), say=lambda *_, **__: None)
+
+
+def refusal(function):
+    try:
+        return function()
+    except UserError as error:
+        return str(error)
+
+
+def rows_agree(count):
+    """Whether rows taken from the devices are those of the array, whatever does not divide what."""
+    array, index = (np.arange(3 * count, dtype=np.uint8).reshape(count, 3), np.arange(0, count, 3)[::-1])
+    with mesh.over():
+        placed = mesh.put_rows(array)
+        return bool((np.asarray(jax.jit(mesh.rows)(placed, index)) == array[index]).all())
+
+
+def shares(name, **sizes):
+    """{parameter: its size on a device / its size} of a run opened on this mesh."""
+    made = config(**sizes)
+    with mesh.over(**made.mesh):
+        shapes = experiment.build(made).state_shapes()
+        state = Checkpoints(FOLDER / name / "checkpoints", read_only=True).restore(shapes)
+    leaves = jax.tree_util.tree_leaves_with_path(state.params)
+    return {jax.tree_util.keystr(path): leaf.addressable_shards[0].data.size / leaf.size for path, leaf in leaves}
+
+
+def score(name, **sizes):
+    with mesh.over(**sizes):
+        trained = analysis.load(str(FOLDER / name))
+        return analysis.evaluate(trained.experiment, trained.variables, ["elbo"], trained.data)["elbo"]
+
+
+if __name__ == "__main__":
+    train("one", 30, data=1)
+    for step, sizes in ((10, {"data": 2}), (20, {"data": 8}), (30, {"data": 2, "fsdp": 4})):
+        train("moved", step, **sizes)
+    print(
+        json.dumps(
+            {
+                "devices": jax.device_count(),
+                "rows": [rows_agree(count) for count in (3, 8, 21)],
+                "shares": shares("moved", data=2, fsdp=4),
+                "scores": [score("moved", data=1), score("moved", data=8)],
+                "undivided": refusal(lambda: train("refused", 10, data=7)),
+                "larger": refusal(lambda: train("refused", 10, data=3, fsdp=3)),
+            }
+        )
+    )
