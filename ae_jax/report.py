@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import shlex
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -37,12 +38,14 @@ def of_runs(runs: Sequence[rundir.RunDir]) -> pages.Page:
     keys = dict.fromkeys(key for one in told for key in one.config)
     differing = [key for key in keys if len({str(one.config.get(key)) for one in told}) > 1 or key in told[0].changed]
     metrics = dict.fromkeys(key for one in told for key in one.scores if not key.endswith("_se"))
+    timings = dict.fromkeys(key for one in told for key in one.timings)
     return pages.render(
         "report.html",
         title=" and ".join(names),
         script=_plotly(),
         told=told,
         metrics=[(key, [_with_error(one.scores, key) for one in told]) for key in metrics],
+        timings=[(key, [_number(one.timings.get(key, "")) for one in told]) for key in timings],
         settings=[(key, [one.config.get(key, "") for one in told]) for key in differing],
         charts=_curves({one.name: rundir.read_lines(run.metrics) for one, run in zip(told, runs, strict=True)}),
     )
@@ -80,6 +83,7 @@ class _Told:
     config: Mapping[str, Any]  # {dotted key: value}
     changed: Sequence[str]  # keys that differ from what every config starts from
     versions: Mapping[str, Any]
+    timings: Mapping[str, float]
     pictures: Sequence[tuple[str, str]]  # (name, data URI)
     pages: Sequence[str]  # links to the figures that are pages themselves
 
@@ -89,10 +93,10 @@ def _tell(run: rundir.RunDir, base: pathlib.Path) -> _Told:
     plain = configuration.to_plain(config)
     flat = {key: configuration.value_at(plain, key) for key in configuration.keys(plain)}
     common = configuration.to_plain(_defaults())
-    lines, timings = rundir.read_lines(run.metrics), rundir.read_lines(run.timings)
+    lines, timings = rundir.read_lines(run.metrics), _timings(rundir.read_lines(run.timings))
     versions = json.loads(run.versions.read_text()) if run.versions.exists() else {}
     scores = _scores(run, lines)
-    seconds = sum(line["window_seconds"] for line in timings)
+    seconds = timings["seconds"]
     step = lines[-1]["step"] if lines else 0
     model = f"model {config.model.name} on {config.data.name} {tuple(spec.shape)}"
     return _Told(
@@ -107,6 +111,7 @@ def _tell(run: rundir.RunDir, base: pathlib.Path) -> _Told:
             **versions.get("packages", {}),
             **{k: versions.get(k) for k in ("python", "git", "device", "devices")},
         },
+        timings={**timings, **{key: versions[key] for key in ("compile_seconds",) if key in versions}},
         pictures=[(path.stem, _data_uri(path)) for path in sorted(run.figures.glob("*.png"))],
         pages=[os.path.relpath(path, base) for path in sorted(run.figures.glob("*.html"))],
     )
@@ -123,6 +128,14 @@ def _scores(run: rundir.RunDir, lines: Sequence[Mapping[str, Any]]) -> dict[str,
     for line in [*(line for line in lines if line["split"] != "train"), *rundir.read_lines(run.evaluations)]:
         found |= {key: value for key, value in line.items() if isinstance(value, float)}
     return found
+
+
+def _timings(lines: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Seconds of training, and the median of whatever else is measured at every window."""
+    measured = dict.fromkeys(key for line in lines for key in line if key not in ("step", "window_seconds"))
+    medians = {key: statistics.median(line[key] for line in lines if key in line) for key in measured}
+    named = {f"{key}, median": float(value) for key, value in medians.items()}
+    return {"seconds": sum(line["window_seconds"] for line in lines), **named}
 
 
 def _verdicts(name, config, scores, seconds):
