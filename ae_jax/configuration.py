@@ -18,7 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Their keys depend on the names chosen in them: what nothing reads is found when the experiment is built.
 _OPEN = ("model", "objective", "weights", "optimizer", "corruption", "expected")
 # Numbers that may vary over training.
-_VARYING = ("weights", "optimizer", "corruption", "objective")
+_VARYING = ("weights", "optimizer", "corruption", "objective", "model.sampling")
 _AT_LEAST = {
     "seed": 0,
     "train.steps": 1,

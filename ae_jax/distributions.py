@@ -190,6 +190,11 @@ class PosteriorMixture(NormalMixture):
     """A mixture whose components are posteriors, so that it shares parameters with the encoder."""
 
 
+def centre(distribution):
+    """What stands for a distribution over data: its mean, or of classes the most probable ones."""
+    return distribution.mode if isinstance(distribution, Categorical) else distribution.mean
+
+
 def has_closed_kl(q, p) -> bool:
     """Whether `kl_per_dimension(q, p)` has a closed form."""
     return type(q) is Normal and type(p) is Normal

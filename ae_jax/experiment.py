@@ -135,7 +135,14 @@ def numbers(config: Any) -> dict[str, Any]:
     """What `train.make_hparams` takes, the numbers and schedules as the config has them. Raises UserError."""
     found = {"corruption": corruptions.find(config.corruption)[1], "objective": _objective(config.objective)[1]}
     optimizer = optim.make_tx(config.optimizer)[1]
+    varying = _varying(lookup.find("models", config.model.name, "Model"))
+    found["model"] = {key: value for key, value in config.model.items() if key in varying}
     return {"weights": dict(config.weights), **found, "optimizer": optimizer, "ema": config.train.ema}
+
+
+def _varying(family: Any) -> tuple[str, ...]:
+    """The keys of section model that are numbers of this family's hparams, and no fields of its modules."""
+    return getattr(family, "varying", ())
 
 
 def data_depend_on_seed(config: Any) -> bool:
@@ -202,7 +209,8 @@ def build_model(section: Any, spec: DataSpec) -> tuple[Any, Any]:
     """(model, its likelihood module) from a model section: each part gets the options that it has a field for."""
     options = dict(section)
     family = lookup.find("models", options.pop("name"), "Model")
-    fields = _parameters(family)
+    fields, varying = _parameters(family), _varying(family)
+    options = {key: value for key, value in options.items() if key not in varying}
     parts, read = {}, set()
     for role, (folder, attribute) in {**_NETS, **_PARTS}.items():
         if role in options and role in fields:
@@ -215,7 +223,7 @@ def build_model(section: Any, spec: DataSpec) -> tuple[Any, Any]:
     unread = options.keys() - read - own.keys()
     if unread:
         key = sorted(unread)[0]
-        valid = {*fields, *read, *(name for part in parts.values() for name in _parameters(part))} - {"spec"}
+        valid = {*fields, *varying, *read, *(name for part in parts.values() for name in _parameters(part))} - {"spec"}
         raise UserError(
             f"config key 'model.{key}' is read by nothing{errors.nearest(key, valid)}\n"
             f"what this model reads: {', '.join(sorted(valid))}"

@@ -1,36 +1,39 @@
 """What every config starts from: the fixed keys with their defaults, the data sets by name, and `smoke`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from ae_jax import data as datasets
+from ae_jax import data as sources
 from ae_jax.configuration import parse_arguments
 from ae_jax.errors import UserError
 
-# Each data set, and how many of its training examples are held out for validation.
+# Each data set, and how many of its training examples are held out for validation. The first is at hand: `smoke` has it.
 DATASETS = {"digits": 200, "mnist": 5000, "fashion_mnist": 5000}
 
 
-def start(arg: str, data: str = "digits", parent: Any = None, **words: Any) -> tuple[ConfigDict, Any]:
+def start(
+    arg: str, data: str = "digits", parent: Any = None, datasets: Mapping[str, int] = DATASETS, **words: Any
+) -> tuple[ConfigDict, Any]:
     """(config with every fixed key, or that of the `parent` module, arguments).
 
-    arg: words joined by commas: a data set (default `data`), `smoke`, and the `words` of the config's own with their
-        defaults (`k=1`: a number; `short=False`: a flag).
+    arg: words joined by commas: one of the `datasets` (default `data`), `smoke`, and the `words` of the config's own
+        with their defaults (`k=1`: a number; `short=False`: a flag).
     """
-    arguments = parse_arguments(arg, {**dict.fromkeys(DATASETS, False), "smoke": False, **words})
-    chosen = [name for name in DATASETS if arguments[name]] or [data]
+    arguments = parse_arguments(arg, {**dict.fromkeys(datasets, False), "smoke": False, **words})
+    chosen = [name for name in datasets if arguments[name]] or [data]
     if len(chosen) > 1:
-        raise UserError(f"config arguments {arg!r} are {len(chosen)} data sets\nexpected one of: {', '.join(DATASETS)}")
-    arguments.data = "digits" if arguments.smoke else chosen[0]
+        raise UserError(f"config arguments {arg!r} are {len(chosen)} data sets\nexpected one of: {', '.join(datasets)}")
+    arguments.data = next(iter(datasets)) if arguments.smoke else chosen[0]
     if parent:
         return parent.get_config(arguments.data), arguments
     config = dict(
         seed=0,
         data={
-            **dict(name=arguments.data, dir="", path="", split="", validation=DATASETS[arguments.data]),
+            **dict(name=arguments.data, dir="", path="", split="", validation=datasets[arguments.data]),
             **dict(binarize="none", transpose=0, cache="", train_on_test=False, labelled=None),
-            **datasets.named(arguments.data),
+            **sources.named(arguments.data),
         },
         corruption=dict(name="none"),
         model=dict(name="ae", encoder="mlp", decoder="mlp", likelihood="bernoulli", latent_dim=2),
@@ -58,11 +61,12 @@ def start(arg: str, data: str = "digits", parent: Any = None, **words: Any) -> t
 
 
 def finish(config: ConfigDict, arguments: Any) -> ConfigDict:
-    """The config, shrunk to two steps of a tiny model on the embedded digits where `smoke` was asked for."""
+    """The config, shrunk to two steps of a tiny model on the data set at hand where `smoke` was asked for."""
     if arguments.smoke:
         for key, width in (("hidden", 8), ("channels", 4)):
-            if key in config.model:
-                config.model[key] = tuple(min(size, width) for size in config.model[key])
+            for name in config.model:
+                if name.endswith(key):
+                    config.model[name] = tuple(min(size, width) for size in config.model[name])
         config.train.update(steps=2, epochs=None, batch_size=8, log_every=1, eval_every=2, checkpoint_every=1)
         config.expected = {}
     return config

@@ -42,7 +42,7 @@ ROOMS = {
     "optim": "",
     "players": "",
     "train": "types mesh reduce schedules batching players",
-    "evaluation": "types distributions reduce importance objectives",
+    "evaluation": "types distributions reduce importance objectives music",
     "figures": "types music",
     "pages": "",
     "samplers": "types distributions nets optim",

@@ -14,9 +14,9 @@ def named(name: str) -> dict[str, str]:
     """The keys of section `data` that read the data set of this name.
 
     They name $AE_JAX_DATA_DIR/NAME, in MNIST's own format, where that folder is there; else TensorFlow Datasets, but
-    for the digits, which are at hand, and `melodies_2bar` and its like.
+    for the digits, which are at hand, and `melodies_2bar`, `scales_2bar` and their like.
     """
-    if (source := name.partition("_")[0]) in ("digits", "melodies"):
+    if (source := name.partition("_")[0]) in ("digits", "melodies", "scales"):
         return {"source": source}
     folder = pathlib.Path(os.environ.get("AE_JAX_DATA_DIR", "")) / name
     if os.environ.get("AE_JAX_DATA_DIR") and folder.is_dir():

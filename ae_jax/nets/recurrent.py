@@ -89,10 +89,12 @@ class Lstm(nn.Module):
         self.inputs = nn.Dense(4 * self.features)
         self.kernel = self.param("kernel", _orthogonal_gates, (self.features, 4 * self.features))
 
-    def __call__(self, x, state=None):
-        """state: (h, c) [N, features] each, to begin with; zeros without it."""
+    def __call__(self, x, state=None, context=None):
+        """state: (h, c) [N, features] each, to begin with; zeros without it.
+        context: [N, 4 features], added to what the inputs of every step are projected to.
+        """
         h, c = self.begin(len(x)) if state is None else state
-        projected = self.inputs(x).swapaxes(0, 1)
+        projected = self.inputs(x).swapaxes(0, 1) + (0 if context is None else context[None])
         hs, _ = run(projected[::-1] if self.reverse else projected, self.kernel, h, c)
         return (hs[::-1] if self.reverse else hs).swapaxes(0, 1)
 
@@ -101,9 +103,9 @@ class Lstm(nn.Module):
         zeros = jnp.zeros((count, self.features))
         return zeros, zeros
 
-    def step(self, state, x):
+    def step(self, state, x, context=None):
         """The state (h, c) after one input x [N, F]."""
-        return step(state, self.inputs(x), self.kernel)
+        return step(state, self.inputs(x) + (0 if context is None else context), self.kernel)
 
 
 def _orthogonal_gates(key, shape, dtype=float):
@@ -114,16 +116,22 @@ def _orthogonal_gates(key, shape, dtype=float):
 
 
 class Encoder(nn.Module):
-    """LSTM layers over time: [N, T, ...] -> the last layer's last output [N, hidden[-1]]."""
+    """LSTM layers over time: [N, T, ...] -> the last layer's last output [N, hidden[-1]].
+
+    bidirectional: whether each layer has a second LSTM, from the end to the beginning; the output is then twice as
+        long: both that were last (Schuster and Paliwal 1997, "Bidirectional recurrent neural networks").
+    """
 
     hidden: Sequence[int] = (128,)
+    bidirectional: bool = False
 
     @nn.compact
     def __call__(self, x):
         x = x.reshape(*x.shape[:2], -1)
         for features in self.hidden:
-            x = Lstm(features)(x)
-        return x[:, -1]
+            hs = [Lstm(features)(x), *([Lstm(features, reverse=True)(x)] if self.bidirectional else [])]
+            x = jnp.concatenate(hs, axis=-1)
+        return jnp.concatenate([hs[0][:, -1], *(h[:, 0] for h in hs[1:])], axis=-1)
 
 
 class Decoder(nn.Module):

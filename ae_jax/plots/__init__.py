@@ -39,10 +39,10 @@ def has_prior(model: Any) -> bool:
 
 
 def generate(model: Any, variables: Any, key: Any, count: int) -> np.ndarray:
-    """Means of the likelihood [count, *shape] at draws of the prior; of each class in turn, where it is read."""
+    """What stands for the likelihood, [count, *shape], at draws of the prior; each class in turn, where it is read."""
     batch = {"label": jnp.arange(count) % max(model.spec.classes, 1), "mask": jnp.ones(count)}
-    mean = lambda variables, key: model.apply(variables, batch, method="generate", rngs={"latent": key}).mean[0]
-    return np.asarray(jax.jit(mean)(variables, key))
+    generate = lambda variables, key: model.apply(variables, batch, method="generate", rngs={"latent": key})
+    return np.asarray(jax.jit(lambda *given: distributions.centre(generate(*given))[0])(variables, key))
 
 
 def label(batch: Batch) -> dict[str, Any]:
@@ -73,11 +73,6 @@ def activity(found: dict[str, np.ndarray]) -> tuple[str, np.ndarray]:
     return ("kl", found["kl"].mean(axis=0)) if "kl" in found else ("deviation", found["code"].std(axis=0))
 
 
-def centre(likelihood: Any) -> Any:
-    """What stands for a likelihood in a figure: its mean, or of classes the most probable ones."""
-    return likelihood.mode if isinstance(likelihood, distributions.Categorical) else likelihood.mean
-
-
 def decode(model: Any, variables: Any, codes: np.ndarray, labels: Any = 0) -> np.ndarray:
     """What stands for the likelihood, [..., *shape], at free codes [..., D].
 
@@ -92,7 +87,7 @@ def decode(model: Any, variables: Any, codes: np.ndarray, labels: Any = 0) -> np
     @jax.jit
     def mean(variables, z, label):
         batch = {"label": label, "mask": jnp.ones(len(z))}
-        return centre(model.apply(variables, (z[None],), batch, method="decode"))[0]
+        return distributions.centre(model.apply(variables, (z[None],), batch, method="decode"))[0]
 
     flat = np.asarray(codes, np.float32).reshape(-1, codes.shape[-1])
     labels = np.broadcast_to(np.asarray(labels, np.int32), codes.shape[:-1]).reshape(-1)

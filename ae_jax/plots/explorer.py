@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax import figures, pages, plots, programs, projections
+from ae_jax import distributions, figures, pages, plots, programs, projections
 from ae_jax.errors import UserError
 
 _SIDE = 64  # pixels; larger pictures are shrunk to this
@@ -93,7 +93,7 @@ def _examples(model, variables, data, key, count, reconstruct):
         if reconstruct:
             given = {name: batch[name] for name in ("label", "mask") if name in batch}  # no "x": of the code alone
             likelihood = model.apply(variables, (answers["code"][None],), given, method="decode")
-            answers["reconstructions"] = plots.centre(likelihood)[0]
+            answers["reconstructions"] = distributions.centre(likelihood)[0]
         return answers
 
     spec, there, notes = model.spec, batches.num_examples, []
@@ -159,7 +159,7 @@ def _program(model, variables, dims):
 
     def shown(z, y):
         batch = {"label": y[None], "mask": jnp.ones(1)}
-        return plots.centre(model.apply(variables, (z[None, None],), batch, method="decode"))[0, 0]
+        return distributions.centre(model.apply(variables, (z[None, None],), batch, method="decode"))[0, 0]
 
     try:
         inputs = np.zeros(dims, np.float32), np.zeros(max(model.spec.classes, 1), np.float32)
