@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax import mesh
+from ae_jax import mesh, processes
 from ae_jax.errors import UserError
 from ae_jax.train import TrainState
 
@@ -186,10 +186,11 @@ class Checkpoints:
         if self._read_only:
             return self._warn(f"{warning}; the one before is taken")
         target = self._directory / _DAMAGED / path.name
-        target.parent.mkdir(exist_ok=True)
-        shutil.rmtree(target, ignore_errors=True)
         self.close()
-        path.rename(target)
+        if processes.leads():
+            target.parent.mkdir(exist_ok=True)
+            shutil.rmtree(target, ignore_errors=True)
+            path.rename(target)
         self._warn(f"{warning}; moved to {target}")
 
     def _path(self, step: int) -> pathlib.Path:
@@ -225,5 +226,5 @@ def _digest(tree: Any) -> int:
     """CRC-32 of all arrays in the order of the tree."""
     digest = 0
     for leaf in jax.tree.leaves(tree):
-        digest = zlib.crc32(np.ascontiguousarray(mesh.on_host(leaf)), digest)
+        digest = zlib.crc32(np.ascontiguousarray(processes.on_host(leaf)), digest)
     return digest

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from absl import flags, logging
 
-from ae_jax import configuration, errors, lookup
+from ae_jax import configuration, errors, lookup, processes
 from ae_jax.errors import RunFailed, UserError
 
 FLAGS = flags.FLAGS
@@ -29,12 +29,15 @@ def run(main: Callable[[], int | None], usage: str, takes_arguments: bool = Fals
         _parse(sys.argv, takes_arguments)
         _silence_orbax()
         _use_compilation_cache()
+        if "coordinator" in FLAGS:
+            processes.join(*(FLAGS[name].value for name in _PROCESS_FLAGS))
         sys.exit(main() or 0)
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
     except RunFailed as error:
-        print(error, file=sys.stderr)
+        if processes.leads():
+            print(error, file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
@@ -81,6 +84,16 @@ def config():
     for key, text in assignments:
         configuration.override(loaded, key, text)
     return loaded
+
+
+_PROCESS_FLAGS = ("coordinator", "num_processes", "process_id")
+
+
+def define_process_flags() -> None:
+    """The flags by which several processes meet before `main`."""
+    flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, where several processes compute together")
+    flags.DEFINE_integer("num_processes", None, "how many processes there are", lower_bound=1)
+    flags.DEFINE_integer("process_id", None, "which of them this is, from 0", lower_bound=0)
 
 
 def define_run_flags() -> None:

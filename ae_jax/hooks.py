@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from ae_jax import rundir
+from ae_jax import processes, rundir
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +82,7 @@ def timing(step: int, steps: int, seconds: float, batch_size: int) -> dict[str, 
     """A line of timings.jsonl: the last `steps` steps, up to number `step`, took `seconds`."""
     line = {"step": step, "window_seconds": round(seconds, 4), "steps_per_second": round(steps / seconds, 2)}
     line["examples_per_second"] = round(steps / seconds * batch_size, 1)
-    memory = (jax.devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
+    memory = (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
     return {**line, **({"device_peak_bytes": memory} if memory else {})}
 
 
@@ -107,7 +107,9 @@ class TensorBoard:
     def __init__(self, run: rundir.RunDir, start: int):
         from tensorboardX import SummaryWriter
 
-        self._writer = SummaryWriter(str(run.tensorboard), purge_step=start + 1, flush_secs=10)
+        self._writer = SummaryWriter(
+            str(run.tensorboard), purge_step=start + 1, flush_secs=10, write_to_disk=processes.leads()
+        )
 
     def scalars(self, split: str, step: int, metrics: Mapping[str, float]) -> None:
         for name, value in metrics.items():
@@ -119,6 +121,31 @@ class TensorBoard:
 
     def close(self) -> None:
         self._writer.close()
+
+
+class Profile:
+    """A trace of the second window of steps, as the first compiles, or of the only one, for the profiler of JAX."""
+
+    def __init__(self, run: rundir.RunDir, only_one: bool):
+        self._path, self._next = str(run.profile), self._start
+        if only_one:
+            self._start()
+
+    def __call__(self) -> None:
+        """Called at the end of every window."""
+        self._next()
+
+    def _start(self):
+        jax.profiler.start_trace(self._path)
+        self._next = self._end
+
+    def _end(self):
+        jax.profiler.stop_trace()
+        self._next = lambda: None
+
+    def close(self) -> None:
+        if self._next == self._end:
+            self._end()
 
 
 class Stop:

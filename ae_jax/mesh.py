@@ -135,12 +135,3 @@ def rows(array: Any, index: Any) -> Any:
 
     specs = (PartitionSpec(AXES), PartitionSpec())
     return jax.shard_map(found, in_specs=specs, out_specs=PartitionSpec())(array, index)
-
-
-def on_host(array: Any) -> np.ndarray:
-    """The whole of an array of which this process may have a part; all processes must ask."""
-    if getattr(array, "is_fully_addressable", True) or array.is_fully_replicated:
-        return np.asarray(array)
-    from jax.experimental import multihost_utils
-
-    return multihost_utils.process_allgather(array, tiled=True)

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ae_jax import configuration
+from ae_jax import configuration, processes
 from ae_jax.errors import UserError
 from ae_jax.types import DataSpec
 
@@ -35,6 +35,7 @@ class RunDir:
     checkpoints = property(lambda self: self.path / "checkpoints")
     figures = property(lambda self: self.path / "figures")
     tensorboard = property(lambda self: self.path / "tensorboard")
+    profile = property(lambda self: self.path / "profile")
     result = property(lambda self: self.path / "result.json")
 
     def read(self) -> tuple[Any, DataSpec]:
@@ -146,14 +147,18 @@ def write_json(path: pathlib.Path, value: Any) -> None:
 
 
 def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes the whole file or nothing."""
+    """Writes the whole file or nothing; of several processes, the first does."""
+    if not processes.leads():
+        return
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(text)
     os.replace(temporary, path)
 
 
 def append_line(path: pathlib.Path, *values: Mapping[str, Any]) -> None:
-    """Appends JSON objects, each as a line, which are on disk when this returns."""
+    """Appends JSON objects, each as a line, on disk when this returns; of several processes, the first does."""
+    if not processes.leads():
+        return
     with path.open("a") as file:
         file.write(as_lines(values))
         file.flush()

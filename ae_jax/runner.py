@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax import analysis, experiment, hooks, mesh, reduce, rundir, train
+from ae_jax import analysis, experiment, hooks, mesh, processes, reduce, rundir, train
 from ae_jax.checkpoints import Checkpoints
 from ae_jax.errors import RunFailed, UserError
 
@@ -25,16 +25,17 @@ class Summary:
     metrics: dict[str, float]  # of the last evaluation
 
 
-def train_run(config: Any, workdir: str, say=print) -> Summary:
+def train_run(config: Any, workdir: str, say=print, profile: bool = False) -> Summary:
     """Trains `config` in `workdir` to its end, from its newest checkpoint if there is one, on its mesh of devices.
 
+    profile: whether to trace a window of steps, into profile/.
     Raises UserError before anything is written; RunFailed where it was stopped or its numbers stayed non-finite.
     """
     with mesh.over(**config.mesh):
-        return _train_run(config, workdir, say)
+        return _train_run(config, workdir, say, profile)
 
 
-def _train_run(config, workdir, say):
+def _train_run(config, workdir, say, profile):
     started, compiling = time.perf_counter(), CompileClock()
     notes = rundir.check_new_or_same(workdir, config)
     built = experiment.build(config)
@@ -52,7 +53,7 @@ def _train_run(config, workdir, say):
         say(f"going on from step {start} of {steps} in {run.path}")
     for path in (run.metrics, run.timings):
         rundir.truncate_lines(path, start)
-    watch = _Watch(built, run, checkpoints, start, steps)
+    watch = _Watch(built, run, checkpoints, start, steps, profile)
     try:
         state, _ = train.fit(
             state,
@@ -143,13 +144,15 @@ class CompileClock:
 class _Watch:
     """The hooks of a run, in the order in which they act on a step: log, evaluate, save, stop."""
 
-    def __init__(self, built, run, checkpoints, start, steps):
+    def __init__(self, built, run, checkpoints, start, steps, profile):
         self._built, self._run, self._checkpoints = built, run, checkpoints
         self._calendar = hooks.Calendar.of(built.config.train, steps)
         self._split = held_out_split(built.config)
         self._data = analysis.data_of(built, self._split)
         self._board = hooks.TensorBoard(run, start)
         self._progress = hooks.Progress(run, start, steps, built.config.train.batch_size)
+        only_one = train.next_stop(start, steps, self._calendar.periods) == steps
+        self._profile = hooks.Profile(run, only_one) if profile else None
         self._stop = hooks.Stop()
         self.scores = {}
 
@@ -157,16 +160,19 @@ class _Watch:
         return [(period, self._act) for period in self._calendar.periods]
 
     def _act(self, step, state, metrics):
+        if self._profile:
+            self._profile()
         hooks.record(self._run, step, "train", metrics)
+        stopping = processes.any_of(self._stop.requested)  # and what was recorded can be read by all
         self._board.scalars("train", step, metrics)
         self._progress(step, metrics)
         fresh = {}
         if self._calendar.evaluates(step):
             fresh = self._evaluate(step, state)
-        if self._calendar.saves(step) or self._checkpoints.is_best(fresh) or self._stop.requested:
+        if self._calendar.saves(step) or self._checkpoints.is_best(fresh) or stopping:
             self._checkpoints.save(state, fresh)
         self._progress.resume(step)
-        return self._stop.requested
+        return stopping
 
     def _evaluate(self, step, state):
         self.scores = score(self._built, state, rundir.read_lines(self._run.metrics), self._data)
@@ -187,6 +193,8 @@ class _Watch:
 
     def close(self):
         self._stop.restore()
+        if self._profile:
+            self._profile.close()
         self._board.close()
         self._checkpoints.close()
 

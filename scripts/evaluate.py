@@ -9,16 +9,18 @@ import json
 
 from absl import flags
 
-from ae_jax import analysis, cli
+from ae_jax import analysis, cli, mesh
 
 cli.define_run_flags()
+cli.define_process_flags()
 cli.define_option_flags("evaluation", "evaluate")
 flags.DEFINE_list("metrics", ["elbo"], "names of files in ae_jax/evaluation")
 
 
 def main():
-    trained = analysis.load(**cli.run_flags())
-    print(json.dumps(analysis.evaluate_run(trained, cli.FLAGS.metrics, cli.options("evaluation", "evaluate"))))
+    with mesh.over():
+        trained = analysis.load(**cli.run_flags())
+        print(json.dumps(analysis.evaluate_run(trained, cli.FLAGS.metrics, cli.options("evaluation", "evaluate"))))
 
 
 if __name__ == "__main__":

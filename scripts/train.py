@@ -1,8 +1,10 @@
-"""Trains a config in a run directory, or goes on with the run that is there.
+r"""Trains a config in a run directory, or goes on with the run that is there.
 
 python scripts/train.py --config=configs/vae.py:digits --workdir=runs/digits
 python scripts/train.py --config=configs/vae.py:mnist --workdir=runs/mnist --config.train.steps=2000
 python scripts/train.py --config=configs/vae.py --workdir=runs/warm --config.weights.kl=linear:0:1:1000
+python scripts/train.py --config=configs/vae.py --workdir=/shared/vae --coordinator=host0:4711 --num_processes=2 \
+    --process_id=0    (and the same with 1 on the other host; Slurm and TPU pods say so themselves)
 """
 
 from absl import flags
@@ -11,13 +13,15 @@ from ae_jax import cli
 
 flags.DEFINE_string("config", None, "config file, with :arguments; --config.KEY=VALUE changes a key")
 flags.DEFINE_string("workdir", None, "the run directory", required=True)
+flags.DEFINE_bool("profile", False, "trace a window of steps into profile/, for the profiler of JAX")
+cli.define_process_flags()
 
 
 def main():
     config = cli.config()
     from ae_jax import runner
 
-    summary = runner.train_run(config, cli.FLAGS.workdir)
+    summary = runner.train_run(config, cli.FLAGS.workdir, profile=cli.FLAGS.profile)
     print(f"done: step {summary.step} in {summary.seconds:.1f} s; the run is in {cli.FLAGS.workdir}")
 
 

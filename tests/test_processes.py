@@ -1,0 +1,120 @@
+"""Two real processes on the loopback address: one run, stopped, gone on with, and ended by a single process."""
+
+import concurrent.futures
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ae_jax import configuration, processes, rundir
+from ae_jax.errors import UserError
+
+
+def free_port():
+    with socket.create_server(("", 0)) as server:
+        return server.getsockname()[1]
+
+
+def meeting(monkeypatch, *guests, patience=30.0):
+    """What becomes of processes that meet, each (number of processes, its own number): None or the error."""
+    monkeypatch.setattr(processes, "PATIENCE", patience)
+    address = f"127.0.0.1:{free_port()}"
+
+    def come(guest):
+        try:
+            return processes._meet(address, *guest)
+        except UserError as error:
+            return str(error).replace(address, "HOST:PORT").splitlines()[0]
+
+    with concurrent.futures.ThreadPoolExecutor(len(guests)) as pool:
+        return list(pool.map(come, guests))
+
+
+def test_processes_that_agree_meet(monkeypatch):
+    assert meeting(monkeypatch, (3, 2), (3, 0), (3, 1)) == [None] * 3
+
+
+def test_numbers_that_do_not_match_are_told_to_all(monkeypatch):
+    said = "process 1 was started with --num_processes=3, process 0 with 2"
+    assert meeting(monkeypatch, (2, 0), (3, 1)) == [said] * 2
+    said = "two processes were started with --process_id=1"
+    assert said in meeting(monkeypatch, (3, 0), (3, 1), (3, 1), patience=2.0)
+
+
+def test_nobody_waits_for_ever(monkeypatch):
+    said = "process 1 of 2: no answer from the coordinator at HOST:PORT in 0 s"
+    assert meeting(monkeypatch, (2, 1), patience=0.3) == [said]
+    said = "process 0 of 3 at HOST:PORT: process 2 did not come in 1 s"
+    assert meeting(monkeypatch, (3, 0), (3, 1), patience=1.0) == [said] * 2
+    assert processes.PATIENCE <= 60
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("127.0.0.1:1", 2, None), "--process_id is missing"),
+        (("", 2, 0), "--coordinator is missing"),
+        (("nowhere", 2, 0), "--coordinator=nowhere is no address"),
+        (("127.0.0.1:1", 2, 2), "--process_id=2 of --num_processes=2"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(arguments, said):
+    with pytest.raises(UserError, match=said):
+        processes.join(*arguments)
+
+
+class Runs:
+    """Commands that train the same config below a folder, sharing what they compile."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def start(self, name, steps, *flags, devices=1):
+        sizes = f"--xla_force_host_platform_device_count={devices}"
+        cache = str(self.folder / "compiled")
+        environment = {**os.environ, "XLA_FLAGS": sizes, "JAX_COMPILATION_CACHE_DIR": cache}
+        environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # compiles in half the time
+        command = [sys.executable, str(configuration.ROOT / "scripts" / "train.py"), "--config=configs/vae.py:smoke"]
+        periods = {"log_every": 5, "eval_every": 0, "checkpoint_every": 1000, "steps": steps}
+        command += [f"--config.train.{key}={value}" for key, value in periods.items()]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen([*command, f"--workdir={self.folder / name}", *flags], env=environment, **pipes)
+
+    def start_two(self, name, steps):
+        flags = [f"--coordinator=127.0.0.1:{free_port()}", "--num_processes=2"]
+        return [self.start(name, steps, *flags, f"--process_id={i}") for i in range(2)]
+
+    def logged(self, name):
+        return rundir.read_lines(self.folder / name / "metrics.jsonl")
+
+
+def ends(*started):
+    """[(exit status, standard output, standard error)]."""
+    said = [process.communicate(timeout=300) for process in started]
+    return [(process.returncode, *words) for process, words in zip(started, said)]
+
+
+def test_two_processes_are_one_run_stopped_and_gone_on_with_by_two_and_by_one(tmp_path):
+    runs = Runs(tmp_path)
+    both, deadline = runs.start_two("two", 100_000), time.monotonic() + 300
+    while not runs.logged("two"):
+        assert all(process.poll() is None for process in both) and time.monotonic() < deadline, ends(*both)
+        time.sleep(0.02)
+    both[1].send_signal(signal.SIGTERM)
+    stopped, step = ends(*both), runs.logged("two")[-1]["step"]
+    assert [status for status, *_ in stopped] == [1, 1], stopped
+    assert f"stopped at step {step} of 100000" in stopped[0][2] and "stopped at" not in stopped[1][2]
+    assert "Traceback" not in stopped[0][2] + stopped[1][2]
+
+    assert [status for status, *_ in ends(*runs.start_two("two", step + 10))] == [0, 0]
+    ((status, said, warned),) = ends(runs.start("two", step + 20, devices=2))
+    assert status == 0 and f"going on from step {step + 10} of {step + 20}" in said, warned
+
+    ((status, _, warned),) = ends(runs.start("one", step + 20, devices=2))
+    assert status == 0, warned
+    one, two = ((tmp_path / name / "metrics.jsonl").read_bytes() for name in ("one", "two"))
+    assert one == two and len(one.splitlines()) == (step + 20) // 5
