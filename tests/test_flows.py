@@ -1,14 +1,17 @@
 """Flows: log-determinants by autodiff, inverses, densities that integrate to one."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 
 from ae_jax import experiment, lookup
 from ae_jax.distributions import Normal
 from ae_jax.errors import UserError
-from ae_jax.flows import Autoregressive, Planar, Transformed
+from ae_jax.flows import Autoregressive, Inverse, Planar, Radial, Transformed
 from configs import iwae
 
 KEY = jax.random.key(0)
@@ -19,27 +22,55 @@ def planar(size, batch=(), seed=0, scale=1.5):
     return Planar(*(jnp.asarray(scale * draw(size=(*batch, n)), jnp.float32) for n in (size, size, 1)))
 
 
-def autoregressive(size, batch=(), seed=0, hidden=7):
+def radial(size, batch=(), seed=0):
+    draw = np.random.default_rng(seed).normal
+    return Radial(*(jnp.asarray(draw(size=(*batch, n)), jnp.float32) for n in (size, 1, 1)))
+
+
+def autoregressive(size, batch=(), seed=0, hidden=7, gated=True):
     draw = np.random.default_rng(seed).normal
     shapes = ((*batch, hidden), (*batch, 2 * size), (size, hidden), (hidden, 2 * size))
-    return Autoregressive(*(jnp.asarray(draw(size=shape), jnp.float32) for shape in shapes))
+    return Autoregressive(*(jnp.asarray(draw(size=shape), jnp.float32) for shape in shapes), gated=gated)
 
 
-FLOWS = pytest.mark.parametrize("make", [planar, autoregressive])
+def inverted(size, batch=(), seed=0):
+    return Inverse(autoregressive(size, batch, seed, gated=False))
+
+
+FLOWS = pytest.mark.parametrize("make", [planar, radial, autoregressive, inverted])
+
+
+@functools.cache
+def derivatives():
+    """(flow, z [N, D]) -> y, log-determinants, Jacobians, and the same of the inverse at y."""
+    both = lambda ask, at: (*ask(at), jax.vmap(jax.jacobian(lambda point: ask(point)[0]))(at))
+    return jax.jit(lambda flow, z: (*both(flow, z), *both(flow.inverse, flow(z)[0])))
 
 
 @FLOWS
 @pytest.mark.parametrize("size", [1, 2, 5])
-@pytest.mark.parametrize("seed", [0, 1])
-def test_log_determinant_and_inverse(make, size, seed):
-    flow, z = make(size, seed=seed), 2 * jax.random.normal(jax.random.key(seed), (6, size))
-    y, log_determinant = flow(z)
-    jacobians = jax.vmap(jax.jacobian(lambda z: flow(z)[0]))(z)
-    sign, expected = np.linalg.slogdet(np.asarray(jacobians, float))
-    np.testing.assert_allclose(log_determinant, expected, rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(flow.inverse(y), z, rtol=1e-3, atol=1e-3)
-    inverse = jax.vmap(jax.jacobian(flow.inverse))(y)
-    np.testing.assert_allclose(inverse @ jacobians, np.tile(np.eye(size), (6, 1, 1)), atol=1e-2)
+def test_log_determinant_and_inverse(make, size):
+    for seed in range(3):
+        z = 2 * jax.random.normal(jax.random.key(seed), (6, size))
+        _, log_determinant, jacobians, again, opposite, back = derivatives()(make(size, seed=seed), z)
+        _, expected = np.linalg.slogdet(np.asarray(jacobians, float))
+        np.testing.assert_allclose(log_determinant, expected, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(again, z, rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(opposite, -expected, rtol=1e-3, atol=1e-3)
+        np.testing.assert_allclose(back @ jacobians, np.tile(np.eye(size), (6, 1, 1)), atol=1e-2)
+
+
+def test_a_radial_flow_is_flat_at_its_centre_and_pulls_or_pushes():
+    """By hand: alpha = beta = log 2, or beta = -alpha / 2, at a distance of 1 along an axis."""
+    log2, centre = np.log(2), jnp.array([1.0, -1.0])
+    zero = jnp.zeros(1)
+    pushed, _ = Radial(centre, zero, jnp.log(jnp.expm1(jnp.array([2 * log2]))))(centre + jnp.array([1.0, 0.0]))
+    np.testing.assert_allclose(pushed, centre + jnp.array([1 + log2 / (1 + log2), 0]), rtol=1e-5)
+    pulling = Radial(centre, zero, jnp.log(jnp.expm1(jnp.array([log2 / 2]))))
+    pulled, log_determinant = pulling(centre)
+    np.testing.assert_allclose(pulled, centre)
+    np.testing.assert_allclose(log_determinant, 2 * np.log(0.5), rtol=1e-4)  # the scale is 1 + beta / alpha either way
+    assert all(jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(jax.jacobian(pulling)(centre)))
 
 
 def test_what_is_autoregressive_is_triangular():
@@ -53,12 +84,16 @@ def test_what_is_autoregressive_is_triangular():
 def test_each_example_has_its_own_flow(make):
     flow, z = make(3, batch=(4,)), jax.random.normal(KEY, (5, 4, 3))
     y, log_determinant = flow(z)
+    shared = make(3)
     for n in range(4):
-        batched = {"u", "w", "b", "context", "bias"}
-        alone = flow.replace(**{name: value[n] for name, value in vars(flow).items() if name in batched})
+        # What has no batch axis is of all examples.
+        alone = jax.tree.map(lambda mine, one, n=n: mine[n] if mine.ndim > one.ndim else mine, flow, shared)
         one_y, one_log_determinant = alone(z[:, n])
         np.testing.assert_allclose(y[:, n], one_y, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(log_determinant[:, n], one_log_determinant, rtol=1e-4, atol=1e-5)
+
+
+REACH = {inverted: 60}  # it divides by gates that may be small
 
 
 @FLOWS
@@ -66,7 +101,8 @@ def test_each_example_has_its_own_flow(make):
 def test_densities_integrate_to_one_and_are_those_of_the_samples(make, size):
     base = Normal(0.3 * jnp.ones(size), jnp.full(size, -0.2))
     q = Transformed(base, (make(size, seed=1), make(size, seed=2)))
-    axis = np.linspace(-12, 12, 4001 if size == 1 else 401)
+    reach = REACH.get(make, 12)
+    axis = np.linspace(-reach, reach, 4001 if size == 1 else 401)
     grid = np.stack(np.meshgrid(*[axis] * size), axis=-1).reshape(-1, size).astype(np.float32)
     mass = np.exp(np.asarray(q.log_prob(jnp.asarray(grid)), float)).sum() * (axis[1] - axis[0]) ** size
     assert mass == pytest.approx(1, abs=5e-3)
@@ -75,7 +111,7 @@ def test_densities_integrate_to_one_and_are_those_of_the_samples(make, size):
     np.testing.assert_array_equal(q.sample(KEY, 200), z)
 
 
-@pytest.mark.parametrize("posterior", ["planar", "iaf"])
+@pytest.mark.parametrize("posterior", ["planar", "radial", "iaf"])
 def test_a_config_chooses_them(posterior):
     for objective in ("dreg", "elbo"):
         config = iwae.get_config(f"smoke,k=2,objective={objective}")
@@ -91,3 +127,27 @@ def test_a_config_chooses_them(posterior):
     np.testing.assert_allclose(latent.log_q_path, latent.log_q, rtol=1e-3, atol=1e-3)
     with pytest.raises(UserError, match="must be normal"):
         lookup.find("evaluation", "mutual_information", "evaluate")(built.model, variables, data, KEY)
+
+
+def test_a_flow_as_prior_has_the_density_of_what_it_draws():
+    config = iwae.get_config("smoke,k=1,objective=elbo")
+    config.model.update(prior="flow", prior_flows=3, latent_dim=3)
+    built = experiment.build(config)
+    built.check()
+    batch = next(iter(built.held_out(built.splits["test"], 8)))
+    made = jax.jit(lambda key: built.model.init_with_output({"params": key, "latent": key}, batch, num_samples=4))
+    outputs, variables = made(KEY)
+    (latent,) = outputs.latents
+
+    def noise_of(z):
+        for flow in latent.prior.flows[::-1]:
+            z = flow.inverse(z)[0]
+        return z
+
+    z = latent.sample.reshape(-1, 3)
+    _, log_determinant = np.linalg.slogdet(jax.jit(jax.vmap(jax.jacobian(noise_of)))(z))
+    expected = stats.norm.logpdf(noise_of(z)).sum(axis=-1) + log_determinant
+    np.testing.assert_allclose(latent.log_p.reshape(-1), expected, rtol=1e-3, atol=1e-3)
+    assert len(latent.prior.flows) == 3 and np.abs(latent.log_p - stats.norm.logpdf(latent.sample).sum(-1)).max() > 0.1
+    (drawn,) = built.model.apply(variables, {"mask": jnp.ones(5)}, method="prior_codes", rngs={"latent": KEY})
+    assert drawn.shape == (1, 5, 3)

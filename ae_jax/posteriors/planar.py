@@ -1,5 +1,7 @@
 """A diagonal normal distribution bent by planar flows: Rezende and Mohamed 2015, arXiv:1505.05770, section 4.1."""
 
+import itertools
+
 import flax.linen as nn
 import jax.numpy as jnp
 
@@ -15,11 +17,13 @@ class Posterior(nn.Module):
     flows: int = 8
     kernel_init: str = "lecun_normal"
 
+    flow = Planar
+
     @nn.compact
     def __call__(self, features) -> Transformed:
         base = diagonal_normal.Posterior(self.latent_dim, kernel_init=self.kernel_init, name="base")(features)
-        size, init = 2 * self.latent_dim + 1, words.initializer(self.kernel_init)
-        predicted = nn.Dense(self.flows * size, kernel_init=init, name="flows")(features)
-        parts = jnp.split(predicted, self.flows, axis=-1)
-        splits = [jnp.split(part, (self.latent_dim, 2 * self.latent_dim), axis=-1) for part in parts]
-        return Transformed(base, tuple(Planar(*split) for split in splits))
+        sizes, init = self.flow.sizes(self.latent_dim), words.initializer(self.kernel_init)
+        predicted = nn.Dense(self.flows * sum(sizes), kernel_init=init, name="flows")(features)
+        ends = list(itertools.accumulate(sizes))[:-1]
+        parts = [jnp.split(part, ends, axis=-1) for part in jnp.split(predicted, self.flows, axis=-1)]
+        return Transformed(base, tuple(self.flow(*part) for part in parts))
