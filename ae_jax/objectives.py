@@ -57,16 +57,22 @@ def kl(latent: Latent) -> Any:
         raise UserError(
             "the elbo needs a random code; this model's is deterministic\ntry --config.objective.name=reconstruction"
         )
-    if distributions.has_closed_kl(latent.posterior, latent.prior):
-        nats = distributions.kl(latent.posterior, latent.prior)
-        return nats if nats.ndim == 1 else nats.mean(axis=0)
-    return (latent.log_q - latent.log_p).mean(axis=0)
+    per_dimension = kl_per_dimension(latent)
+    return (latent.log_q - latent.log_p).mean(axis=0) if per_dimension is None else per_dimension.sum(axis=-1)
+
+
+def kl_per_dimension(latent: Latent) -> Any:
+    """KL(q(z_d|x) || p(z_d)) [B, D] in closed form, averaged over the samples that either depends on; None without."""
+    if latent.posterior is None or not distributions.has_closed_kl(latent.posterior, latent.prior):
+        return None
+    nats = distributions.kl_per_dimension(latent.posterior, latent.prior)
+    return nats if nats.ndim == 2 else nats.mean(axis=0)
 
 
 def _free_bits_per_dimension(latent, nats, batch):
-    if latent.posterior is None or not distributions.has_closed_kl(latent.posterior, latent.prior):
+    per_dimension = kl_per_dimension(latent)
+    if per_dimension is None:
         raise UserError("free bits per dimension need a closed-form KL\ntry --config.objective.free_bits_on=sum")
-    per_dimension = distributions.kl_per_dimension(latent.posterior, latent.prior)
     mask = batch.get("mask")
     mask = jnp.ones(len(per_dimension)) if mask is None else mask
     means = (per_dimension * mask[:, None]).sum(axis=0) / jnp.maximum(mask.sum(), 1)

@@ -52,6 +52,8 @@ def _densities(model, variables, batch, key, metric, samples):
     *above, last = evaluation.random_codes(metric, model, variables, batch, key, samples)
     if not isinstance(last.posterior, Normal):
         raise UserError(f"metric {metric!r} needs the density of each posterior at all codes, which must be normal")
+    if last.posterior.loc.ndim == 3:
+        raise UserError(f"metric {metric!r} needs codes that are drawn given x alone\ntry --metrics=elbo")
     log_q_above = sum((latent.log_q for latent in above), jnp.zeros_like(last.log_q))
     log_p = last.log_p + sum(latent.log_p for latent in above)
     by_sample = {"sample": last.sample, "log_q_above": log_q_above, "log_q": last.log_q + log_q_above, "log_p": log_p}

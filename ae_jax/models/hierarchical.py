@@ -23,11 +23,16 @@ class Link(nn.Module):
     hidden: Sequence[int]
     activation: str
     kernel_init: str
+    norm: str = "none"
+
+    def __call__(self, z):
+        return self.read(z)[1]
 
     @nn.compact
-    def __call__(self, z):
-        h = mlp.Mlp(self.hidden, self.activation, self.kernel_init)(z)
-        return diagonal_normal.Posterior(self.size, kernel_init=self.kernel_init)(h)
+    def read(self, z):
+        """(what the last hidden layer made of z, the Normal)."""
+        h = mlp.Mlp(self.hidden, self.activation, self.kernel_init, self.norm)(z)
+        return h, diagonal_normal.Posterior(self.size, kernel_init=self.kernel_init)(h)
 
 
 class Model(vae.Model):
@@ -57,9 +62,11 @@ class Model(vae.Model):
                 f"model.upper_dims is {self.upper_dims}\nexpected a size of at least 1 for each upper layer"
             )
         super().setup()
-        link = lambda size: Link(size, self.upper_hidden, self.activation, self.kernel_init)
-        self.q_up = [link(size) for size in self.upper_dims]
-        self.p_down = [link(size) for size in (self.latent_dim, *self.upper_dims[:-1])]
+        self.q_up = [self.link(size) for size in self.upper_dims]
+        self.p_down = [self.link(size) for size in (self.latent_dim, *self.upper_dims[:-1])]
+
+    def link(self, size: int) -> Link:
+        return Link(size, self.upper_hidden, self.activation, self.kernel_init)
 
     def encode(self, batch: Batch, num_samples: int = 1) -> tuple[Latent, ...]:
         """As `vae.Model.encode`, the top first. The priors of all layers but the top are None: they depend on the layer

@@ -5,21 +5,24 @@ from collections.abc import Sequence
 
 import flax.linen as nn
 
-from ae_jax.nets import words
+from ae_jax.nets import norm, words
 
 
 class Mlp(nn.Module):
-    """Dense layers, each followed by the activation: [..., F] -> [..., hidden[-1]]."""
+    """Dense layers, each followed by normalisation, if any, and the activation: [..., F] -> [..., hidden[-1]]."""
 
     hidden: Sequence[int]
     activation: str = "relu"
     kernel_init: str = "lecun_normal"
+    norm: str = "none"
 
     @nn.compact
     def __call__(self, x):
+        init = words.initializer(self.kernel_init)
         for features in self.hidden:
-            x = nn.Dense(features, kernel_init=words.initializer(self.kernel_init))(x)
-            x = words.activation(self.activation)(x)
+            # A normalised layer has an offset of its own.
+            x = nn.Dense(features, use_bias=self.norm == "none", kernel_init=init)(x)
+            x = words.activation(self.activation)(norm.Norm(self.norm)(x))
         return x
 
 

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax import distributions, reduce
+from ae_jax import distributions, objectives, reduce
 from ae_jax.errors import UserError
 from ae_jax.types import Batch
 
@@ -63,8 +63,8 @@ def code_and_rate(model: Any, variables: Any, batch: Batch, key: Any) -> dict[st
     nats, where that has a closed form. Raises UserError where the model has no code.
     """
     latent = model.apply(variables, batch, method="encode", rngs={"latent": key})[-1]
-    closed = latent.posterior is not None and distributions.has_closed_kl(latent.posterior, latent.prior)
-    rate = {"kl": distributions.kl_per_dimension(latent.posterior, latent.prior)} if closed else {}
+    nats = objectives.kl_per_dimension(latent)
+    rate = {} if nats is None else {"kl": nats}
     return {"code": encode(model, variables, batch, key), **label(batch), **rate}
 
 
