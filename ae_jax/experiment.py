@@ -93,6 +93,10 @@ class Experiment:
         jax.eval_shape(self.step, state, self.example(), self.hparams)
         self.batches("train")
 
+    def shapes(self) -> "Shapes":
+        """Batches for evaluation, two examples long, of which only the shapes are known."""
+        return Shapes(self.spec, jax.eval_shape(lambda: next(iter(self.held_out(self.example(), 2)))))
+
     @property
     def _averages(self) -> bool:
         return self.config.train.ema != 0
@@ -102,6 +106,17 @@ class Experiment:
         x = np.zeros((2, *self.spec.shape), np.float32)
         labels = {"label": np.zeros(2, np.int32)} if self.spec.classes else {}
         return {"x": x, "inputs": x, "mask": np.ones(2, np.float32), **labels}
+
+
+@dataclasses.dataclass(frozen=True)
+class Shapes:
+    """In place of a split's `Batches`: one batch, {name: its shape}."""
+
+    spec: DataSpec
+    batch: Mapping[str, Any]
+
+    def __iter__(self):
+        yield self.batch
 
 
 def build(config: Any, spec: DataSpec | None = None) -> Experiment:

@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax import experiment, runner, sweep, train
+from ae_jax import runner, sweep, train
 
 WAYS = ("map", "vmap")
 # "vmap" must pay for the rounding in which it differs, and measuring it, which is compiling it, for itself.
@@ -54,8 +54,7 @@ class Machine:
     """
 
     def __init__(self, config: Any):
-        self.built = experiment.build(config)
-        self.built.check()
+        self.built = runner.checked(config)
         self._batches = self.built.batches("train").on_device()
 
     def first_state(self, config: Any, hparams: Any) -> train.TrainState:

@@ -46,13 +46,21 @@ def compiled(function: Callable, model: Any, **options: Any) -> Callable:
     return jax.jit(compute)
 
 
+class OnShapes(Exception):
+    """What `gather` raises in place of an answer where the variables are shapes alone: nothing was asked amiss."""
+
+
 def gather(
     compute: Callable, variables: Any, batches: Iterable[Batch], key: Any, count: int | None = None
 ) -> dict[str, np.ndarray]:
     """What `compute(variables, batch, key)` -> {name: [B, ...]} answers for the first `count` unmasked examples, or for
     all, as {name: [N, ...]}; trees of arrays, such as distributions, stay trees. Reads as many batches as that takes.
+    Of variables that are shapes alone, it traces the first batch and raises OnShapes.
     """
     parts, missing = {}, count
+    if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(variables)):
+        jax.eval_shape(compute, variables, next(iter(batches)), key)
+        raise OnShapes
     for number, batch in enumerate(batches):
         present = np.flatnonzero(np.asarray(batch["mask"]) > 0)[:missing]
         for name, values in compute(variables, batch, jax.random.fold_in(key, number)).items():

@@ -38,8 +38,7 @@ def train_run(config: Any, workdir: str, say=print, profile: bool = False) -> Su
 def _train_run(config, workdir, say, profile):
     started, compiling = time.perf_counter(), CompileClock()
     notes = rundir.check_new_or_same(workdir, config)
-    built = experiment.build(config)
-    built.check()
+    built = checked(config)
     steps, complain = built.steps, functools.partial(say, file=sys.stderr)
     folder = rundir.RunDir(pathlib.Path(workdir)).checkpoints
     checkpoints = Checkpoints(folder, config.train.keep, **analysis.criterion(config), warn=complain)
@@ -78,6 +77,14 @@ def _train_run(config, workdir, say, profile):
             f"stopped at step {int(state.step)} of {steps}, saved in {run.path}\nthe same command goes on from there"
         )
     return Summary(int(state.step), time.perf_counter() - started, watch.scores)
+
+
+def checked(config: Any) -> experiment.Experiment:
+    """The experiment of a config. Raises UserError where its parts do not fit, the metrics to evaluate it with too."""
+    built = experiment.build(config)
+    built.check()
+    analysis.check_metrics(built)
+    return built
 
 
 def first_state(built: experiment.Experiment, seed: int | None = None, hparams: Any = None) -> train.TrainState:

@@ -11,12 +11,14 @@ import skimage.metrics
 import skimage.transform
 import sklearn.decomposition
 
-from ae_jax import lookup
+from ae_jax import analysis, experiment, lookup, runner
 from ae_jax.batching import Batches
 from ae_jax.distributions import Normal
 from ae_jax.errors import UserError
 from ae_jax.evaluation import mmd_to_prior
 from ae_jax.types import DataSpec, Latent, Outputs
+from configs import ae as ae_config
+from configs import iwae
 
 KEY = jax.random.key(3)
 N = 23  # not a multiple of the batch size: the last batch is padded
@@ -50,6 +52,26 @@ def echo(noise=0.0, shape=(28, 20, 1), dims=3):
 
 def score(name, model, data, **options):
     return lookup.find("evaluation", name, "evaluate")(model, {}, data, KEY, **options)
+
+
+@pytest.mark.parametrize(("metric", "lack"), [("nll", "random"), ("collapse", "random"), ("ais", "log_joint")])
+def test_a_metric_that_does_not_fit_is_found_before_the_run_directory_is_there(metric, lack, tmp_path):
+    config = ae_config.get_config("smoke")
+    config.eval.metrics = ("mse", metric)
+    with pytest.raises(UserError, match=lack):
+        runner.train_run(config, str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("metric", lookup.choices("evaluation"))
+def test_every_metric_is_asked_on_shapes_alone(metric):
+    """It answers nothing before it asks the model, or refuses a model that it does not fit."""
+    config = iwae.get_config("smoke,k=2")
+    config.eval.metrics = (metric,)
+    try:
+        analysis.check_metrics(experiment.build(config))
+    except UserError as error:
+        assert metric in str(error)
 
 
 def test_restoration_is_scored_as_scikit_image_does():

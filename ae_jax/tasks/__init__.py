@@ -58,13 +58,7 @@ def read(trained: Any, source: str, resize: bool = False) -> Examples:
 
 def input_shape(trained: Any) -> tuple[int, ...]:
     """The shape of what the model reads: that of the data, corrupted; smaller, for super-resolution."""
-    return _prepared(trained)["inputs"].shape[1:]
-
-
-def _prepared(trained: Any) -> Mapping[str, Any]:
-    """The shapes of a batch, two examples long, after its corruption."""
-    built = trained.experiment
-    return jax.eval_shape(lambda: next(iter(built.held_out(built.example(), 2))))
+    return trained.experiment.shapes().batch["inputs"].shape[1:]
 
 
 def own(trained: Any, data: str, name: str) -> Examples:
@@ -155,7 +149,8 @@ def _code(trained: Any) -> Callable:
 
 def dimension(trained: Any) -> int:
     """D, the length of a code."""
-    return jax.eval_shape(_code(trained), trained.variables, _prepared(trained), jax.random.key(0)).shape[-1]
+    batch = trained.experiment.shapes().batch
+    return jax.eval_shape(_code(trained), trained.variables, batch, jax.random.key(0)).shape[-1]
 
 
 def means_at(trained: Any, codes: np.ndarray, key: Any, label: Sequence, batch_size: int) -> np.ndarray:
