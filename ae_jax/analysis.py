@@ -1,5 +1,6 @@
 """What a trained run answers: its model and variables, its scores, its figures. It needs the run directory alone."""
 
+import contextlib
 import dataclasses
 import inspect
 import math
@@ -9,7 +10,7 @@ from typing import Any
 
 import jax
 
-from ae_jax import experiment, lookup, rundir
+from ae_jax import experiment, lookup, reduce, rundir
 from ae_jax.checkpoints import Checkpoints
 from ae_jax.errors import UserError
 
@@ -165,11 +166,24 @@ def evaluate(
     return scores
 
 
+def check_metrics(built: experiment.Experiment) -> None:
+    """Raises UserError where one of the config's eval.metrics does not fit the model or its data.
+
+    Each is asked on shapes alone, until it first asks the model; nothing is compiled.
+    """
+    variables, shapes = variables_of(built.state_shapes(), "raw"), built.shapes()
+    data = {"train": shapes, "test": shapes, "metrics": [{"split": "train"}]}
+    for name in built.config.eval.metrics:
+        with contextlib.suppress(reduce.OnShapes):
+            evaluate(built, variables, [name], data)
+
+
 def evaluate_run(trained: Trained, names: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
     """The record of an evaluation, which is also appended to evaluations.jsonl."""
     scores = evaluate(trained.experiment, trained.variables, names, trained.data, trained.seed, options)
-    # JSON knows no NaN: the standard error of a single example is null.
-    record = {**trained.context, **options, **{k: v if math.isfinite(v) else None for k, v in scores.items()}}
+    # JSON knows no NaN: the standard error of a single example is null. A text says where numbers come from.
+    known = {k: v if isinstance(v, str) or math.isfinite(v) else None for k, v in scores.items()}
+    record = {**trained.context, **options, **known}
     rundir.append_line(trained.run.evaluations, record)
     return record
 

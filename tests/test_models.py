@@ -28,7 +28,7 @@ SPEC = DataSpec(SHAPES[0], classes=10)
 SPECS = {"music": DataSpec((32,), "events", classes=10, levels=90)}
 READERS = {"music": ("mlp", "recurrent")}
 NARROW = {"hidden": (8,), "channels": (4, 8), "critic_hidden": (8,), "upper_hidden": (8,)}
-RANDOM = ("conditional", "hierarchical", "music", "vae")
+RANDOM = ("conditional", "hierarchical", "ladder", "music", "vae")
 OBJECTIVES = {"aae": objectives.adversarial, **dict.fromkeys(RANDOM, objectives.elbo)}
 B = 4
 STREAMS = {"params": jax.random.key(0), **train.streams(jax.random.key(1))}
@@ -78,7 +78,8 @@ def test_outputs_keep_the_contract(family, net, shape):
         assert is_random == (latent.posterior is not None)
         p_x = outputs.likelihood
         of_x = centre(p_x), p_x.log_prob(batch["x"][None]), list(outputs.penalties.values())
-        of_posterior = (latent.posterior.mean, latent.log_q, latent.log_p, latent.log_q_path) if is_random else ()
+        means = latent.posterior.mean.reshape(-1, *size)[0] if is_random else None  # [S, B] below another layer
+        of_posterior = (means, latent.log_q, latent.log_p, latent.log_q_path) if is_random else ()
         return outputs.code, latent.sample, of_x, of_posterior
 
     code, sample, (mean, log_prob, penalties), of_posterior = shapes_of(ask, model, batch, num_samples=2)

@@ -3,7 +3,8 @@
 `BETTER` is {name: "min" or "max"}.
 
 data: {"train": batches, "test": batches}, read lazily; "test" is the split that was asked for.
-Every mean comes with its standard error over the examples, `NAME_se`.
+Every mean comes with its standard error over the examples, `NAME_se`. A text in place of a number says where numbers
+come from.
 What several scores ask of a model stands here.
 """
 

@@ -1,10 +1,12 @@
 """New examples: decoded from codes drawn from the model's prior, or by a sampler fitted to its codes."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax import lookup, results, tasks
+from ae_jax import lookup, results, samplers, tasks
 from ae_jax.distributions import Normal
 from ae_jax.errors import UserError
 
@@ -72,8 +74,10 @@ def _tempered(trained, temperature):
 
 
 def _fitted(trained, sampler, key, count, batch_size):
-    """Codes [count, D] from a sampler fitted to those of the training data."""
+    """Codes [count, D] from a sampler fitted to those of the training data, each drawn once."""
     fit = lookup.find("samplers", sampler, "fit")
     key_encode, key_fit, key_draw = jax.random.split(key, 3)
-    codes = tasks.codes_of(trained, tasks.own(trained, "train", "train"), key_encode, (), batch_size)
+    draw = functools.partial(samplers.one_draw, trained.experiment.model)
+    batch = tasks.batch_of(tasks.own(trained, "train", "train"))
+    codes = tasks.compute(trained, draw, batch, key_encode, (), batch_size)
     return np.asarray(fit(codes, key_fit)(key_draw, count))

@@ -1,0 +1,132 @@
+"""Features of a model's samples and of real examples, by which the two are compared.
+
+They are the `code` of any run, or a file made by any network elsewhere. Their name goes into the name of every score,
+as distances by one network's features cannot be compared with those by another's.
+"""
+
+import dataclasses
+import hashlib
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from ae_jax import lookup, reduce, samplers
+from ae_jax.errors import UserError
+
+_SPLITS = ("samples", "test", "train")
+
+
+@dataclasses.dataclass(frozen=True)
+class Features:
+    """Rows [N, F], as many of each: of the model's samples, of the split that was asked for, and of the training split,
+    whose distance from the latter is the floor.
+    """
+
+    name: str
+    digest: str  # of what made them
+    rows: Mapping[str, np.ndarray]  # {"samples", "test", "train"}
+
+
+def scores(
+    metric: str, score: Callable, model: Any, variables: Any, data: Any, key: Any, features: str, sampler: str
+) -> dict[str, Any]:
+    """What `score(rows [N, F], real rows [N, F])` -> {name: value} answers of samples, as NAME_FEATURES, and of
+    training examples, as NAME_FEATURES_floor, each against as many of the split; N; and the features' digest.
+
+    features: a run directory, or an .npz of "samples", "test" and "train". sampler: "prior", or as in `samplers`.
+    Raises UserError where they cannot be had.
+    """
+    if not features:
+        raise UserError(
+            f"metric {metric!r} compares features\nexpected evaluate.py --{metric}_features=RUN, or an .npz with "
+            f"{', '.join(_SPLITS)}"
+        )
+    found = _stored(features) if features.endswith(".npz") else _of_run(features, model, variables, data, key, sampler)
+    answered = {}
+    for suffix, rows in (("", found.rows["samples"]), ("_floor", found.rows["train"])):
+        against = score(rows, found.rows["test"])
+        named = lambda name, s=suffix: f"{name.removesuffix('_se')}_{found.name}{s}{'_se' * name.endswith('_se')}"
+        answered |= {named(name): float(value) for name, value in against.items()}
+    count = float(len(found.rows["test"]))
+    return {**answered, f"{metric}_examples": count, f"{metric}_features_digest": found.digest}
+
+
+def _equal_in_number(rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    count = min(map(len, rows.values()))
+    return {name: np.asarray(values[:count], np.float64) for name, values in rows.items()}
+
+
+def _stored(file: str) -> Features:
+    path = pathlib.Path(file)
+    if not path.is_file():
+        raise UserError(f"no file {file!r}\nexpected an .npz with {', '.join(_SPLITS)}, or a run directory")
+    with np.load(path) as arrays:
+        if missing := [name for name in _SPLITS if name not in arrays or arrays[name].ndim != 2]:
+            raise UserError(f"{file!r} has no features {missing[0]!r}\nexpected arrays [N, F]: {', '.join(_SPLITS)}")
+        rows = {name: arrays[name] for name in _SPLITS}
+    return Features(path.stem, hashlib.sha256(path.read_bytes()).hexdigest()[:12], _equal_in_number(rows))
+
+
+def _of_run(workdir: str, model: Any, variables: Any, data: Any, key: Any, sampler: str) -> Features:
+    """The codes that the run in `workdir` has for samples of the model and for its clean examples."""
+    network, its_variables, _ = data["open"](workdir)
+    if (network.spec.shape, network.spec.kind) != (model.spec.shape, model.spec.kind):
+        raise UserError(
+            f"features {workdir!r} are of examples {network.spec.shape} of {network.spec.kind}\n"
+            f"this model's are {model.spec.shape} of {model.spec.kind}"
+        )
+    key_draw, key_features = jax.random.split(key)
+    draw = _sampler(model, variables, data, key_draw, sampler)
+    codes = reduce.compiled(_codes, network)
+
+    of = lambda x, batch: codes(its_variables, {**batch, "x": x, "inputs": x}, key_features)
+    both = lambda _, batch, key: {"samples": of(draw(batch, key), batch), "test": of(batch["x"], batch)}
+    of_train = lambda _, batch, key: {"train": of(batch["x"], batch)}
+    rows = reduce.gather(both, variables, data["test"], key)
+    rows |= reduce.gather(of_train, variables, data["train"], key, count=len(rows["test"]))
+    leaves = jax.tree.leaves(its_variables)
+    digest = hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in leaves)).hexdigest()[:12]
+    return Features(pathlib.Path(workdir).name, digest, _equal_in_number(rows))
+
+
+def _codes(network, variables, batch, key):
+    return network.apply(variables, batch, rngs={"latent": key}).code
+
+
+def _sampler(model, variables, data, key, sampler) -> Callable:
+    """(batch, key) -> as many samples [B, *shape] as the batch has examples, and of its labels."""
+    if sampler == "prior":
+        if not hasattr(model, "generate"):
+            others = ", ".join(lookup.choices("samplers"))
+            raise UserError(f"this model has no prior to draw samples from\nexpected a sampler, one of: {others}")
+        draw = reduce.compiled(_from_prior, model)
+        return lambda batch, key: draw(variables, batch, key)
+    key_encode, key_fit = jax.random.split(key)
+    one_draw = reduce.compiled(_one_draw, model)
+    codes = reduce.gather(one_draw, variables, data["train"], key_encode)["code"]
+    sample = lookup.find("samplers", sampler, "fit")(codes, key_fit)
+    decode = reduce.compiled(_decoded, model)
+    return lambda batch, key: decode(variables, {**batch, "code": np.asarray(sample(key, len(batch["x"])))}, key)
+
+
+def _one_draw(model, variables, batch, key):
+    return {"code": samplers.one_draw(model, variables, batch, key)}
+
+
+def _from_prior(model, variables, batch, key):
+    key_code, key_x = jax.random.split(key)
+    likelihood = model.apply(variables, batch, method="generate", rngs={"latent": key_code})
+    return _examples(likelihood, batch, key_x)
+
+
+def _decoded(model, variables, batch, key):
+    return _examples(model.apply(variables, (batch["code"][None],), batch, method="decode"), batch, key)
+
+
+def _examples(likelihood, batch, key):
+    """Means [B, *shape]; draws, where the data are zeros and ones, as means would be grey."""
+    binary = ((batch["x"] == 0) | (batch["x"] == 1)).all()
+    return jax.lax.cond(binary, lambda: likelihood.sample(key, 1)[0, 0], lambda: likelihood.mean[0])
