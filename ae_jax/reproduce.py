@@ -6,6 +6,9 @@ What full-length runs obtain stands in `benchmarks/results.json`, from which the
     expected.METRIC = dict(value=0.0914, source="...")                             a number that somebody obtained
     expected.METRIC = dict(row="aae_plain", times=0.05, source="...")              times what another row obtained
     expected.METRIC = dict(metric="baseline_psnr_db", plus=4.0, source="...")  so much above its own other metric
+
+With judged=False it stands beside what is obtained and decides nothing, as that of a longer training. A config may have
+`tables()`, {name: dict(metrics=(METRIC, ...), lines={line: {column: row}})}, which show rows as a paper does.
 """
 
 import dataclasses
@@ -16,7 +19,7 @@ import math
 import pathlib
 import statistics
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ae_jax import configuration, errors, lookup, rundir
@@ -24,6 +27,7 @@ from ae_jax.errors import UserError
 
 RESULTS = configuration.ROOT / "benchmarks" / "results.json"
 TOLERANCE = 0.015
+_KINDS = ("expected", "obtained", "difference")
 # Where the data lie, and how a run is watched, is not part of what was run.
 _NOT_HASHED = ("data.source", "data.dir", "data.path", "data.cache", "train.log_every", "train.eval_every")
 _NOT_HASHED += ("train.checkpoint_every", "train.keep", "mesh.", "expected.", "seed")
@@ -37,29 +41,46 @@ class Row:
     config: str  # "configs/NAME.py:argument"
 
 
-def rows() -> dict[str, Row]:
-    """All rows, by name, in alphabetical order of their configs."""
+def _configs() -> list[Any]:
+    """The modules of all configs, in alphabetical order."""
     if str(configuration.ROOT) not in sys.path:
         sys.path.append(str(configuration.ROOT))
+    files = sorted((configuration.ROOT / "configs").glob("[a-z]*.py"))
+    return [importlib.import_module(f"configs.{path.stem}") for path in files]
+
+
+def rows() -> dict[str, Row]:
+    """All rows, by name, in the order of their configs."""
     found = {}
-    for path in sorted((configuration.ROOT / "configs").glob("[a-z]*.py")):
-        module = importlib.import_module(f"configs.{path.stem}")
+    for module in _configs():
+        file = module.__name__.replace(".", "/") + ".py"
         if hasattr(module, "rows"):
-            found |= {name: Row(name, f"configs/{path.name}:{arg}") for name, arg in module.rows().items()}
+            found |= {name: Row(name, f"{file}:{arg}") for name, arg in module.rows().items()}
     return found
 
 
+def tables() -> dict[str, Any]:
+    """All tables, by name."""
+    modules = [module for module in _configs() if hasattr(module, "tables")]
+    return {name: table for module in modules for name, table in module.tables().items()}
+
+
 def select(names: list[str]) -> list[Row]:
-    """The rows of these names, each after those that it is compared with; a config's own name stands for all its rows.
+    """The rows of these names, each after those that it is compared with; the name of a table stands for its rows, a
+    config's own for all that it has.
 
     Raises UserError for an unknown one.
     """
     there, chosen = rows(), {}
+    members = {
+        name: [row for line in table["lines"].values() for row in line.values()] for name, table in tables().items()
+    }
     for name in names:
         config = f"configs/{name}.py:"
         group = [row for row in there.values() if row.name == name or row.config.startswith(config)]
+        group += [there[row] for row in members.get(name, ())]
         if not group:
-            raise errors.unknown("row", name, there)
+            raise errors.unknown("row", name, {**there, **members})
         for row in group:
             others = [
                 expected["row"] for expected in configuration.load(row.config).expected.values() if "row" in expected
@@ -149,7 +170,7 @@ class Line:
 
     @property
     def passed(self) -> bool:
-        return self.verdict in ("meets it", "better")
+        return self.verdict in ("meets it", "better", "not judged")
 
 
 def lines(row: Row, stored: Mapping[str, Any]) -> list[Line]:
@@ -177,9 +198,36 @@ def judge(name: str, config: Any, expectations: Mapping[str, Any], stored: Mappi
         verdict = "better" if gain > tolerance else "meets it" if gain >= -tolerance else "misses"
         if gain > expected.get("suspicious", math.inf):
             verdict = "suspicious: check binarisation and normalisation"
+        if not expected.get("judged", True):
+            verdict = "not judged"
         spread = statistics.stdev(values) if len(values) > 1 else math.nan
         answered.append(Line(name, metric, value, mean, spread, verdict, expected["source"], seconds))
     return answered
+
+
+def grid(table: Mapping[str, Any], stored: Mapping[str, Any], markdown: bool = False) -> str:
+    """The rows of a table as its paper shows them: what it has, what was obtained, and the difference, of the first of
+    its metrics, and in brackets the others; "-" where a row was not run.
+    """
+    there = rows()
+    columns = list(next(iter(table["lines"].values())))
+    body = []
+    for name, by_column in table["lines"].items():
+        cells = [_cells(there[by_column[column]], table["metrics"], stored) for column in columns]
+        body += [(name if not n else "", kind, *(cell[n] for cell in cells)) for n, kind in enumerate(_KINDS)]
+    return _drawn(("", "", *columns), body, markdown)
+
+
+def _cells(row: Row, metrics: Sequence[str], stored: Mapping[str, Any]) -> tuple[str, str, str]:
+    """What was expected, obtained, and the difference."""
+    section = configuration.load(row.config).expected
+    expected = [section[metric]["value"] for metric in metrics]
+    shown = lambda values: f"{values[0]:.2f}" + "".join(f" ({value:.4g})" for value in values[1:])
+    if row.name not in stored:
+        return shown(expected), "-", "-"
+    by_metric = {line.metric: line.obtained for line in lines(row, stored)}
+    found = [by_metric[metric] for metric in metrics]
+    return shown(expected), shown(found), f"{found[0] - expected[0]:+.2f}"
 
 
 def _expected_value(name: str, metric: str, expected: Mapping[str, Any], stored: Mapping[str, Any]) -> float:
@@ -207,6 +255,10 @@ def table(all_lines: list[Line], markdown: bool = False) -> str:
         )
         for line in all_lines
     ]
+    return _drawn(head, body, markdown)
+
+
+def _drawn(head: Sequence[str], body: Sequence[Sequence[str]], markdown: bool) -> str:
     if markdown:
         rule = tuple("---" for _ in head)
         return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rule, *body))

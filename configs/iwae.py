@@ -5,7 +5,7 @@ samples after 3,280 epochs (`:short`: 121), none chosen on the way. The test set
 evaluation. `objective=elbo` is the VAE; miwae, piwae, ciwae are those of Rainforth et al. 2018, arXiv:1802.04537.
 Two cores take 9 minutes (k=1) to 49 (k=50) for `:short`, 27 times as long for the full schedule.
 
-    python scripts/reproduce.py iwae_vae_k1_short iwae_iwae_k5_short
+    python scripts/reproduce.py iwae_table1_short           (--stored: prints what was obtained so far)
     python scripts/train.py --config=configs/iwae.py:mnist,objective=dreg,k=8,short --workdir=runs/dreg
     python scripts/evaluate.py --workdir=runs/dreg --metrics=nll,ais,active_units --seed=1
 """
@@ -13,24 +13,22 @@ Two cores take 9 minutes (k=1) to 49 (k=50) for `:short`, 27 times as long for t
 from ae_jax.errors import UserError
 from configs import common, vae
 
-# {(objective, samples, stochastic layers): nats}
+# {(objective, samples, stochastic layers): (nats, active units of all layers)}
 _TABLE = {
-    **{
-        ("elbo", 1, 1): 86.76,
-        ("elbo", 5, 1): 86.47,
-        ("elbo", 50, 1): 86.35,
-        ("iwae", 5, 1): 85.54,
-        ("iwae", 50, 1): 84.78,
-    },
-    **{
-        ("elbo", 1, 2): 85.33,
-        ("elbo", 5, 2): 85.01,
-        ("elbo", 50, 2): 84.78,
-        ("iwae", 5, 2): 83.89,
-        ("iwae", 50, 2): 82.90,
-    },
+    ("elbo", 1, 1): (86.76, 19),
+    ("elbo", 5, 1): (86.47, 20),
+    ("elbo", 50, 1): (86.35, 20),
+    ("iwae", 5, 1): (85.54, 22),
+    ("iwae", 50, 1): (84.78, 25),
+    ("elbo", 1, 2): (85.33, 21),
+    ("elbo", 5, 2): (85.01, 22),
+    ("elbo", 50, 2): (84.78, 22),
+    ("iwae", 5, 2): (83.89, 26),
+    ("iwae", 50, 2): (82.90, 33),
 }
-_RAINFORTH = {("miwae", 64, 1): 84.97, ("piwae", 64, 1): 84.46, ("ciwae", 64, 1): 84.57}
+_RAINFORTH = {("miwae", 64, 1): (84.97, None), ("piwae", 64, 1): (84.46, None), ("ciwae", 64, 1): (84.57, None)}
+# What `:short` obtained here, once; {column: nats}. Without a value it stands beside the full schedule's, not judged.
+_SHORT = {}
 _OPTIONS = {"miwae": dict(groups=8), "piwae": dict(groups=8), "ciwae": dict(beta=0.05)}
 _TERMS = {
     "elbo": ("reconstruction", "kl"),
@@ -74,20 +72,38 @@ def _learning_rate(stages):
 
 def _expected(arguments):
     column = (arguments.objective, arguments.k, arguments.layers)
-    value = {**_TABLE, **_RAINFORTH}.get(column)
-    if value is None or arguments.data != "mnist":
+    if column not in {**_TABLE, **_RAINFORTH} or arguments.data != "mnist":
         return {}
+    value, units = {**_TABLE, **_RAINFORTH}[column]
     source = "Burda et al. 2016, table 1" if column in _TABLE else "Rainforth et al. 2018, table 1"
+    nll = dict(value=value, tolerance=0.3, suspicious=1.0, source=source)
     if arguments.short:
-        return dict(nll=dict(value=value, tolerance=2.0, source=f"{source}, with the full schedule"))
-    return dict(nll=dict(value=value, tolerance=0.3, suspicious=1.0, source=source))
+        source = f"{source}, with the full schedule"
+        nll = dict(value=value, judged=False, source=source)
+        if column in _SHORT:
+            nll = dict(value=_SHORT[column], tolerance=0.3, source=f"obtained once; {value} with the full schedule")
+    return dict(nll=nll, **(dict(active_units=dict(value=units, judged=False, source=source)) if units else {}))
+
+
+def _name(objective, k, layers):
+    return f"iwae_{'vae' if objective == 'elbo' else objective}_k{k}{'_2layers' if layers == 2 else ''}"
 
 
 def rows():
     found = {}
     for objective, k, layers in (*_TABLE, *_RAINFORTH):
-        name = f"iwae_{'vae' if objective == 'elbo' else objective}_k{k}{'_2layers' if layers == 2 else ''}"
+        name = _name(objective, k, layers)
         found[name] = f"mnist,objective={objective},k={k},layers={layers}"
         if layers == 1 and (objective, k, layers) in _TABLE:
             found[f"{name}_short"] = f"{found[name]},short"
     return found
+
+
+def tables():
+    """The paper's table, and its first line with the short schedule."""
+    columns = {f"{'VAE' if name == 'elbo' else 'IWAE'} k={k}": (name, k) for name, k, layers in _TABLE if layers == 1}
+    line = lambda layers, suffix="": {column: _name(*which, layers) + suffix for column, which in columns.items()}
+    full = {"1 stochastic layer": line(1), "2 stochastic layers": line(2)}
+    short = {"1 stochastic layer": line(1, "_short")}
+    table = lambda lines: dict(metrics=("nll", "active_units"), lines=lines)
+    return {"iwae_table1": table(full), "iwae_table1_short": table(short)}

@@ -4,6 +4,7 @@
     python scripts/reproduce.py simple_ae denoising_ae
     python scripts/reproduce.py simple_ae --seeds=3
     python scripts/reproduce.py --markdown                       (the README's table, of all that was run)
+    python scripts/reproduce.py iwae_table1 --stored             (a paper's table, with what was obtained so far)
 
 Resumes what it finds in --folder. Exit status 1 if any row is outside its tolerance.
 """
@@ -17,6 +18,7 @@ from ae_jax import cli, reproduce
 flags.DEFINE_string("folder", "runs/reproduce", "where the run directories are")
 flags.DEFINE_integer("seeds", 1, "how many seeds, from 0", lower_bound=1)
 flags.DEFINE_bool("markdown", False, "print the table in Markdown")
+flags.DEFINE_bool("stored", False, "train nothing: print what stands in benchmarks/results.json")
 
 
 def main():
@@ -29,11 +31,14 @@ def main():
             print("not run yet:", ", ".join(name for name in reproduce.rows() if name not in stored) or "none")
         return 0
     chosen = reproduce.select(cli.arguments)
-    for row in chosen:
+    for row in () if cli.FLAGS.stored else chosen:
         by_seed = {seed: reproduce.run(row, pathlib.Path(cli.FLAGS.folder), seed) for seed in range(cli.FLAGS.seeds)}
         stored = reproduce.record(row, by_seed)
-    finished = [line for row in chosen for line in reproduce.lines(row, stored)]
+    finished = [line for row in chosen if row.name in stored for line in reproduce.lines(row, stored)]
     print(reproduce.table(finished, cli.FLAGS.markdown))
+    for name, table in reproduce.tables().items():
+        if name in cli.arguments:
+            print("", name, reproduce.grid(table, stored, cli.FLAGS.markdown), sep="\n")
     return int(not all(line.passed for line in finished))
 
 

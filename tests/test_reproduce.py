@@ -68,6 +68,29 @@ def test_a_row_may_be_compared_with_another():
         reproduce.lines(adversarial, {"aae_gaussian": entry(0.019)})
 
 
+def test_what_is_not_judged_stands_beside_and_passes():
+    row = reproduce.rows()["iwae_vae_k1_short"]  # the paper's 86.76 nats took 27 times as long
+    entry = lambda nll: {"seconds": {"0": 60.0}, "scores": {"0": {"nll": nll, "active_units": 18.0}}}
+    found = {line.metric: line for line in reproduce.lines(row, {row.name: entry(95.0)})}
+    assert found["active_units"].verdict == "not judged" and found["active_units"].passed
+    assert found["active_units"].expected == 19 and found["nll"].verdict in ("not judged", "misses")
+    full = reproduce.lines(reproduce.rows()["iwae_vae_k1"], {"iwae_vae_k1": entry(95.0)})
+    assert {line.metric: line.verdict for line in full} == {"nll": "misses", "active_units": "not judged"}
+
+
+def test_a_table_shows_rows_as_the_paper_does():
+    table = reproduce.tables()["iwae_table1"]
+    names = [row.name for row in reproduce.select(["iwae_table1"])]
+    assert len(names) == 10 and names[0] == "iwae_vae_k1" and names[-1] == "iwae_iwae_k50_2layers"
+    entry = {"seconds": {"0": 1.0}, "scores": {"0": {"nll": 87.0, "active_units": 20.0}}}
+    head, _, *body = reproduce.grid(table, {"iwae_vae_k1": entry}, markdown=True).splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in (head, *body)]
+    assert cells[0][2:4] == ["VAE k=1", "VAE k=5"]
+    assert [line[2] for line in cells[1:4]] == ["86.76 (19)", "87.00 (20)", "+0.24"]
+    assert [line[3] for line in cells[1:4]] == ["86.47 (20)", "-", "-"]
+    assert cells[4][0] == "2 stochastic layers" and cells[4][2] == "85.33 (21)"
+
+
 def test_an_unknown_row_names_the_nearest():
     with pytest.raises(UserError, match="did you mean 'simple_ae'"):
         reproduce.select(["simple_aee"])
