@@ -24,6 +24,7 @@ _AT_LEAST = {
     "train.steps": 1,
     "train.epochs": 1,
     "train.batch_size": 1,
+    "train.accumulate": 1,
     "train.log_every": 1,
     "train.eval_every": 0,
     "train.checkpoint_every": 1,
@@ -32,12 +33,22 @@ _AT_LEAST = {
     "data.validation": 0,
     "data.labelled": 0,
     "data.transpose": 0,
+    "data.size": 1,
     "objective.num_samples": 1,
     "model.latent_dim": 0,
     "model.hidden": 1,
     "model.channels": 1,
 }
-_MAY_BE_ABSENT = ("train.steps", "train.epochs", "data.labelled", "data.transpose", "objective.", "model.")
+_MAY_BE_ABSENT = (
+    "train.steps",
+    "train.epochs",
+    "train.accumulate",
+    "data.labelled",
+    "data.transpose",
+    "data.size",
+    "objective.",
+    "model.",
+)
 
 
 def parse_arguments(arg: str, defaults: Mapping[str, Any]) -> ConfigDict:
@@ -196,6 +207,8 @@ def check(config: ConfigDict) -> None:
         for number in value if isinstance(value, tuple | list) else (value,):
             if not isinstance(number, int) or isinstance(number, bool) or number < least:
                 raise UserError(f"config key {key!r} is {value!r}\nexpected a whole number of at least {least}")
+    if config.train.batch_size % (pieces := config.train.get("accumulate") or 1):
+        raise UserError(f"train.accumulate={pieces} of train.batch_size={config.train.batch_size}\nexpected a divisor")
     for name, weight in config.weights.items():
         if weight is None:
             raise UserError(f"config key 'weights.{name}' is None\nexpected a number or a schedule")

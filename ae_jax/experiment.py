@@ -84,13 +84,14 @@ class Experiment:
     @property
     def step(self):
         prepare = corruptions.transposing(self.prepare, self.config.data.get("transpose", 0))
-        return train.make_train_step(self.model, self.objective, self.tx, prepare, self.config.objective.num_samples)
+        samples, pieces = self.config.objective.num_samples, self.config.train.get("accumulate") or 1
+        return train.make_train_step(self.model, self.objective, self.tx, prepare, samples, pieces)
 
     def check(self) -> None:
         """Traces one step without running it. Raises UserError where the parts do not fit, as terms without weights."""
         mesh.check_batch(self.config.train.batch_size)
         state = self.state_shapes()
-        jax.eval_shape(self.step, state, self.example(), self.hparams)
+        jax.eval_shape(self.step, state, self.example(self.config.train.batch_size), self.hparams)
         self.batches("train")
 
     def shapes(self) -> "Shapes":
@@ -101,11 +102,11 @@ class Experiment:
     def _averages(self) -> bool:
         return self.config.train.ema != 0
 
-    def example(self) -> dict[str, Any]:
-        """A batch of zeros, of two examples."""
-        x = np.zeros((2, *self.spec.shape), np.float32)
-        labels = {"label": np.zeros(2, np.int32)} if self.spec.classes else {}
-        return {"x": x, "inputs": x, "mask": np.ones(2, np.float32), **labels}
+    def example(self, count: int = 2) -> dict[str, Any]:
+        """A batch of zeros."""
+        x = np.zeros((count, *self.spec.shape), np.float32)
+        labels = {"label": np.zeros(count, np.int32)} if self.spec.classes else {}
+        return {"x": x, "inputs": x, "mask": np.ones(count, np.float32), **labels}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,7 +169,7 @@ def data_depend_on_seed(config: Any) -> bool:
 def load_splits(section: Any, seed: int) -> tuple[DataSpec, dict[str, Any]]:
     """(spec, {"train", "validation"?, "test"}) of a data section. Raises UserError."""
     load = lookup.find("data", section.source, "load")
-    readable = ("name", "dir", "path", "split", "cache")
+    readable = ("name", "dir", "path", "split", "cache", "size")
     accepted = [key for key in readable if key in inspect.signature(load).parameters]
     for key in readable[1:]:
         if section.get(key) and key not in accepted:
@@ -209,8 +210,10 @@ def other_splits(built: Experiment, other: str) -> dict[str, Any]:
     section = ConfigDict({**built.config.data, **fresh})
     if path or source in lookup.choices("data"):
         section.source = source
-        takes = inspect.signature(lookup.find("data", source, "load")).parameters
+    takes = inspect.signature(lookup.find("data", section.source, "load")).parameters
+    if path:
         section["path" if "path" in takes else "dir"] = path
+    section.update({key: None for key in ("cache", "size") if key not in takes})
     spec, splits = load_splits(section, built.config.seed)
     if spec.shape != built.spec.shape or spec.kind != built.spec.kind:
         raise UserError(

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ae_jax import mesh, players, reduce, schedules
+from ae_jax import accumulation, mesh, players, reduce, schedules
 from ae_jax.batching import Batches
 from ae_jax.types import Batch
 
@@ -67,31 +67,30 @@ def _transformation(tx: Any, hp: Mapping[str, Any]) -> optax.GradientTransformat
     return tx(**hp["optimizer"]) if callable(tx) else tx
 
 
-def make_train_step(model: Any, objective: Callable, tx: Any, prepare: Callable = as_it_is, num_samples: int = 1):
+def make_train_step(
+    model: Any, objective: Callable, tx: Any, prepare: Callable = as_it_is, num_samples: int = 1, pieces: int = 1
+):
     """The function step(state, batch, hparams) -> (state, metrics); the caller decides on jit, scan and vmap.
 
     objective: (outputs, batch, **hparams["objective"]) -> {term: [B]}, or {player: {term: [B]}}: each player minimises
         its own terms and moves only its own parameters, those of the modules of its name, or of the role that the
         model's `roles`, {module: player}, give them; all others are the first's.
     tx: an Optax transformation, or a function from hparams["optimizer"] to one.
+    pieces: how many pieces of a batch have their gradients added up (`ae_jax.accumulation`); they divide it.
     metrics: scalars: every term, their weighted sum "loss" (both means over the batch), and "gradient_norm".
     A step whose loss or gradient is not finite changes only `step` and `bad_steps`.
     """
 
-    def step(state: TrainState, batch: Batch, hparams: Mapping[str, Any]):
-        hp = schedules.at(hparams, state.step)
-        keys = streams(jax.random.fold_in(state.key, state.step))
-        batch = prepare(keys, batch, hp["corruption"])
-
+    def gradient(params, extra, batch, keys, hp):
         def losses_of(params):
-            outputs, extra = model.apply(
-                {"params": params, **state.extra},
+            outputs, new = model.apply(
+                {"params": params, **extra},
                 batch,
                 num_samples=num_samples,
                 train=True,
                 hparams=hp["model"],
                 rngs=keys,
-                mutable=list(state.extra),
+                mutable=list(extra),
             )
             by_player = players.by_player(objective(outputs, batch, **hp["objective"]))
             mean = lambda values: reduce.masked_mean(values, batch.get("mask"))
@@ -101,11 +100,20 @@ def make_train_step(model: Any, objective: Callable, tx: Any, prepare: Callable 
             flat = {name: value for terms in means.values() for name, value in terms.items()}
             reduce.check_weights(flat, hp["weights"])
             losses = {player: reduce.weighted_sum(terms, hp["weights"]) for player, terms in means.items()}
-            return losses, (flat, dict(extra))
+            return losses, (flat, dict(new))
 
-        losses, pullback, (terms, extra) = jax.vjp(losses_of, state.params, has_aux=True)
-        grads, loss = players.gradients(losses, pullback, getattr(model, "roles", None)), sum(losses.values())
-        metrics = {"loss": loss, **terms, "gradient_norm": optax.global_norm(grads)}
+        losses, pullback, (terms, new) = jax.vjp(losses_of, params, has_aux=True)
+        grads = players.gradients(losses, pullback, getattr(model, "roles", None))
+        return grads, {"loss": sum(losses.values()), **terms}, new
+
+    gradient = accumulation.over_pieces(gradient, pieces)
+
+    def step(state: TrainState, batch: Batch, hparams: Mapping[str, Any]):
+        hp = schedules.at(hparams, state.step)
+        keys = streams(jax.random.fold_in(state.key, state.step))
+        batch = prepare(keys, batch, hp["corruption"])
+        grads, metrics, extra = gradient(state.params, state.extra, batch, keys, hp)
+        loss, metrics = metrics["loss"], {**metrics, "gradient_norm": optax.global_norm(grads)}
 
         def accept():
             updates, opt_state = _transformation(tx, hp).update(grads, state.opt_state, state.params)

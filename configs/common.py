@@ -32,7 +32,7 @@ def start(
         seed=0,
         data={
             **dict(name=arguments.data, dir="", path="", split="", validation=datasets[arguments.data]),
-            **dict(binarize="none", transpose=0, cache="", train_on_test=False, labelled=None),
+            **dict(size=None, binarize="none", transpose=0, cache="", train_on_test=False, labelled=None),
             **sources.named(arguments.data),
         },
         corruption=dict(name="none"),
@@ -44,6 +44,7 @@ def start(
             steps=None,
             epochs=None,
             batch_size=128,
+            accumulate=None,
             log_every=100,
             eval_every=1000,
             checkpoint_every=1000,

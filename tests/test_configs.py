@@ -33,9 +33,9 @@ def test_smoke_trains_and_is_read_back_from_its_run_directory(name, tmp_path):
     assert all(line["loss"] > 0 for line in lines if line["split"] == "train")
     trained = analysis.load(str(tmp_path / "run"), limit=20, batch_size=20)
     scores = analysis.evaluate_run(trained, config.eval.metrics, {})
-    better = {key for metric in config.eval.metrics for key in lookup.module("evaluation", metric).BETTER}
-    assert better <= scores.keys()
-    assert all(math.isfinite(scores[key]) for key in better)
+    answered = [scores.keys() & lookup.module("evaluation", metric).BETTER for metric in config.eval.metrics]
+    assert all(answered)  # by each metric something; some answer more where more is asked
+    assert all(math.isfinite(scores[key]) for keys in answered for key in keys)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -14,6 +14,7 @@ from scipy import stats
 from ae_jax import lookup
 from ae_jax.batching import Batches
 from ae_jax.errors import UserError
+from ae_jax.likelihoods import bernoulli, discretized_logistic_mixture, gaussian
 from ae_jax.models import ae, vae
 from ae_jax.nets import mlp
 from ae_jax.posteriors import diagonal_normal
@@ -100,6 +101,41 @@ def test_active_units_are_those_whose_mean_varies(scale, active):
     variables["params"]["q_z"]["z_mean"]["kernel"] = kernel
     assert ((scale * MEANS).var() > 0.01) == active
     assert score("active_units", variables, ONE) == {"active_units": active}
+
+
+# --- bits per dimension -----------------------------------------------------------------------------------------------
+
+
+def of_zeros(likelihood, levels):
+    """(variables, model, data): a model whose parameters are all zero, so that q(z|x) is the prior."""
+    spec = DataSpec((3, 2, 1), levels=levels)
+    x = np.random.default_rng(0).integers(0, levels, (7, *spec.shape), np.uint8)
+    model = vae.Model(spec, mlp.Encoder((3,)), mlp.Decoder((3,)), likelihood.Likelihood)
+    data = {"test": Batches({"x": x}, spec, 4)}
+    variables = model.init({"params": jax.random.key(0), "latent": jax.random.key(0)}, next(iter(data["test"])))
+    return jax.tree.map(jnp.zeros_like, variables), model, data
+
+
+def test_bits_per_dimension_of_what_knows_nothing():
+    """A binary value costs one bit; of 256 levels, one costs its share of a logistic distribution's mass."""
+    scores = score("bits_per_dimension", *of_zeros(bernoulli, 2), samples=3)
+    assert scores["elbo_bits_per_dim"] == pytest.approx(1) == scores["nll_bits_per_dim"]
+    variables, model, data = of_zeros(discretized_logistic_mixture, 256)
+    ends = np.concatenate([[-np.inf], (2 * np.arange(255) + 1) / 255 - 1, [np.inf]])
+    bits = -np.log2(np.diff(stats.logistic.cdf(ends)))[data["test"].arrays["x"]].reshape(7, -1).mean(axis=1)
+    scores = score("bits_per_dimension", variables, model, data)
+    assert scores == {
+        "elbo_bits_per_dim": pytest.approx(bits.mean(), rel=1e-5),
+        "elbo_bits_per_dim_se": pytest.approx(stats.sem(bits), rel=1e-3),
+    }
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "message"), [(gaussian, "a Normal is a density of reals"), (bernoulli, "Bernoulli of grey levels")]
+)
+def test_a_density_of_reals_and_a_loss_have_no_bits(likelihood, message):
+    with pytest.raises(UserError, match=f"{message}.*\ntry model.likelihood=discretized_logistic_mixture"):
+        score("bits_per_dimension", *of_zeros(likelihood, 256))
 
 
 # --- names and mistakes -----------------------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ SPEC = DataSpec(SHAPES[0], classes=10)
 # What a family is made for where that is not images, and the networks that can read it.
 SPECS = {"music": DataSpec((32,), "events", classes=10, levels=90)}
 READERS = {"music": ("mlp", "recurrent")}
-NARROW = {"hidden": (8,), "channels": (4, 8), "critic_hidden": (8,), "upper_hidden": (8,)}
+NARROW = {"hidden": (8,), "channels": (4, 8), "critic_hidden": (8,), "upper_hidden": (8,), "blocks": 1}
 RANDOM = ("conditional", "hierarchical", "ladder", "music", "vae")
 OBJECTIVES = {"aae": objectives.adversarial, **dict.fromkeys(RANDOM, objectives.elbo)}
 B = 4

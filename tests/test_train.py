@@ -155,6 +155,33 @@ def test_the_average_of_the_parameters_is_numpys():
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7), state.ema, average)
 
 
+# --- a batch in pieces ------------------------------------------------------------------------------------------------
+
+
+def test_pieces_add_up_to_the_batch_whatever_of_it_is_padding():
+    model, sgd = ae.Model(SPEC, mlp.Encoder((8,)), mlp.Decoder((8,)), gaussian.Likelihood, latent_dim=2), optax.sgd(0.1)
+    hparams, last = train.make_hparams({"reconstruction": 1.0}), a_batch(step=2)
+    last["mask"] = jnp.array([1.0, 0, 1, 1, 1, 1, 0, 0])  # of four pieces {0, 4} to {3, 7}, uneven shares
+    state = jax.jit(train.make_init(model, sgd))(jax.random.key(0), last, hparams)
+    step = lambda pieces: jax.jit(train.make_train_step(model, objectives.reconstruction, sgd, pieces=pieces))
+    (whole, metrics), (parts, of_parts) = (step(number)(state, last, hparams) for number in (1, 4))
+    assert metrics.keys() == of_parts.keys()
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7)
+    jax.tree.map(close, (parts.params, of_parts), (whole.params, metrics))
+    assert jax.tree.leaves(jax.tree.map(np.array_equal, state.params, whole.params)) != [True] * 8
+
+
+def test_statistics_go_from_piece_to_piece_and_noise_is_drawn_for_each():
+    state, hparams = begin()
+    half = {name: values[:4] for name, values in a_batch().items()}
+    twice = {name: np.repeat(values, 2, axis=0) for name, values in half.items()}  # both pieces hold the same examples
+    new, metrics = jax.jit(train.make_train_step(MODEL, objectives.elbo, tx, pieces=2))(state, twice, hparams)
+    assert new.extra["statistics"]["p_x"]["weight"] == pytest.approx(1 - 0.99**2)
+    _, one = COMPILED(state, half, hparams)
+    np.testing.assert_allclose(metrics["kl"], one["kl"], rtol=1e-5)  # in closed form, hence the same
+    assert abs(metrics["reconstruction"] - one["reconstruction"]) > 1e-4
+
+
 # --- what is not finite -----------------------------------------------------------------------------------------------
 
 SPOILT = np.where(np.arange(22)[:, None, None, None] == 5, np.nan, DATA)

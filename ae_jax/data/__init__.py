@@ -8,17 +8,20 @@ where unset.
 
 import os
 import pathlib
+from typing import Any
+
+_SIZES = {"celeb_a": 64}  # pixels a side to which the images of a set are shrunk
 
 
-def named(name: str) -> dict[str, str]:
+def named(name: str) -> dict[str, Any]:
     """The keys of section `data` that read the data set of this name.
 
     They name $AE_JAX_DATA_DIR/NAME, in MNIST's own format, where that folder is there; else TensorFlow Datasets, but
-    for the digits, which are at hand, and `melodies_2bar`, `scales_2bar` and their like.
+    for the digits and the generated images, which are at hand, and `melodies_2bar`, `scales_2bar` and their like.
     """
-    if (source := name.partition("_")[0]) in ("digits", "melodies", "scales"):
+    if (source := name.partition("_")[0]) in ("digits", "generated", "melodies", "scales"):
         return {"source": source}
     folder = pathlib.Path(os.environ.get("AE_JAX_DATA_DIR", "")) / name
     if os.environ.get("AE_JAX_DATA_DIR") and folder.is_dir():
         return {"source": "idx", "dir": str(folder.absolute())}
-    return {"source": "tfds"}
+    return {"source": "tfds", **({"size": _SIZES[name]} if name in _SIZES else {})}

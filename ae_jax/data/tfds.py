@@ -25,13 +25,16 @@ PATIENCE = 4.0  # seconds that a host has to answer; TFDS itself goes on trying 
 BLOCK = 1024  # images decoded at a time
 
 
-def load(name: str = "", dir: str = "", path: str = "", split: str = "", cache: str = "") -> tuple[DataSpec, dict]:
+def load(
+    name: str = "", dir: str = "", path: str = "", split: str = "", cache: str = "", size: int = 0
+) -> tuple[DataSpec, dict]:
     """Reads the TFDS image set `name`, such as "mnist", "celeb_a" or "emnist/letters", preparing it where need be.
 
     dir    data directory of TFDS (default $TFDS_DATA_DIR, or ~/tensorflow_datasets)
     path   folder of upstream files, taken instead of downloads (default `dir`/downloads/manual)
     split  what to train and to test on, as TFDS writes splits (default "train,test")
     cache  folder for the decoded arrays (default ~/.cache/ae_jax, or below $XDG_CACHE_HOME)
+    size   pixels a side to which the centre square of each image is shrunk, by means over areas (default: as they are)
 
     x is [N, H, W, C] uint8, memory-mapped; "label" is the set's feature of that name. Raises UserError for an unknown
     set or split, images of no one size, and where preparing lacks TensorFlow, or the files and a network to fetch them.
@@ -42,7 +45,7 @@ def load(name: str = "", dir: str = "", path: str = "", split: str = "", cache: 
     if len(names) != 2:
         raise UserError(f"data.split names what to train and what to test on, as 'train,test'; got {split!r}")
     home = Path(dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser().absolute()
-    folder = cached.folder(cache, "tfds", [name, str(home), *names])
+    folder = cached.folder(cache, "tfds", [name, str(home), *names, *[size] * bool(size)])
     if not folder.exists():
         builder = _builder(name, home)
         if not _is_prepared(builder):
@@ -51,7 +54,7 @@ def load(name: str = "", dir: str = "", path: str = "", split: str = "", cache: 
                 raise UserError(f"data.path must be a folder with the upstream files of {name!r}; got {path!r}")
             _prepare(builder, name, home, manual)
             builder = _builder(name, home)
-        _decode(builder, names, folder)
+        _decode(builder, names, folder, size)
     return cached.read(folder)
 
 
@@ -140,7 +143,7 @@ def _prepare(builder, name: str, home: Path, manual: Path) -> None:
         raise UserError(f"preparing TFDS dataset {name!r} failed: {reason}")
 
 
-def _decode(builder, names: list[str], folder: Path) -> None:
+def _decode(builder, names: list[str], folder: Path, size: int) -> None:
     """Writes spec.json and {train,test}/{x,label}.npy into `folder`, which appears whole or not at all."""
     try:
         sources = [builder.as_data_source(name) for name in names]
@@ -152,7 +155,8 @@ def _decode(builder, names: list[str], folder: Path) -> None:
         raise UserError(f"data.split={','.join(names)!r}: {_line(error)}") from None
     print(f"decoding TFDS dataset {builder.info.full_name!r} into {folder}, once", file=sys.stderr)
     image = _image(builder)
-    shape = builder.info.features[image].shape
+    height, width, channels = builder.info.features[image].shape
+    shape = (size or height, size or width, channels)
     classes = getattr(dict(builder.info.features.items()).get("label"), "num_classes", None) or 0
     with cached.written_whole(folder) as whole:
         highest = [_write(whole / s, source, image, shape, classes) for s, source in zip(cached.SPLITS, sources)]
@@ -169,13 +173,27 @@ def _write(folder: Path, source, image: str, shape: tuple[int, ...], classes: in
         np.lib.format.write_array_header_1_0(stream, header)
         for start in range(0, len(source), BLOCK):
             examples = source.__getitems__(range(start, min(start + BLOCK, len(source))))
-            x = np.stack([example[image] for example in examples])
+            x = np.stack([_shrunk(example[image], shape) for example in examples])
             stream.write(x.tobytes())
             highest = max(highest, int(x.max()))
             labels += [example["label"] for example in examples if classes]
     if classes:
         np.save(folder / "label.npy", np.array(labels, np.int32))
     return highest
+
+
+def _shrunk(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The centre square of an image [H, W, C] as `shape`, each pixel the mean of the area that it covers."""
+    if image.shape == shape:
+        return image
+    from PIL import Image
+
+    height, width, channels = image.shape
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    picture = Image.fromarray(image[..., 0] if channels == 1 else image)
+    square = (left, top, left + side, top + side)
+    return np.asarray(picture.resize(shape[1::-1], Image.Resampling.BOX, box=square)).reshape(shape)
 
 
 def main(name: str, home: str, manual: str) -> None:

@@ -1,6 +1,19 @@
-"""Likelihoods p(x|z), one a file: `Likelihood`, a module from decoder outputs to a distribution over x.
+"""Likelihoods p(x|z), one a file: `Likelihood`, a module from decoder outputs to a distribution over x."""
 
-`Likelihood.outputs_per_value` says how many numbers the decoder gives for each value of x;
-`Likelihood.needs_dequantised` whether pixels must be dequantised lest the density grow without bound;
-`Likelihood.needs_mean` whether it starts from the mean training example, which is then batch["mean"] when it is made.
-"""
+import flax.linen as nn
+
+from ae_jax.types import DataSpec
+
+
+class Likelihood(nn.Module):
+    """What is so unless a likelihood says otherwise."""
+
+    spec: DataSpec
+
+    needs_dequantised = False  # whether pixels must be dequantised lest the density grow without bound
+    needs_mean = False  # whether it starts from the mean training example, which is then batch["mean"] when it is made
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of what the decoder gives for an example."""
+        return tuple(self.spec.shape)

@@ -4,24 +4,20 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jax.scipy.special import logit
 
+from ae_jax import likelihoods
 from ae_jax.distributions import Bernoulli
-from ae_jax.types import DataSpec
 
 _LEAST = 1e-3  # what the mean of a pixel is kept away from 0 and 1 by
 
 
-class Likelihood(nn.Module):
+class Likelihood(likelihoods.Likelihood):
     """Decoder outputs [S, B, *shape] are the logits.
 
     centred: whether they are added to the logits of the mean training image, so that the last layer's biases start as
         if they were these (Burda et al. 2016, arXiv:1509.00519, in their code).
     """
 
-    spec: DataSpec
     centred: bool = False
-
-    outputs_per_value = 1
-    needs_dequantised = False
 
     @property
     def needs_mean(self) -> bool:

@@ -5,15 +5,15 @@ import math
 import flax.linen as nn
 import jax.numpy as jnp
 
+from ae_jax import likelihoods
 from ae_jax.distributions import Normal
 from ae_jax.errors import UserError
 from ae_jax.reduce import masked_mean
-from ae_jax.types import DataSpec
 
 _DECAY = 0.99
 
 
-class Likelihood(nn.Module):
+class Likelihood(likelihoods.Likelihood):
     """Decoder outputs [S, B, *shape] are the means.
 
     scale: a number (the standard deviation, in units of x), "learned" (one parameter), or "optimal": the root mean
@@ -22,12 +22,8 @@ class Likelihood(nn.Module):
     floor: what a learned or optimal scale never falls below, in units of x.
     """
 
-    spec: DataSpec
     scale: float | str = 1.0
     floor: float = 1e-3
-
-    outputs_per_value = 1
-    needs_mean = False
 
     def __post_init__(self):
         if self.scale not in ("learned", "optimal") and not (isinstance(self.scale, int | float) and self.scale > 0):

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 
+from ae_jax.errors import UserError
 from ae_jax.likelihoods import bernoulli
 from ae_jax.nets import mlp, words
 from ae_jax.types import Batch, DataSpec, Latent, Outputs
@@ -51,10 +52,11 @@ class Model(nn.Module):
     def decode(self, samples: tuple, batch: Batch, train: bool = False):
         """Codes, one array [S, B, D] a layer, top level first -> distribution over x, batch shape [S, B]."""
         codes = samples[-1]
-        *shape, channels = self.spec.shape
-        outputs = self.decoder(codes.reshape(-1, codes.shape[-1]), (*shape, channels * self.p_x.outputs_per_value))
+        outputs = self.decoder(codes.reshape(-1, codes.shape[-1]), self.p_x.output_shape)
         outputs = outputs.reshape(*codes.shape[:2], *outputs.shape[1:])
         if self.residual:
+            if outputs.shape[2:] != self.spec.shape:
+                raise UserError("model.residual adds the inputs to means, and this likelihood has other parameters too")
             outputs += jax.image.resize(batch["inputs"], outputs.shape[1:], "bicubic")[None]
         return self.p_x(outputs, batch, train)
 

@@ -67,10 +67,11 @@ def _per_layer(word: str, value: int | Sequence[int], channels: Sequence[int]) -
     return values
 
 
-def _check_image(who: str, shape: Sequence[int]):
+def check_image(who: str, shape: Sequence[int]):
+    """Raises UserError for examples that are no images."""
     if len(shape) != 3:
         raise errors.UserError(
-            f"the conv {who} is made for images (height, width, channels), not for examples of shape {tuple(shape)}\n"
+            f"a convolutional {who} is for images (height, width, channels), not for examples of shape {tuple(shape)}\n"
             f"try model.{who}=mlp"
         )
 
@@ -93,7 +94,7 @@ class Encoder(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        _check_image("encoder", x.shape[1:])
+        check_image("encoder", x.shape[1:])
         if self.down not in _DOWN:
             raise errors.unknown("model.down", self.down, _DOWN)
         pool = _DOWN[self.down]
@@ -127,7 +128,7 @@ class Decoder(nn.Module):
 
     @nn.compact
     def __call__(self, z, shape: tuple[int, ...]):
-        _check_image("decoder", shape)
+        check_image("decoder", shape)
         if self.up not in _UP:
             raise errors.unknown("model.up", self.up, _UP)
         if self.up == "nearest" and not self.final_kernel:
