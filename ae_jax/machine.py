@@ -4,6 +4,7 @@
 every run ends in the bytes that it has alone, by construction; of a `lax.map` over the runs, which would be compiled
 anew for every number of them, one could only observe it. "vmap" runs all side by side, in arrays with an axis of runs:
 what an accelerator likes, and small networks; sums are then taken in another order, and steps differ by rounding.
+Where the devices divide the runs, each then has its share of them, as eight seeds on the eight cores of a TPU.
 The same bytes, of one run as of many, take the same device: on a CPU also as many cores, by which XLA splits products.
 """
 
@@ -164,8 +165,9 @@ class _SideBySide:
     """All states in arrays with an axis of runs in front."""
 
     def __init__(self, run, states, hparams):
-        self._run, self._states = run, jax.tree.map(jnp.copy, stack(states))
-        self._hparams = jax.tree.map(lambda *leaves: jnp.stack(leaves), *hparams)
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *hparams)
+        self._run, self._hparams = run, over_devices(stacked, len(states))
+        self._states = over_devices(jax.tree.map(jnp.copy, stack(states)), len(states))
 
     def advance(self, until: int, going: Sequence[int]) -> Iterator[tuple[int, Window]]:
         """Takes all runs that did not fail up to step number `until`; answers for those with these numbers."""
@@ -182,6 +184,15 @@ class _SideBySide:
     def stacked(self) -> train.TrainState:
         """All states, with an axis of runs in front."""
         return self._states
+
+
+def over_devices(stacked: Any, count: int) -> Any:
+    """A tree with an axis of `count` runs in front, cut along it over this process's devices if they divide it."""
+    devices = jax.local_devices()
+    if len(devices) == 1 or count % len(devices):
+        return stacked
+    mesh = jax.make_mesh((len(devices),), ("runs",), (jax.sharding.AxisType.Auto,), devices=devices)
+    return jax.device_put(stacked, jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec("runs")))
 
 
 def stack(states: Sequence[train.TrainState]) -> train.TrainState:

@@ -9,7 +9,7 @@ from ae_jax import data as sources
 from ae_jax.configuration import parse_arguments
 from ae_jax.errors import UserError
 
-# Each data set, and how many of its training examples are held out for validation. The first is at hand: `smoke` has it.
+# Each data set, and how many training examples are held out of it for validation. `smoke` has the first, at hand.
 DATASETS = {"digits": 200, "mnist": 5000, "fashion_mnist": 5000}
 
 

@@ -49,6 +49,18 @@ def test_tfds_reads_what_tfds_prepared(prepared, tmp_path):
     assert len(list((tmp_path / "tfds").iterdir())) == 2
 
 
+def test_images_are_shrunk_to_means_over_areas(prepared, tmp_path):
+    spec, splits = tfds.load("tiny_digits", str(prepared), cache=str(tmp_path), size=4)
+    assert spec.shape == (4, 4, 1)
+    expected = 15 * load_digits().images[:24].reshape(-1, 4, 2, 4, 2).mean(axis=(2, 4))
+    assert abs(splits["train"]["x"][..., 0] - expected).max() <= 1  # rounded along one axis, then along the other
+
+
+def test_what_is_shrunk_is_the_centre_square():
+    image = np.random.default_rng(0).integers(0, 256, (10, 6, 3), np.uint8)
+    np.testing.assert_array_equal(tfds._shrunk(image, (6, 6, 3)), image[2:8])
+
+
 def test_reading_imports_no_more_than_it_needs(prepared, tmp_path):
     code = (
         "import sys; from ae_jax.data import tfds, digits; digits.load()\n"

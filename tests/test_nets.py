@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jax import lax
 
 from ae_jax.errors import UserError
-from ae_jax.nets import conv, lowering, recurrent
+from ae_jax.nets import conv, conv_resnet, lowering, recurrent
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 
@@ -185,6 +185,35 @@ def test_gradients_are_finite_and_reach_every_parameter(key):
 
     for gradient in jax.tree.leaves(gradients(key)):
         assert jnp.isfinite(gradient).all() and (gradient != 0).any()
+
+
+RESNET = dict(channels=(4, 8), blocks=1, activation="tanh")
+
+
+def test_attention_is_at_small_images_alone_and_a_residual_net_has_the_parameters_counted_by_hand():
+    """For C channels a normalisation has 2 C numbers, a convolution 9 C C' + C', attention 4 (C C + C) and 2 C."""
+    norm, conv3 = (lambda c: 2 * c), (lambda a, b: 9 * a * b + b)
+    block = lambda c: 2 * (norm(c) + conv3(c, c))
+    attention = {0: 0, 8: 4 * (8 * 8 + 8) + norm(8), 16: 4 * (8 * 8 + 8) + norm(8) + 4 * (4 * 4 + 4) + norm(4)}
+    for side, numbers in attention.items():
+        _, encoder = shapes(conv_resnet.Encoder(attention=side, **RESNET), jnp.zeros((1, 16, 16, 3)))
+        _, decoder = shapes(conv_resnet.Decoder(attention=side, **RESNET), jnp.zeros((1, 5)), (16, 16, 3))
+        blocks = block(4) + block(8) + numbers
+        assert count(encoder) == conv3(3, 4) + conv3(4, 8) + blocks + norm(8)
+        dense = 5 * (8 * 8 * 8) + 8 * 8 * 8
+        assert count(decoder) == dense + conv3(8, 4) + blocks + norm(4) + conv3(4, 3)
+
+
+def test_blocks_computed_anew_keep_less_and_give_the_same_gradients(key):
+    x = jnp.asarray(normal(0, 2, 4, 4, 1))
+    nets = [conv_resnet.Encoder((4,), blocks=1, attention=4, remat=remat) for remat in (False, True)]
+    variables = jax.jit(nets[0].init)(key, x)
+    assert jax.tree.map(jnp.shape, variables) == jax.tree.map(lambda leaf: leaf.shape, shapes(nets[1], x)[1])
+    pulls = [lambda v, net=net: jax.vjp(lambda v: net.apply(v, x), v) for net in nets]
+    kept, kept_less = (count(jax.eval_shape(pull, variables)[1]) for pull in pulls)
+    assert kept_less < 0.7 * kept
+    whole, anew = (jax.jit(lambda v, pull=pull: pull(v)[1](jnp.ones((2, 4 * 4 * 4))))(variables) for pull in pulls)
+    assert_close(jax.tree.leaves(anew), jax.tree.leaves(whole))
 
 
 @pytest.mark.parametrize(
