@@ -1,19 +1,12 @@
 """Events, each one of `spec.levels` classes, from logits."""
 
-import flax.linen as nn
-
+from ae_jax import likelihoods
 from ae_jax.distributions import Categorical
 from ae_jax.errors import UserError
-from ae_jax.types import DataSpec
 
 
-class Likelihood(nn.Module):
-    """Decoder outputs [S, B, *shape], the last axis `levels` times as long, are the logits of each value in turn."""
-
-    spec: DataSpec
-
-    needs_dequantised = False
-    needs_mean = False
+class Likelihood(likelihoods.Likelihood):
+    """Decoder outputs [S, B, *shape, levels], or as many laid out otherwise, are the logits of each value in turn."""
 
     def __post_init__(self):
         if self.spec.kind != "events":
@@ -23,8 +16,8 @@ class Likelihood(nn.Module):
         super().__post_init__()
 
     @property
-    def outputs_per_value(self) -> int:
-        return self.spec.levels
+    def output_shape(self):
+        return (*self.spec.shape, self.spec.levels)
 
     def __call__(self, outputs, batch, train: bool = False) -> Categorical:
         logits = outputs.reshape(*outputs.shape[:2], *self.spec.shape, self.spec.levels)
