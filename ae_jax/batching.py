@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
@@ -65,6 +65,8 @@ class Batches:
     finish: Callable[[Any, Batch], Batch] = lambda step, batch: batch
     num_examples: int = 0  # of the rows of the arrays; all of them where it is not said
 
+    in_chunks = False  # whether the steps of a window may need several dispatches
+
     def __post_init__(self):
         object.__setattr__(self, "num_examples", self.num_examples or len(self.arrays["x"]))
         if not 1 <= self.batch_size <= self.num_examples:
@@ -81,6 +83,18 @@ class Batches:
         """The same with its arrays cut over the devices."""
         return dataclasses.replace(self, arrays={name: mesh.put_rows(array) for name, array in self.arrays.items()})
 
+    def feed(self, key: Any, start: int) -> Callable[[int, int], Iterable[tuple[Mapping[str, Any], int]]]:
+        """The function (step, target) -> pieces (arrays, until): from which arrays to `take` the batches from `step`,
+        which is `start` at first and then the last target, up to number `until`, and on to `target`.
+
+        key: the one that `take` will be given.
+        """
+        return lambda step, target: [(self._resident.arrays, target)]
+
+    def gather(self, arrays: Mapping[str, Any], step: Any, index: Any) -> Batch:
+        """The examples number `index` [B], those of batch number `step`, as stored."""
+        return {name: mesh.rows(values, index) for name, values in arrays.items()}
+
     def take(self, arrays: Mapping[str, Any], step: Any, key: Any = None) -> Batch:
         """Batch number `step`, counted through the epochs; in a fresh order each epoch where a `key` is given.
 
@@ -92,7 +106,7 @@ class Batches:
         index = jnp.minimum(position, n - 1)
         if key is not None:
             index = permuted(jax.random.fold_in(key, epoch), index, n)
-        batch = {name: mesh.rows(values, index) for name, values in arrays.items()}
+        batch = self.gather(arrays, step, index)
         x = present(batch["x"], self.spec)
         return {**batch, "x": x, "inputs": x, "mask": (position < n).astype(jnp.float32)}
 
@@ -107,8 +121,10 @@ class Batches:
 
     def __iter__(self) -> Iterator[Batch]:
         """One epoch in stored order, for evaluation."""
+        feed = self.feed(None, 0)
         for step in range(self.steps_per_epoch):
-            yield self._take(self._resident.arrays, jnp.int32(step))
+            for arrays, _ in feed(step, step + 1):
+                yield self._take(arrays, jnp.int32(step))
 
     @functools.cached_property
     def _resident(self) -> "Batches":

@@ -11,7 +11,19 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from ae_jax import configuration, corruptions, data, errors, lookup, mesh, objectives, optim, train
+from ae_jax import (
+    configuration,
+    corruptions,
+    data,
+    errors,
+    lookup,
+    mesh,
+    objectives,
+    optim,
+    precision,
+    streaming,
+    train,
+)
 from ae_jax.batching import Batches, present
 from ae_jax.errors import UserError
 from ae_jax.types import DataSpec
@@ -44,7 +56,11 @@ class Experiment:
         return load_splits(self.config.data, self.config.seed)[1]
 
     def batches(self, split: str) -> Batches:
-        return Batches(self.splits[split], self.spec, self.config.train.batch_size)
+        return self._batches(self.splits[split], self.config.train.batch_size)
+
+    def _batches(self, arrays, batch_size, *finish) -> Batches:
+        kind = streaming.Streamed if streaming.wanted(self.config.data.get("stream"), arrays) else Batches
+        return kind(arrays, self.spec, batch_size, *finish)
 
     def held_out(self, arrays, batch_size: int, seed: int = 0) -> Batches:
         """Batches for evaluation, prepared with keys of `seed` alone: the same noise each time."""
@@ -54,7 +70,7 @@ class Experiment:
         def finish(step, batch):
             return self.prepare(train.streams(jax.random.fold_in(key, step)), batch, corruption)
 
-        return Batches(arrays, self.spec, min(batch_size, len(arrays["x"])), finish)
+        return self._batches(arrays, min(batch_size, len(arrays["x"])), finish)
 
     @property
     def steps(self) -> int:
@@ -76,7 +92,7 @@ class Experiment:
 
     @functools.cached_property
     def _init(self):
-        return jax.jit(train.make_init(self.model, self.tx, self.prepare, ema=self._averages))
+        return jax.jit(train.make_init(self.model, self.tx, self.prepare, self._averages, self._precision))
 
     def state_shapes(self) -> train.TrainState:
         return jax.eval_shape(self._init, jax.random.key(0), self.example(), self.hparams)
@@ -85,7 +101,9 @@ class Experiment:
     def step(self):
         prepare = corruptions.transposing(self.prepare, self.config.data.get("transpose", 0))
         samples, pieces = self.config.objective.num_samples, self.config.train.get("accumulate") or 1
-        return train.make_train_step(self.model, self.objective, self.tx, prepare, samples, pieces)
+        return train.make_train_step(
+            self.model, self.objective, self.tx, prepare, samples, pieces, kind=self._precision
+        )
 
     def check(self) -> None:
         """Traces one step without running it. Raises UserError where the parts do not fit, as terms without weights."""
@@ -97,6 +115,10 @@ class Experiment:
     def shapes(self) -> "Shapes":
         """Batches for evaluation, two examples long, of which only the shapes are known."""
         return Shapes(self.spec, jax.eval_shape(lambda: next(iter(self.held_out(self.example(), 2)))))
+
+    @property
+    def _precision(self) -> str | None:
+        return self.config.train.get("precision")
 
     @property
     def _averages(self) -> bool:
@@ -126,6 +148,7 @@ def build(config: Any, spec: DataSpec | None = None) -> Experiment:
     Raises UserError for an unknown name, a key that nothing reads, or terms and weights that do not match.
     """
     configuration.check(config)
+    precision.check(config.train.get("precision"))
     splits = None
     if spec is None:
         spec, splits = load_splits(config.data, config.seed)

@@ -10,7 +10,6 @@ The same bytes, of one run as of many, take the same device: on a CPU also as ma
 
 import dataclasses
 import functools
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -19,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax import runner, sweep, train
+from ae_jax import mesh, runner, sweep, train
 
 WAYS = ("map", "vmap")
 # "vmap" must pay for the rounding in which it differs, and measuring it, which is compiling it, for itself.
@@ -102,9 +101,7 @@ class Machine:
 
     def most_together(self) -> int:
         """How many runs may be in memory together: those whose states take an eighth of it, as saving copies them."""
-        stats = jax.devices()[0].memory_stats() or {}
-        memory = stats.get("bytes_limit") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        return max(1, memory // 8 // self.state_bytes)
+        return max(1, mesh.device_memory() // 8 // self.state_bytes)
 
     def _probe(self, way, count):
         """A function that measures how many seconds all steps of so many runs would take, after it has compiled."""

@@ -8,6 +8,7 @@ single device, all functions here leave what they get as it is.
 
 import contextlib
 import math
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -102,6 +103,19 @@ def sharding(shape: Sequence[int]) -> Any:
     if size() == 1:
         return jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     return jax.sharding.NamedSharding(jax.sharding.get_mesh(), _cut(shape))
+
+
+def sharding_of_chunks() -> Any:
+    """Where chunks of batches [steps, B, ...] lie: each batch cut along its examples."""
+    if size() == 1:
+        return jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    return jax.sharding.NamedSharding(jax.sharding.get_mesh(), PartitionSpec(None, AXES))
+
+
+def device_memory() -> int:
+    """Bytes of memory that a device has; the machine's, where it does not say."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    return stats.get("bytes_limit") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def put_rows(array: Any) -> Any:

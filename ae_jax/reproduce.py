@@ -30,7 +30,7 @@ TOLERANCE = 0.015
 _KINDS = ("expected", "obtained", "difference")
 # Where the data lie, and how a run is watched, is not part of what was run.
 _NOT_HASHED = ("data.source", "data.dir", "data.path", "data.cache", "train.log_every", "train.eval_every")
-_NOT_HASHED += ("train.checkpoint_every", "train.keep", "mesh.", "expected.", "seed")
+_NOT_HASHED += ("train.checkpoint_every", "train.keep", "data.stream", "mesh.", "expected.", "seed")
 
 
 @dataclasses.dataclass(frozen=True)

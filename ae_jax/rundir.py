@@ -17,7 +17,7 @@ from ae_jax.types import DataSpec
 
 # What a resumed run may change: how far it goes, what it logs and what it keeps.
 _MAY_CHANGE = ("train.steps", "train.epochs", "train.log_every", "train.eval_every", "train.checkpoint_every")
-_MAY_CHANGE += ("train.keep", "train.max_bad_steps", "eval.", "mesh.", "expected.")
+_MAY_CHANGE += ("train.keep", "train.max_bad_steps", "eval.", "data.stream", "mesh.", "expected.")
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ml_collections", "numpy", "tensorflow-datasets")
 
 

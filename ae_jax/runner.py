@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax import analysis, experiment, hooks, mesh, processes, reduce, rundir, train
+from ae_jax import analysis, experiment, hooks, mesh, precision, processes, reduce, rundir, train
 from ae_jax.checkpoints import Checkpoints
 from ae_jax.errors import RunFailed, UserError
 
@@ -96,8 +96,9 @@ def first_state(built: experiment.Experiment, seed: int | None = None, hparams: 
     state = built.init(jax.random.key(seed), hparams)
     if not donor:
         return state
-    params = _donor(donor, built)
-    return state.replace(params=params, ema=state.ema and jax.tree.map(jnp.copy, params))
+    params = precision.full(_donor(donor, built))
+    kept = precision.stored(built.config.train.get("precision"), params)
+    return state.replace(params=kept, ema=state.ema and jax.tree.map(jnp.copy, params))
 
 
 def _donor(workdir: str, built: experiment.Experiment) -> Any:

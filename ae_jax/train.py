@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ae_jax import accumulation, mesh, players, reduce, schedules
+from ae_jax import accumulation, mesh, players, precision, reduce, schedules
 from ae_jax.batching import Batches
 from ae_jax.types import Batch
 
@@ -45,8 +45,11 @@ def make_hparams(weights: Mapping[str, Any], **groups: Any) -> dict[str, Any]:
     return jax.tree.map(schedules.parse, groups)
 
 
-def make_init(model: Any, tx: Any, prepare=as_it_is, ema: bool = False):
-    """The function (key, batch, hparams) -> TrainState. `batch` gives shapes; of its values only "mean" is read."""
+def make_init(model: Any, tx: Any, prepare=as_it_is, ema: bool = False, kind: str | None = None):
+    """The function (key, batch, hparams) -> TrainState. `batch` gives shapes; of its values only "mean" is read.
+
+    kind: one of `precision.KINDS`.
+    """
 
     def init(key, batch, hparams):
         params_key, state_key = jax.random.split(key)
@@ -57,6 +60,7 @@ def make_init(model: Any, tx: Any, prepare=as_it_is, ema: bool = False):
         params = extra.pop("params")
         average = jax.tree.map(jnp.copy, params) if ema else None
         opt_state = _transformation(tx, hp).init(params)
+        params = precision.stored(kind, params)
         return mesh.settled(TrainState(jnp.int32(0), params, average, extra, opt_state, state_key, jnp.int32(0)))
 
     return init
@@ -68,13 +72,20 @@ def _transformation(tx: Any, hp: Mapping[str, Any]) -> optax.GradientTransformat
 
 
 def make_train_step(
-    model: Any, objective: Callable, tx: Any, prepare: Callable = as_it_is, num_samples: int = 1, pieces: int = 1
+    model: Any,
+    objective: Callable,
+    tx: Any,
+    prepare: Callable = as_it_is,
+    num_samples: int = 1,
+    pieces: int = 1,
+    kind: str | None = None,
 ):
     """The function step(state, batch, hparams) -> (state, metrics); the caller decides on jit, scan and vmap.
 
     objective: (outputs, batch, **hparams["objective"]) -> {term: [B]}, or {player: {term: [B]}}: each player minimises
         its own terms and moves only its own parameters, those of the modules of its name, or of the role that the
         model's `roles`, {module: player}, give them; all others are the first's.
+    kind: one of `precision.KINDS`.
     tx: an Optax transformation, or a function from hparams["optimizer"] to one.
     pieces: how many pieces of a batch have their gradients added up (`ae_jax.accumulation`); they divide it.
     metrics: scalars: every term, their weighted sum "loss" (both means over the batch), and "gradient_norm".
@@ -83,7 +94,9 @@ def make_train_step(
 
     def gradient(params, extra, batch, keys, hp):
         def losses_of(params):
-            outputs, new = model.apply(
+            outputs, new = precision.apply(
+                kind,
+                model,
                 {"params": params, **extra},
                 batch,
                 num_samples=num_samples,
@@ -103,7 +116,7 @@ def make_train_step(
             return losses, (flat, dict(new))
 
         losses, pullback, (terms, new) = jax.vjp(losses_of, params, has_aux=True)
-        grads = players.gradients(losses, pullback, getattr(model, "roles", None))
+        grads = precision.full(players.gradients(losses, pullback, getattr(model, "roles", None)))
         return grads, {"loss": sum(losses.values()), **terms}, new
 
     gradient = accumulation.over_pieces(gradient, pieces)
@@ -135,26 +148,32 @@ def _average(average, params, decay, step):
     return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, params)
 
 
+def order_key(state: TrainState) -> Any:
+    """The key of the order in which the examples come."""
+    return jax.random.fold_in(state.key, jnp.uint32(2**32 - 1))  # no step number reaches it
+
+
 def make_run(step: Callable, batches: Batches, max_bad_steps: int = 10):
-    """The function (state, arrays, hparams, until) -> (state, totals): steps up to number `until`, in one dispatch.
+    """The function (state, arrays, hparams, until, totals) -> (state, totals): steps up to `until`, in one dispatch.
 
     It ends early after `max_bad_steps` non-finite steps in a row. totals: {"sums", "nonfinite": {metric: .}, "good",
-    "skipped"}; sums are over the good steps, nonfinite counts the steps in which that metric was not finite.
+    "skipped"}; sums are over the good steps, nonfinite counts the steps in which that metric was not finite. Those
+    passed in are of the steps before, where they are to be added to.
     """
 
     def one(state, arrays, hparams):
-        order_key = jax.random.fold_in(state.key, jnp.uint32(2**32 - 1))  # no step number reaches it
-        batch = mesh.spread(batches.take(arrays, state.step, order_key))
+        batch = mesh.spread(batches.take(arrays, state.step, order_key(state)))
         state, metrics = step(state, batch, hparams)
         return mesh.settled(state), metrics
 
     one = jax.jit(one, inline=True)  # traced once, for the shapes and for the loop
 
-    def run(state, arrays, hparams, until):
-        shapes = jax.eval_shape(one, state, arrays, hparams)[1]
-        zeros = {name: jnp.zeros((), jnp.float32) for name in shapes}
-        counts = {name: jnp.zeros((), jnp.int32) for name in shapes}
-        totals = {"sums": zeros, "nonfinite": counts, "good": jnp.int32(0), "skipped": jnp.int32(0)}
+    def run(state, arrays, hparams, until, totals=None):
+        if totals is None:
+            shapes = jax.eval_shape(one, state, arrays, hparams)[1]
+            zeros = {name: jnp.zeros((), jnp.float32) for name in shapes}
+            counts = {name: jnp.zeros((), jnp.int32) for name in shapes}
+            totals = {"sums": zeros, "nonfinite": counts, "good": jnp.int32(0), "skipped": jnp.int32(0)}
 
         def body(carry):
             state, totals = carry
@@ -209,12 +228,17 @@ def fit(
     Python is idle. A hook that returns True stops the training there. Raises NonFiniteError after `max_bad_steps`
     non-finite steps in a row. The state passed in is donated.
     """
-    resident = batches.on_device()
-    run = compiled_run(step, resident, max_bad_steps)
+    run = compiled_run(step, batches, max_bad_steps)
     current, metrics = int(state.step), {}
+    feed = batches.feed(order_key(state), current)
     while current < steps:
         target = next_stop(current, steps, [every for every, _ in hooks])
-        state, totals = run(state, resident.arrays, hparams, jnp.int32(target))
+        totals = None
+        for arrays, until in feed(current, target):
+            arguments = (state, arrays, hparams, jnp.int32(until))
+            if batches.in_chunks and totals is None:
+                totals = _no_totals(run, *arguments)
+            state, totals = run(*arguments, totals)
         totals = jax.device_get(totals)
         if (bad_steps := int(state.bad_steps)) >= max_bad_steps:
             raise NonFiniteError(int(state.step), totals, bad_steps)
@@ -223,6 +247,11 @@ def fit(
         if any([fn(current, state, metrics) for fn in due]):
             break
     return state, metrics
+
+
+def _no_totals(run, *arguments):
+    """What a window begins with, as arrays, so that its first dispatch is the same program as the others."""
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(run, *arguments)[1])
 
 
 def next_stop(current: int, steps: int, periods: Sequence[int]) -> int:

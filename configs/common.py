@@ -32,7 +32,7 @@ def start(
         seed=0,
         data={
             **dict(name=arguments.data, dir="", path="", split="", validation=datasets[arguments.data]),
-            **dict(size=None, binarize="none", transpose=0, cache="", train_on_test=False, labelled=None),
+            **dict(size=None, binarize="none", transpose=0, cache="", train_on_test=False, labelled=None, stream=None),
             **sources.named(arguments.data),
         },
         corruption=dict(name="none"),
@@ -50,6 +50,7 @@ def start(
             checkpoint_every=1000,
             keep=2,
             ema=0.0,
+            precision=None,  # float32
             max_bad_steps=10,
             init_from="",
         ),

@@ -26,8 +26,9 @@ def config(**sizes):
     return made
 
 
-def train(name, steps, **sizes):
+def train(name, steps, stream=None, **sizes):
     made = config(**sizes)
+    made.data.stream = stream
     made.train.steps = steps
     runner.train_run(made, str(FOLDER / name), say=lambda *_, **__: None)
 
@@ -78,7 +79,7 @@ def seeds_side_by_side():
 
 if __name__ == "__main__":
     train("one", 30, data=1)
-    for step, sizes in ((10, {"data": 2}), (20, {"data": 8}), (30, {"data": 2, "fsdp": 4})):
+    for step, sizes in ((10, {"data": 2}), (20, {"data": 8, "stream": True}), (30, {"data": 2, "fsdp": 4})):
         train("moved", step, **sizes)
     print(
         json.dumps(
