@@ -1,6 +1,6 @@
 """What every config starts from: the fixed keys with their defaults, the data sets by name, and `smoke`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -62,13 +62,17 @@ def start(
     return ConfigDict(config, type_safe=False), arguments
 
 
-def finish(config: ConfigDict, arguments: Any) -> ConfigDict:
-    """The config, shrunk to two steps of a tiny model on the data set at hand where `smoke` was asked for."""
+def finish(config: ConfigDict, arguments: Any, expected_on: Sequence[str] = ("mnist",)) -> ConfigDict:
+    """The config, shrunk to two steps of a tiny model on the data set at hand where `smoke` was asked for.
+
+    expected_on: the data sets of which its expected values are; on others there are none.
+    """
+    if arguments.smoke or arguments.data not in expected_on:
+        config.expected = {}
     if arguments.smoke:
         for key, width in (("hidden", 8), ("channels", 4)):
             for name in config.model:
                 if name.endswith(key):
                     config.model[name] = tuple(min(size, width) for size in config.model[name])
         config.train.update(steps=2, epochs=None, batch_size=8, log_every=1, eval_every=2, checkpoint_every=1)
-        config.expected = {}
     return config

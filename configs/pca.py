@@ -27,7 +27,7 @@ def get_config(arg=""):
     config.expected.mse_over_pca = dict(value=1.0, tolerance=0.0, source="below PCA")
     if value := _EXPECTED.get(arguments.data, {}).get(arguments.k):
         config.expected.mse_per_pixel = dict(value=value, source="own prototype")
-    return common.finish(config, arguments)
+    return common.finish(config, arguments, expected_on=("mnist", "fashion_mnist"))
 
 
 def rows():

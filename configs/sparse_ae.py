@@ -15,7 +15,8 @@ def get_config(arg=""):
     config.weights.sparsity = 1e-4 * 784
     config.train.epochs = 100
     config.eval.metrics = ("bce", "mse", "mean_code")
-    config.expected.bce_nats_per_pixel.update(value=0.0918, source="own prototype; Keras blog: 0.10, other optimizer")
+    source = "own prototype; Keras blog: 0.10, other optimizer"
+    config.expected.bce_nats_per_pixel = dict(value=0.0918, source=source)
     return common.finish(config, arguments)
 
 

@@ -18,7 +18,7 @@ def get_config(arg=""):
     else:
         config.train.epochs = 50
         config.data.validation = 0
-        config.expected.elbo = dict(value=-148.58, source="PyTorch prototype, surrogate")
+    config.expected.elbo = dict(value=-148.58, source="PyTorch prototype, surrogate")
     return common.finish(config, arguments)
 
 
