@@ -27,6 +27,7 @@ _OPERATIONS = {
     "pad": ("padding_config",),
     "reduce_sum": ("axes",),
     "reduce_max": ("axes",),
+    "argmax": ("axes",),
     "dot_general": ("dimension_numbers",),
     "conv_general_dilated": ("window_strides", "padding", "lhs_dilation", "rhs_dilation"),
 }
@@ -157,7 +158,7 @@ class _Writer:
 
     def _row(self, value, index):
         if not isinstance(value, _Value):
-            return np.asarray(value)[index]
+            return value[index]
         begin = [index] + [0] * (len(value.shape) - 1)
         one = self._write("slice", [value], (1, *value.shape[1:]), {"start_indices": begin, "strides": None})
         return self._write("reshape", [one], value.shape[1:], {})

@@ -10,7 +10,7 @@ import pytest
 from ae_jax import figures, lookup, pages, programs, projections
 from ae_jax.batching import Batches
 from ae_jax.errors import UserError
-from ae_jax.nets import conv, mlp, recurrent
+from ae_jax.nets import autoregressive, conv, mlp, recurrent
 from ae_jax.plots import explorer
 from ae_jax.types import DataSpec
 
@@ -21,20 +21,26 @@ NETS = {
     "conv": (conv.Encoder((4, 8)), conv.Decoder((4, 8))),
     "upsampling": (conv.Encoder((4, 4), 3), conv.Decoder((4, 4), 3, up="nearest", final_kernel=3)),
     "recurrent": (recurrent.Encoder((8,)), recurrent.Decoder((8,))),
+    "writer": (recurrent.Encoder((8,), bidirectional=True), autoregressive.Decoder((12,))),
 }
 
 
 @functools.cache
 def made(family="vae", net="mlp", shape=(8, 8, 1), dims=2):
     """(model, variables, data), the parameters drawn wide enough that codes matter."""
-    spec = DataSpec(shape, "pixels" if len(shape) == 3 else "reals", classes=3)
-    generator = np.random.default_rng(0)
-    x = generator.integers(0, 256, (N, *shape), np.uint8) if spec.kind == "pixels" else generator.random((N, *shape))
+    generator, kind = np.random.default_rng(0), "pixels" if len(shape) == 3 else "reals"
+    if family == "music":
+        spec, x = DataSpec(shape, "events", classes=3, levels=90), generator.integers(40, 60, (N, *shape), np.uint8)
+    else:
+        spec = DataSpec(shape, kind, classes=3)
+        x = generator.integers(0, 256, (N, *shape), np.uint8) if kind == "pixels" else generator.random((N, *shape))
     batches = Batches({"x": x, "label": (np.arange(N) % 3).astype(np.int32)}, spec, 10)
     encoder, decoder = NETS[net]
     model = lookup.find("models", family, "Model")(spec, encoder=encoder, decoder=decoder, latent_dim=dims)
     shapes = jax.eval_shape(model.init, {"params": KEY, "latent": KEY}, next(iter(batches)))
-    draw = lambda leaf: generator.normal(size=leaf.shape, scale=2 / np.sqrt(max(leaf.size / leaf.shape[-1], 4)))
+    wide = 6 if family == "music" else 2  # so that melodies have many notes
+    scale = lambda leaf: wide / np.sqrt(leaf.size / leaf.shape[-1]) if leaf.ndim > 1 else 0.5
+    draw = lambda leaf: generator.normal(size=leaf.shape, scale=scale(leaf))
     return model, jax.tree.map(lambda leaf: draw(leaf).astype(np.float32), shapes), {"test": batches}
 
 
@@ -89,11 +95,40 @@ def test_the_page_decodes_as_the_decoder_does(of, open_page):
         np.testing.assert_allclose(values, expected, atol=0.01 * np.ptp(expected) + 1e-3)  # constants are float16
 
 
-def shown(page, canvas):
-    """A canvas' greys in [0, 1], [height, width]."""
+MELODIES = dict(family="music", net="writer", shape=(16,), dims=5)
+
+
+def test_the_page_writes_the_melodies_that_the_decoder_writes(open_page):
+    model, variables, _ = made(**MELODIES)
+    page, found = open_page(arrays(**MELODIES)), arrays(**MELODIES)
+    written = page.evaluate("[...Array(10).keys()].map((i) => [...explorer.decode(explorer.codeOf(i), 0).values])")
+    rounded = jax.tree.map(lambda leaf: leaf.astype(np.float16).astype(np.float32), variables)  # as in the page
+    expected = model.apply(rounded, found["codes"][:10], method="write")
+    np.testing.assert_array_equal(written, expected)
+    assert len(np.unique(written)) > 4
+
+
+def test_a_button_plays_the_melody_that_is_shown(open_page):
+    page = open_page(arrays(**MELODIES))
+    page.evaluate("explorer.pick(3)")
+    page.get_by_role("button", name="play the example").click()
+    page.wait_for_function("explorer.sound().source.buffer.getChannelData(0).some((value) => value !== 0)")
+    assert page.evaluate("explorer.sound().source.buffer.duration") == pytest.approx(16 / 8, abs=1e-3)  # of a second
+    assert np.ptp(shown(page, "#example", channel=2)) > 0.2  # the notes of its piano roll are blue
+    onset = [0] * 16
+    onset[4], onset[12] = 50, 1  # the A of 440 Hz, from step 4 until step 12
+    samples = np.array(page.evaluate("(events) => Array.from(explorer.samplesOf(events))", onset))
+    second = len(samples) // 2
+    assert not samples[: second // 2].any() and not samples[-second // 2 :].any() and 0.1 < np.abs(samples).max() <= 1
+    spectrum = np.abs(np.fft.rfft(samples[second // 2 : second // 2 + second]))
+    assert spectrum.argmax() == 440
+
+
+def shown(page, canvas, channel=0):
+    """A canvas' values in [0, 1], [height, width], of red, green or blue."""
     script = "(c) => [c.height, c.width, Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)]"
     height, width, values = page.locator(canvas).evaluate(script)
-    return np.array(values).reshape(height, width, 4)[..., 0] / 255
+    return np.array(values).reshape(height, width, 4)[..., channel] / 255
 
 
 def test_hovering_at_an_examples_code_shows_it_and_what_the_decoder_gives_there(open_page):

@@ -1,6 +1,7 @@
 """Web pages of one file each, which need no server and no network: templates, styles, scripts, and what fills them."""
 
 import base64
+import html
 import io
 import json
 import pathlib
@@ -17,12 +18,16 @@ class Page:
 
     file_format = "html"
 
-    def __init__(self, html: str):
-        self.html = html
+    def __init__(self, text: str):
+        self.html = text
 
     def savefig(self, file, **_) -> None:
         """Writes the page into a binary file."""
         file.write(self.html.encode())
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the page in a frame."""
+        return f'<iframe srcdoc="{html.escape(self.html)}" width="100%" height="760" style="border: 0"></iframe>'
 
 
 def render(template: str, data: Mapping[str, Any] | None = None, **words: Any) -> Page:

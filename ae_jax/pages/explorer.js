@@ -190,4 +190,4 @@ function buildSliders() {
 buildSliders();
 plane.showAll();
 show();
-window.explorer = { state, plane, decode, reconstruction, pick, codeOf, samplesOf, count }; // for the console, and for tests
+window.explorer = { state, plane, decode, pick, codeOf, samplesOf, sound: () => playing }; // for the console, and for tests

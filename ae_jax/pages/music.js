@@ -19,7 +19,7 @@ export function paintRoll(canvas, events) {
   const [x, y] = [canvas.width / events.length, canvas.height / (high - low + 1)];
   pen.fillStyle = "#8888";
   for (let bar = steps; bar < events.length; bar += steps) pen.fillRect(bar * x, 0, 1, canvas.height);
-  pen.fillStyle = getComputedStyle(canvas).color;
+  pen.fillStyle = css("--accent");
   for (const { onset, duration, pitch } of notes) pen.fillRect(onset * x, (high - pitch) * y, duration * x - 2, y);
 }
 

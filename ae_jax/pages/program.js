@@ -65,20 +65,23 @@ function zip(f, a, b, shape) {
   return { shape, data };
 }
 
-function reduce(x, axes, shape, f, start) {
+// f of the values along `axes`, at each place of the other axes.
+function reduce(x, axes, shape, f) {
   const kept = x.shape.map((_, axis) => axis).filter((axis) => !axes.includes(axis));
   const order = [...kept, ...axes];
   const strides = stridesOf(x.shape);
-  const moved = gather(x.data, order.map((axis) => x.shape[axis]), order.map((axis) => strides[axis]));
+  const moved = gather(x.data, order.map((axis) => x.shape[axis]), order.map((axis) => strides[axis])).data;
   const data = new Float32Array(size(shape));
   const inner = x.data.length / data.length;
-  for (let i = 0; i < data.length; i++) {
-    let value = start;
-    for (let j = 0; j < inner; j++) value = f(value, moved.data[i * inner + j]);
-    data[i] = value;
-  }
+  for (let i = 0; i < data.length; i++) data[i] = f(moved.subarray(i * inner, (i + 1) * inner));
   return { shape, data };
 }
+
+const reductions = {
+  reduce_sum: (values) => values.reduce((a, b) => a + b, 0),
+  reduce_max: (values) => values.reduce((a, b) => Math.max(a, b), -Infinity),
+  argmax: (values) => values.indexOf(reductions.reduce_max(values)),
+};
 
 // a [batch, rows, inner] and b [batch, inner, columns], whatever the order in which their axes come.
 function dot(a, b, [[contractA, contractB], [batchA, batchB]], shape) {
@@ -170,6 +173,7 @@ function operate(one, values) {
   const shape = one.shape;
   if (one.op in unary) return { shape, data: a.data.map(unary[one.op]) };
   if (one.op in binary) return zip(binary[one.op], a, b, shape);
+  if (one.op in reductions) return reduce(a, one.axes, shape, reductions[one.op]);
   switch (one.op) {
     case "integer_pow": return { shape, data: a.data.map((x) => x ** one.y) };
     case "reshape": return { shape, data: a.data };
@@ -179,8 +183,6 @@ function operate(one, values) {
     case "concatenate": return concatenate(values, one.dimension, shape);
     case "slice": return slice(a, one.start_indices, one.strides, shape);
     case "pad": return pad(a, b.data[0], one.padding_config, shape);
-    case "reduce_sum": return reduce(a, one.axes, shape, (x, y) => x + y, 0);
-    case "reduce_max": return reduce(a, one.axes, shape, Math.max, -Infinity);
     case "dot_general": return dot(a, b, one.dimension_numbers, shape);
     case "conv_general_dilated": return convolve(a, b, one);
     default: throw new Error(`no operation ${one.op}`);
