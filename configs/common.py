@@ -11,6 +11,8 @@ from ae_jax.errors import UserError
 
 # Each data set, and how many training examples are held out of it for validation. `smoke` has the first, at hand.
 DATASETS = {"digits": 200, "mnist": 5000, "fashion_mnist": 5000}
+# The data sets that numbers are expected of, where a config says nothing else.
+_EXPECTED_ON = ("mnist", "melodies_2bar", "melodies_16bar")
 
 
 def start(
@@ -62,7 +64,7 @@ def start(
     return ConfigDict(config, type_safe=False), arguments
 
 
-def finish(config: ConfigDict, arguments: Any, expected_on: Sequence[str] = ("mnist",)) -> ConfigDict:
+def finish(config: ConfigDict, arguments: Any, expected_on: Sequence[str] = _EXPECTED_ON) -> ConfigDict:
     """The config, shrunk to two steps of a tiny model on the data set at hand where `smoke` was asked for.
 
     expected_on: the data sets of which its expected values are; on others there are none.
