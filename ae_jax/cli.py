@@ -6,7 +6,7 @@ import os
 import pathlib
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from absl import flags, logging
 
@@ -134,11 +134,24 @@ def _define(name: str, default: object, help_text: str) -> None:
 def options(folder: str, attribute: str) -> dict[str, object]:
     """{NAME_KEYWORD: value} of the flags of `define_option_flags` that were given."""
     return {
-        flag: FLAGS[flag].value
+        flag: paths(value) if isinstance(value := FLAGS[flag].value, list) else value
         for name in lookup.choices(folder)
         for keyword in inspect.signature(lookup.find(folder, name, attribute)).parameters
         if (flag := f"{name}_{keyword}") in FLAGS and FLAGS[flag].present
     }
+
+
+def paths(parts: Sequence[str]) -> list[str]:
+    """The parts of a text between commas, those joined again that only together name something on disk: the names of a
+    sweep's runs hold commas.
+    """
+    found, rest = [], list(parts)
+    while rest:
+        together = (n for n in range(len(rest), 1, -1) if os.path.exists(",".join(rest[:n])))
+        count = next(together, 1)
+        found.append(",".join(rest[:count]))
+        rest = rest[count:]
+    return found
 
 
 def define_shared_flags(folder: str, attribute: str) -> None:

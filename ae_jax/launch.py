@@ -1,19 +1,14 @@
-"""A sweep from its plan to its results: what is still to be trained, in which way, and by which engine.
-
-An engine is a function (tasks, ended) -> whether all came to their ends: it trains each by `lockstep.train_task`,
-wherever it likes, and calls `ended()` after each.
-"""
+"""A sweep from its plan to its results: what is still to be trained, in which way, and by which engine."""
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from ae_jax import analysis, configuration, hooks, lockstep, machine, sweep, sweepdir
 from ae_jax.axes import Assignment
+from ae_jax.engines import Engine, local
 from ae_jax.errors import RunFailed
-
-Engine = Callable[[Sequence[lockstep.Task], Callable[[], None]], bool]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,15 +20,19 @@ class Plan:
     known: dict[str, Assignment]  # the runs of earlier plans in this directory, by name
     runs: list[sweep.Run]  # the ones asked for
     programs: list[tuple[sweep.Program, str]]  # those with runs to train, each with its way: "auto", "map" or "vmap"
+    engine: Engine
 
 
-def make_plan(workdir: str, base: Any, assignments: Iterable[Assignment], way: str = "auto") -> Plan:
+def make_plan(
+    workdir: str, base: Any, assignments: Iterable[Assignment], way: str = "auto", engine: Engine | None = None
+) -> Plan:
     """Plans the runs of a config with these keys set, writing nothing.
 
-    A program that was stopped goes on as it was, with its own runs; what else has not ended is grouped afresh.
+    A program that was stopped goes on as it was, with its own runs; what else has not ended is grouped afresh, and cut
+    into as many parts as keep all the engine's workers busy. The default engine is this process.
     Raises UserError for runs that cannot be, and for a directory that holds something else.
     """
-    assignments = list(assignments)
+    assignments, engine = list(assignments), engine or local.make()
     known = sweepdir.check_new_or_same(workdir, base, list(assignments[0]))
     runs = sweep.make_runs(base, assignments, known)
     folder = sweepdir.SweepDir(pathlib.Path(workdir))
@@ -46,17 +45,24 @@ def make_plan(workdir: str, base: Any, assignments: Iterable[Assignment], way: s
                 (sweep.Program(tuple(everything[name] for name in names)), earlier if way == "auto" else way)
             )
             pending = {name: run for name, run in pending.items() if name not in names}
+    share = -(-len(pending) // engine.workers)
     for program in sweep.group(list(pending.values())):
         most = machine.of(program.runs[0].config).most_together()
-        programs += [(part, way) for part in program.parts(most)]
-    return Plan(workdir, base, known, runs, programs)
+        programs += [(part, way) for part in program.parts(min(most, share))]
+    return Plan(workdir, base, known, runs, programs, engine)
 
 
 def describe(plan: Plan) -> tuple[Plan, str]:
-    """(the plan with a way for every program, what to tell of it): chosen by measuring, which takes seconds each."""
+    """(the plan with a way for every program, what to tell of it): chosen by measuring, which takes seconds each.
+
+    What is trained elsewhere is measured there.
+    """
     lines, programs, total = [sweep.describe(plan.runs, sweep.group(plan.runs))], [], 0.0
     if ended := len(plan.runs) - sum(len(program.runs) for program, _ in plan.programs):
         lines.append(f"  {ended} ended before")
+    if not plan.engine.is_here:
+        lines += [f"  program {program.name}: {len(program.runs)} x {way}" for program, way in plan.programs]
+        return plan, "\n".join(lines)
     for program, way in plan.programs:
         estimate = machine.of(program.runs[0].config).estimate(len(program.runs), way)
         programs.append((program, estimate.way))
@@ -74,9 +80,10 @@ def describe(plan: Plan) -> tuple[Plan, str]:
     return dataclasses.replace(plan, programs=programs), "\n".join(lines)
 
 
-def run(plan: Plan, engine: Engine | None = None) -> sweepdir.SweepDir:
+def run(plan: Plan, judge: lockstep.Judge | None = None) -> sweepdir.SweepDir:
     """Trains what the plan leaves to train, keeping results.csv up to date; answers the sweep's directory.
 
+    judge: says at each evaluation which runs end early.
     Raises RunFailed where it was stopped.
     """
     names = {run.name: run.axes for run in plan.runs}
@@ -91,11 +98,12 @@ def run(plan: Plan, engine: Engine | None = None) -> sweepdir.SweepDir:
             program.name,
             {run.name: configuration.to_plain(run.config) for run in program.runs},
             way,
+            judge,
         )
         for program, way in plan.programs
     ]
     try:
-        ended = (engine or local)(tasks, write)
+        ended = plan.engine.train(tasks, write)
     finally:
         write()
     if not ended:
@@ -103,33 +111,21 @@ def run(plan: Plan, engine: Engine | None = None) -> sweepdir.SweepDir:
     return folder
 
 
-def local(tasks: Sequence[lockstep.Task], ended: Callable[[], None]) -> bool:
-    """The engine that trains one program after the other in this process."""
-    stop = hooks.Stop()
-    try:
-        for number, task in enumerate(tasks, 1):
-            print(f"program {number} of {len(tasks)}: {len(task.runs)} x {task.way}", flush=True)
-            if not lockstep.train_task(task, lambda: stop.requested):
-                return False
-            ended()
-    finally:
-        stop.restore()
-    return True
-
-
-def best(folder: sweepdir.SweepDir, count: int) -> str:
-    """A table of the best runs by the base config's criterion: its best value, or without a validation split its last,
-    as none is chosen on test data. "" where there is no such metric.
+def best(folder: sweepdir.SweepDir, count: int, metric: str = "") -> str:
+    """A table of the best runs by a metric, that of the base config's criterion unless it is named: its best value, or
+    without a validation split its last, as none is chosen on test data. "" where there is no such metric.
     """
     config, _ = folder.read()
-    name, better = config.eval.criterion, analysis.directions(config)
+    name, better = metric or config.eval.criterion, analysis.directions(config)
     if name not in better:
         return ""
     column = f"{'best' if config.data.validation else 'final'}.{name}"
     return sweepdir.table(folder, column, better[name], count)
 
 
-def failures(folder: sweepdir.SweepDir, plan: Plan) -> list[str]:
-    """One line for each run of the plan that failed."""
-    results = {run.name: folder.result(run.name) for run in plan.runs}
-    return [f"{name}: {result['reason']}" for name, result in results.items() if result["status"] == "failed"]
+def failures(folder: sweepdir.SweepDir, names: Iterable[str]) -> list[str]:
+    """One line for each of these runs that failed."""
+    results = {name: folder.result(name) for name in names}
+    return [
+        f"{name}: {result['reason']}" for name, result in results.items() if result and result["status"] == "failed"
+    ]

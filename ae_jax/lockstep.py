@@ -13,41 +13,28 @@ import pathlib
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 
-from ae_jax import analysis, configuration, experiment, hooks, machine, rundir, runner, sweepdir, train
+from ae_jax import analysis, configuration, experiment, fleet, hooks, machine, rundir, runner, sweepdir, train
 from ae_jax.checkpoints import Checkpoints, Policy
+from ae_jax.members import Member
+
+# (step, {name of a run: its scores}) -> {name: reason} of the runs that end early
+Judge = Callable[[int, Mapping[str, Mapping[str, float]]], Mapping[str, str]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """A program to train, told in plain values, so that another process or machine can be told."""
+    """A program to train, told in values that can be sent to another process or machine."""
 
     folder: str  # the sweep's
     name: str  # of the program
     runs: dict[str, dict[str, Any]]  # {name: plain config}
-    way: str  # "map" or "vmap"
-
-
-@dataclasses.dataclass
-class _Member:
-    """One run among the others: what it is, and what must outlive a crash."""
-
-    name: str
-    config: Any
-    hparams: Any
-    seconds: float = 0.0
-    reason: str = ""  # why it failed
-    kept: dict[int, float | None] = dataclasses.field(default_factory=dict)  # checkpoints and their scores
-
-    def note(self) -> dict[str, Any]:
-        return {"seconds": self.seconds, "reason": self.reason, "kept": list(self.kept.items())}
-
-    def take(self, note: dict[str, Any]) -> None:
-        self.seconds, self.reason, self.kept = note["seconds"], note["reason"], {k: v for k, v in note["kept"]}
+    way: str  # one of `fleet.WAYS`, or "auto": the fastest, by measuring
+    judge: Judge | None = None  # asked at each evaluation
 
 
 class _Stacked(Checkpoints):
@@ -88,7 +75,7 @@ class _Training:
         configs = {name: configuration.from_plain(plain) for name, plain in task.runs.items()}
         self._machine = machine.of(next(iter(configs.values())))
         hparams = lambda config: train.make_hparams(**experiment.numbers(config))
-        self._members = [_Member(name, config, hparams(config)) for name, config in configs.items()]
+        self._members = [Member(name, config, hparams(config)) for name, config in configs.items()]
         self._built, self.folder = self._machine.built, self._sweep.programs / task.name
         self._steps = self._built.steps
         self._calendar = hooks.Calendar.of(self._built.config.train, self._steps)
@@ -105,16 +92,20 @@ class _Training:
 
     @property
     def _going(self):
-        return [i for i, member in enumerate(self._members) if not member.reason]
+        return [i for i, member in enumerate(self._members) if not member.status]
 
     def resume(self) -> None:
         """Takes up the newest checkpoint, or makes the first states."""
-        sweepdir.begin_program(self.folder, list(self._task.runs), self._task.way)
+        self._way = self._task.way
+        if self._way == "auto":
+            begun = sweepdir.way_of(self.folder)
+            self._way = begun or self._machine.estimate(len(self._members)).way
+        sweepdir.begin_program(self.folder, list(self._task.runs), self._way)
         stacked, self._step = self._checkpoints.restore(self._machine.state_shapes(len(self._members))), 0
         if stacked is None:
             states = [self._machine.first_state(member.config, member.hparams) for member in self._members]
         else:
-            states = [machine.at(stacked, i) for i in range(len(self._members))]
+            states = [fleet.at(stacked, i) for i in range(len(self._members))]
             self._step = max(int(state.step) for state in states)
             for member, note in zip(self._members, self._checkpoints.notes(self._step), strict=True):
                 member.take(note)
@@ -123,17 +114,18 @@ class _Training:
             rundir.truncate_lines(path, self._step)
         lines = rundir.read_lines(self._log)
         self._lines = {i: [_without_run(line) for line in lines if line["run"] == i] for i in range(len(states))}
-        self._fleet = self._machine.fleet(self._task.way, states, [member.hparams for member in self._members])
+        self._together = self._machine.together(self._way, states, [member.hparams for member in self._members])
 
     def window(self) -> None:
         """Trains, logs, evaluates and saves up to the next step number at which any of these is due."""
         start, self._step = self._step, train.next_stop(self._step, self._steps, self._calendar.periods)
         timings, losses, spent = [], [], 0.0
-        for i, window in self._fleet.advance(self._step, self._going):
+        for i, window in self._together.advance(self._step, self._going):
             member = self._members[i]
             member.seconds += window.seconds
             spent += window.seconds
             if window.bad_steps >= member.config.train.max_bad_steps:
+                member.status = "failed"
                 member.reason = str(train.NonFiniteError(window.step, window.totals, window.bad_steps))
                 self._say(f"failed: {member.name}: {member.reason}", file=sys.stderr)
                 continue
@@ -142,11 +134,13 @@ class _Training:
             self._lines[i].append(hooks.line(self._step, "train", metrics))
             batch_size = member.config.train.batch_size
             timings.append({"run": i, **hooks.timing(self._step, self._step - start, window.seconds, batch_size)})
-        scores = {i: self._evaluate(i) for i in self._going} if self._calendar.evaluates(self._step) else {}
-        fresh = {i: [line for line in self._lines[i] if line["step"] == self._step] for i in self._going}
+        alive = self._going
+        scores = {i: self._evaluate(i) for i in alive} if self._calendar.evaluates(self._step) else {}
+        self._judge(scores)
+        fresh = {i: [line for line in self._lines[i] if line["step"] == self._step] for i in alive}
         rundir.append_line(self._log, *({"run": i, **line} for i, lines in fresh.items() for line in lines))
         rundir.append_line(self._timings, *timings)
-        self._keep(scores)
+        self._keep(alive, scores)
         self._progress(losses, (self._step - start) / spent)
 
     def _evaluate(self, i):
@@ -157,21 +151,31 @@ class _Training:
             built = dataclasses.replace(self._built, hparams=member.hparams)
             vars(built)["splits"] = self._built.splits
             self._data[corruption] = analysis.data_of(built, self._split)
-        scores = runner.score(self._built, self._fleet.state(i), self._lines[i], self._data[corruption])
+        scores = runner.score(self._built, self._together.state(i), self._lines[i], self._data[corruption])
         self._lines[i].append(hooks.line(self._step, self._split, scores))
         return scores
 
-    def _keep(self, scores):
+    def _judge(self, scores):
+        """Ends the runs of which the task's judge says so."""
+        if not scores or self._task.judge is None or self._step == self._steps:
+            return
+        ended = self._task.judge(self._step, {self._members[i].name: found for i, found in scores.items()})
+        for member in self._members:
+            if member.name in ended:
+                member.status, member.reason = "pruned", ended[member.name]
+                self._say(f"pruned: {member.name}: {member.reason}")
+
+    def _keep(self, alive, scores):
         due = self._calendar.saves(self._step)
-        for i in self._going:
+        for i in alive:
             member, fresh = self._members[i], scores.get(i, {})
-            if due or self._policy.is_best(fresh, member.kept):
+            if due or member.status or self._policy.is_best(fresh, member.kept):
                 member.kept = self._policy.kept({**member.kept, self._step: self._policy.score(fresh)})
         if any(self._step in member.kept for member in self._members):
             self._save()
 
     def _save(self):
-        self._checkpoints.save(self._fleet.stacked(), notes=[member.note() for member in self._members])
+        self._checkpoints.save(self._together.stacked(), notes=[member.note() for member in self._members])
 
     def _progress(self, losses, rate):
         """rate: steps a second that all runs take together."""
@@ -192,7 +196,7 @@ class _Training:
         self._checkpoints.close()
         there = self._checkpoints.steps()
         like = self._machine.state_shapes(len(self._members))
-        read = functools.cache(lambda step: machine.on_host(self._checkpoints.restore(like, step)))
+        read = functools.cache(lambda step: fleet.on_host(self._checkpoints.restore(like, step)))
         seconds = round(self._compiling.seconds, 2)
         timings = collections.defaultdict(list)
         for line in rundir.read_lines(self._timings):
@@ -202,17 +206,16 @@ class _Training:
             if self._sweep.ended(member.name):
                 continue
             steps = dict(member.kept)
-            if not self.ended and not member.reason:
+            if not self.ended and not member.status:
                 steps.setdefault(self._step, None)
-            states = [(machine.at(read(step), i), score) for step, score in steps.items() if step in there]
-            _write_run(self._sweep.run(member.name), member, self._built, self._lines[i], timings[i], states, seconds)
-            status = "failed" if member.reason else "done" if self.ended else "stopped"
-            reason = member.reason or ("" if self.ended else f"stopped at step {self._step} of {self._steps}")
-            found = sweepdir.outcome(self._lines[i], self._split, analysis.directions(member.config))
+            states = [(fleet.at(read(step), i), score) for step, score in steps.items() if step in there]
+            run, lines = self._sweep.run(member.name), self._lines[i]
+            member.leave(run, self._built.spec, lines, timings[i], states, seconds)
+            found = sweepdir.outcome(lines, self._split, analysis.directions(member.config))
             found["final"] = runner.headline(found["final"])
-            found |= {"status": status, "reason": reason, "seconds": round(member.seconds, 3)}
-            found["way"] = self._task.way
-            rundir.write_json(self._sweep.run(member.name).result, found)
+            rundir.write_json(
+                run.result, {**found, **member.end(self._step, self._steps, self.ended), "way": self._way}
+            )
 
     def close(self) -> None:
         self._checkpoints.close()
@@ -220,24 +223,3 @@ class _Training:
 
 def _without_run(line):
     return {key: value for key, value in line.items() if key != "run"}
-
-
-def _write_run(run, member, built, lines, timings, states, compile_seconds):
-    """The directory of one run: all that training leaves in it, and whatever else it holds already."""
-    run.result.unlink(missing_ok=True)
-    for folder in (run.checkpoints, run.tensorboard):
-        shutil.rmtree(folder, ignore_errors=True)
-    rundir.begin(str(run.path), member.config, built.spec)
-    rundir.write_json(run.versions, {**rundir.versions(), "compile_seconds": compile_seconds})
-    rundir.write_text(run.metrics, rundir.as_lines(lines))
-    rundir.write_text(run.timings, rundir.as_lines(timings))
-    board = hooks.TensorBoard(run, 0)
-    for line in lines:
-        values = {name: value for name, value in line.items() if name not in ("step", "split")}
-        board.scalars(line["split"], line["step"], values)
-    board.close()
-    criterion = analysis.criterion(member.config)
-    checkpoints = Checkpoints(run.checkpoints, member.config.train.keep, **criterion)
-    for state, score in states:
-        checkpoints.save(state, {} if score is None else {criterion["criterion"]: score})
-    checkpoints.close()

@@ -57,7 +57,8 @@ def over(data: int = -1, fsdp: int = 1):
 
 def size() -> int:
     """The number of devices that compute together."""
-    return math.prod(jax.sharding.get_abstract_mesh().axis_sizes)
+    sizes = jax.sharding.get_abstract_mesh().shape  # of a sweep's, the axis is another
+    return math.prod(sizes.get(axis, 1) for axis in AXES)
 
 
 def check_batch(batch_size: int) -> None:

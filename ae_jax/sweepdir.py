@@ -13,7 +13,7 @@ from ae_jax import configuration, rundir
 from ae_jax.axes import Assignment
 from ae_jax.errors import UserError
 
-ENDED = ("done", "failed")  # the status of a run that is not run again
+ENDED = ("done", "failed", "pruned")  # the status of a run that is not run again
 _PROGRAM = "program.json"
 _HEAD = ("run", "status", "reason", "seconds")
 
@@ -21,7 +21,7 @@ _HEAD = ("run", "status", "reason", "seconds")
 @dataclasses.dataclass(frozen=True)
 class SweepDir:
     """The paths of a sweep. Each run is a run directory under its own name, with its `result.json`: {"status": "done",
-    "failed" or "stopped", "reason", "seconds", "way", "final": {metric: .}, "best": {metric: .}}.
+    "failed", "pruned" or "stopped", "reason", "seconds", "way", "final": {metric: .}, "best": {metric: .}}.
     """
 
     path: pathlib.Path
@@ -95,6 +95,12 @@ def begin_program(folder: pathlib.Path, names: Sequence[str], way: str) -> None:
     """The directory of a program under way, which remembers its runs and the way in which they are trained."""
     folder.mkdir(parents=True, exist_ok=True)
     rundir.write_json(folder / _PROGRAM, {"runs": list(names), "way": way})
+
+
+def way_of(folder: pathlib.Path) -> str | None:
+    """The way in which the program in this directory was begun; None where it was not."""
+    path = folder / _PROGRAM
+    return json.loads(path.read_text())["way"] if path.exists() else None
 
 
 def programs(sweep: SweepDir) -> list[tuple[list[str], str]]:

@@ -62,15 +62,21 @@ def table() -> str:
     """What stands in speed.json, as the README shows it."""
     lines = ["| `python benchmarks/...` | median seconds | runs | on |", "| --- | --- | --- | --- |"]
     for name, entry in json.loads(SPEED.read_text()).items():
-        if "median_seconds" not in entry:
-            continue
-        times = {side: f" ({times:.2f} times ours)" for side, times in entry.get("times_faster", {}).items()}
-        sides = {
-            side: f"{side} {seconds:.2f}{times.get(side, '')}" for side, seconds in entry["median_seconds"].items()
-        }
-        first = [sides.pop("ours")] if "ours" in sides else []
-        lines.append(f"| `{name}.py` | {', '.join([*first, *sides.values()])} | {entry['runs']} | {entry['device']} |")
+        for seconds, faster, of in (
+            ("median_seconds", "times_faster", ""),
+            ("seconds_without_start", "times_faster_without_start", ", without start-up"),
+        ):
+            if seconds in entry:
+                sides = _sides(entry[seconds], entry.get(faster, {}))
+                lines.append(f"| `{name}.py`{of} | {sides} | {entry['runs']} | {entry['device']} |")
     return "\n".join(lines)
+
+
+def _sides(seconds: dict[str, float], faster: dict[str, float]) -> str:
+    """Ours first."""
+    times = {side: f" ({ratio:.2f} times ours)" for side, ratio in faster.items()}
+    ordered = sorted(seconds, key=lambda side: side != "ours")
+    return ", ".join(f"{side} {seconds[side]:.2f}{times.get(side, '')}" for side in ordered)
 
 
 def mnist_images(folder: pathlib.Path, part: str = "train"):

@@ -14,7 +14,7 @@ flags.DEFINE_list("compare", [], "other runs to show beside it")
 
 
 def main():
-    print(report.write(cli.FLAGS.workdir, cli.FLAGS.compare))
+    print(report.write(cli.FLAGS.workdir, cli.paths(cli.FLAGS.compare)))
 
 
 if __name__ == "__main__":

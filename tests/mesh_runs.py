@@ -10,7 +10,7 @@ import sys
 import jax
 import numpy as np
 
-from ae_jax import analysis, configuration, experiment, machine, mesh, runner
+from ae_jax import analysis, configuration, experiment, mesh, runner
 from ae_jax.checkpoints import Checkpoints
 from ae_jax.errors import UserError
 
@@ -64,19 +64,6 @@ def score(name, **sizes):
         return analysis.evaluate(trained.experiment, trained.variables, ["elbo"], trained.data)["elbo"]
 
 
-def seeds_side_by_side():
-    """(on how many devices eight runs lie, how far they are from the same runs one after the other)."""
-    program = machine.of(config())
-    fleets = []
-    for way in machine.WAYS:
-        states = [program.built.init(jax.random.key(seed)) for seed in range(8)]
-        fleets.append(program.fleet(way, states, [program.built.hparams] * 8))
-        list(fleets[-1].advance(5, range(8)))
-    alone, together = (jax.tree.leaves(fleet.stacked().params) for fleet in fleets)
-    far = max(float(np.abs(np.asarray(a) - np.asarray(b)).max()) for a, b in zip(alone, together))
-    return min(len(leaf.sharding.device_set) for leaf in together), far
-
-
 if __name__ == "__main__":
     train("one", 30, data=1)
     for step, sizes in ((10, {"data": 2}), (20, {"data": 8, "stream": True}), (30, {"data": 2, "fsdp": 4})):
@@ -85,7 +72,6 @@ if __name__ == "__main__":
         json.dumps(
             {
                 "devices": jax.device_count(),
-                "seeds": seeds_side_by_side(),
                 "rows": [rows_agree(count) for count in (3, 8, 21)],
                 "shares": shares("moved", data=2, fsdp=4),
                 "scores": [score("moved", data=1), score("moved", data=8)],

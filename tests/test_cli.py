@@ -5,11 +5,14 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ae_jax import configuration, rundir, runner
+from ae_jax import cli, configuration, rundir, runner
 from ae_jax.errors import UserError
 
 SCRIPTS = configuration.ROOT / "scripts"
@@ -210,3 +213,15 @@ def test_numbers_that_stay_non_finite_end_the_run_and_name_the_last_good_checkpo
     assert "5 non-finite steps in a row up to step 5; not finite:" in first
     assert "loss" in first and "reconstruction" in first
     assert second == f"last good checkpoint: step 4 in {tmp_path / 'run' / 'checkpoints'}"
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 9), min_size=1, max_size=3, unique=True), min_size=1, max_size=4, unique_by=tuple)
+)
+def test_commas_within_the_names_of_runs_do_not_split(runs):
+    with tempfile.TemporaryDirectory() as folder:
+        names = [f"{folder}/" + ",".join(f"key{i}={i}" for i in run) for run in runs]
+        for name in names:
+            os.mkdir(name)
+        assert cli.paths(",".join(names).split(",")) == names
+        assert cli.paths(["elbo", *names[0].split(","), "other"]) == ["elbo", names[0], "other"]

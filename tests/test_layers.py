@@ -69,9 +69,14 @@ ROOMS = {
     "analysis": "lookup reduce rundir checkpoints experiment figures",
     "runner": "mesh precision processes reduce train rundir checkpoints hooks experiment analysis",
     "sweep": "axes schedules configuration experiment",
-    "machine": "mesh train runner sweep",
-    "lockstep": "train checkpoints configuration rundir sweepdir hooks experiment analysis runner machine",
-    "launch": "axes configuration sweepdir hooks analysis sweep machine lockstep",
+    "fleet": "train",
+    "machine": "mesh train runner sweep fleet",
+    "members": "types train checkpoints rundir hooks",
+    "lockstep": "train checkpoints configuration rundir sweepdir hooks experiment analysis runner fleet machine "
+    "members",
+    "engines": "configuration hooks lockstep",
+    "launch": "axes configuration sweepdir hooks analysis sweep machine lockstep engines",
+    "search": "axes sweepdir analysis launch",
     "survey": "lookup axes rundir sweepdir figures analysis runner",
     "reproduce": "lookup configuration rundir runner analysis",
     "devices": "",
@@ -79,7 +84,8 @@ ROOMS = {
     "cli": "lookup processes configuration",
     "__init__": "analysis",
     "configs": "configuration data",
-    "scripts": "mesh tasks axes configuration sweepdir cli analysis runner reproduce launch survey report devices",
+    "scripts": "lookup mesh tasks axes configuration sweepdir cli analysis runner reproduce launch search survey "
+    "report devices",
 }
 # What may be imported at the top of a module. All else waits for the function that needs it.
 LIGHT = {"jax", "flax", "optax", "numpy", "ml_collections", "absl"} | set(sys.stdlib_module_names)

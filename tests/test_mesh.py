@@ -49,11 +49,6 @@ def test_rows_of_data_cut_over_devices_are_the_rows(eight):
     assert eight[1]["rows"] == [True] * 3
 
 
-def test_runs_side_by_side_share_the_devices(eight):
-    devices, far = eight[1]["seeds"]
-    assert devices == 8 and far < 1e-5
-
-
 def test_what_does_not_fit_the_devices_is_refused_and_nothing_is_written(eight, tmp_path):
     folder, answered = eight
     assert answered["undivided"].splitlines()[0] == "train.batch_size=40 is not divided by 7 devices"

@@ -3,11 +3,7 @@
 import csv
 import functools
 import json
-import os
 import signal
-import subprocess
-import sys
-import time
 
 import jax
 import numpy as np
@@ -15,53 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jax.experimental.compilation_cache import compilation_cache
+from small_sweeps import STEPS, Sweeps, assert_same_run, base, leaves, state_of, train_sweep
 
-from ae_jax import analysis, axes, configuration, experiment, launch, machine, rundir, runner, sweep, sweepdir
-from ae_jax.checkpoints import Checkpoints
+from ae_jax import analysis, axes, configuration, fleet, machine, rundir, runner, sweep, sweepdir
 from ae_jax.errors import UserError
 
-STEPS = 60
-OVERRIDES = {"model.hidden": "8", "train.steps": str(STEPS), "train.batch_size": "32", "train.log_every": "10"}
-OVERRIDES |= {"train.eval_every": "20", "train.checkpoint_every": "30", "train.ema": "0.9", "train.max_bad_steps": "3"}
-
-
 AXES = ("weights.kl=1,4", "optimizer.learning_rate=0.001,1e30")  # half of them cannot but diverge
-
-
-def base(**overrides):
-    config = configuration.load("configs/vae.py:digits")
-    for key, text in {**OVERRIDES, **overrides}.items():
-        configuration.override(config, key, text)
-    return config
-
-
-def train_sweep(folder, *texts, way="map", **overrides):
-    plan = launch.make_plan(str(folder), base(**overrides), axes.assignments(texts), way)
-    return launch.run(plan)
-
-
-def state_of(path, step="newest"):
-    config, spec = rundir.RunDir(path).read()
-    checkpoints = Checkpoints(path / "checkpoints", read_only=True)
-    state = checkpoints.restore(experiment.build(config, spec).state_shapes(), step)
-    checkpoints.close()
-    return state
-
-
-def leaves(state):
-    data = lambda leaf: jax.random.key_data(leaf) if jax.numpy.issubdtype(leaf.dtype, jax.dtypes.prng_key) else leaf
-    return [np.asarray(data(leaf)) for leaf in jax.tree.leaves(state)]
-
-
-def assert_same_run(one, other):
-    """Both directories hold the same run to the byte, at all of the same steps."""
-    steps = [sorted(folder.name for folder in (path / "checkpoints").iterdir()) for path in (one, other)]
-    assert steps[0] == steps[1]
-    for step in map(int, steps[0]):
-        a, b = leaves(state_of(one, step)), leaves(state_of(other, step))
-        assert len(a) > 10 and [leaf.tobytes() for leaf in a] == [leaf.tobytes() for leaf in b]
-    for name in ("config.json", "metrics.jsonl"):
-        assert (one / name).read_bytes() == (other / name).read_bytes()
 
 
 @functools.cache
@@ -216,17 +171,28 @@ def test_long_names_and_paths_become_a_number_and_a_digest():
 # --- training ---------------------------------------------------------------------------------------------------------
 
 
-def test_one_after_the_other_every_run_has_the_bytes_that_it_has_alone(folder, swept):
+@pytest.mark.parametrize("way", ["map", "threads"])
+def test_on_its_own_every_run_has_the_bytes_that_it_has_alone(folder, swept, way):
+    there = swept if way == "map" else train_sweep(folder / "threads", *AXES, way=way)
     for kl in ("1", "4"):
         name = f"weights.kl={kl},optimizer.learning_rate=0.001"
-        assert_same_run(swept.path / name, alone(folder, **{"weights.kl": kl, "optimizer.learning_rate": "0.001"}))
-        assert swept.result(name)["status"] == "done"
+        assert_same_run(there.path / name, alone(folder, **{"weights.kl": kl, "optimizer.learning_rate": "0.001"}))
+        assert there.result(name)["status"] == "done"
 
 
-def test_a_program_is_compiled_once(swept):
-    config, runs = swept.read()
-    first = sweep.make_runs(config, list(runs.values())[:1])[0]
-    assert machine.of(first.config)._run._cache_size() == 1
+@pytest.mark.parametrize("way", fleet.WAYS)
+def test_there_are_as_many_compilations_as_programs(tmp_path, way):
+    compiled = []
+    listen = lambda event, _, fun_name="", **__: (
+        event.endswith("backend_compile_duration") and compiled.append(fun_name)
+    )
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    machine._machines.clear()
+    try:
+        train_sweep(tmp_path, "model.latent_dim=2,3", "seed=0:3", way=way, **{"train.steps": "20"})
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
+    assert compiled.count("jit(run)") == 2
 
 
 def test_a_run_that_diverges_is_marked_and_the_others_go_on(swept):
@@ -274,38 +240,6 @@ def test_side_by_side_runs_differ_by_rounding_alone_and_one_that_diverges_leaves
 
 
 # --- stopping ---------------------------------------------------------------------------------------------------------
-
-
-class Sweeps:
-    """Sweeps by the real script, sharing what they compile."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled")}
-
-    def start(self, workdir, *flags, steps=450):
-        command = [sys.executable, str(configuration.ROOT / "scripts" / "sweep.py"), "--config=configs/vae.py:digits"]
-        command += [f"--config.{key}={text}" for key, text in {**OVERRIDES, "train.steps": steps}.items()]
-        command += [f"--workdir={self.folder / workdir}", *flags]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen(command, env=self.environment, **pipes)
-
-    def finish(self, *arguments, **options):
-        process = self.start(*arguments, **options)
-        said = process.communicate(timeout=300)
-        return process.returncode, *said
-
-    def interrupt(self, number, step, *arguments):
-        """Sends a signal soon after a checkpoint of this step or a later one is there."""
-        process, deadline = self.start(*arguments), time.monotonic() + 300
-        there = lambda: [
-            int(path.name) for path in self.folder.glob(f"{arguments[0]}/programs/*/checkpoints/[0-9]*[0-9]")
-        ]
-        while max(there(), default=0) < step:
-            assert process.poll() is None and time.monotonic() < deadline, process.communicate()
-            time.sleep(0.002)
-        process.send_signal(number)
-        return process.wait(timeout=300), process.communicate()[1]
 
 
 @pytest.fixture(scope="module")
