@@ -146,7 +146,7 @@ class Checkpoints:
         """The checkpoint "newest", "best" or of a step number, in the shapes of `like`; None where there is none.
 
         A newest checkpoint that is damaged is moved to checkpoints/damaged/ with a warning, and the one before taken.
-        Raises UserError where the one that was asked for does not exist or cannot be read.
+        Raises UserError where the one that was asked for does not exist or cannot be read, or is of another model.
         """
         steps = self.steps()
         if which == "newest":
@@ -154,6 +154,7 @@ class Checkpoints:
                 try:
                     return self._read(step, like)
                 except Exception as error:  # whatever a damaged file makes the reader raise
+                    self._refuse_another_model(step, like)
                     self._set_aside(step, error)
             return None
         step = self.best_step() if which == "best" else int(which) if str(which).isdigit() else None
@@ -163,6 +164,7 @@ class Checkpoints:
         try:
             return self._read(step, like)
         except Exception as error:
+            self._refuse_another_model(step, like)
             path = self._path(step)
             raise UserError(f"checkpoint {path} is damaged ({_reason(error)})\ntry --checkpoint=newest") from None
 
@@ -177,6 +179,18 @@ class Checkpoints:
         if _digest(read["state"]) != read["record"]["crc32"]:
             raise ValueError("its arrays are not those that were saved")
         return _typed_key(jax.tree.map(lambda leaf, like: jax.device_put(leaf, like.sharding), read["state"], target))
+
+    def _refuse_another_model(self, step: int, like: TrainState) -> None:
+        """Raises UserError where what cannot be read as `like` is no damaged file: the parameters are others."""
+        import orbax.checkpoint as ocp
+
+        found = {}
+        with contextlib.suppress(Exception), ocp.StandardCheckpointer() as reader:
+            found = reader.metadata(self._path(step) / "state").item_metadata.tree["params"]
+        shapes = lambda tree: sorted(tuple(leaf.shape) for leaf in jax.tree.leaves(tree))
+        if found and shapes(found) != shapes(like.params):
+            difference = first_difference(found, like.params)
+            raise UserError(f"checkpoint {self._path(step)} is of another model\n{difference}")
 
     def _set_aside(self, step: int, error: Exception) -> None:
         path, warning = self._path(step), f"warning: checkpoint {self._path(step)} is damaged ({_reason(error)})"
@@ -229,6 +243,16 @@ def _items(plain: dict[str, Any], score: float | None, notes: Any = None) -> Any
 
 def _name(step: int) -> str:
     return f"{step:0{_DIGITS}d}"
+
+
+def first_difference(there: Any, here: Any) -> str:
+    """The first parameter in whose shape two models differ, for an error message; empty where there is none."""
+    leaves = jax.tree_util.tree_leaves_with_path
+    there, here = (
+        {jax.tree_util.keystr(path): tuple(leaf.shape) for path, leaf in leaves(tree)} for tree in (there, here)
+    )
+    names = sorted(key for key in there.keys() | here.keys() if there.get(key) != here.get(key))
+    return f"{names[0]} has shape {there.get(names[0])} there and {here.get(names[0])} here" if names else ""
 
 
 def _plain(state: TrainState) -> dict[str, Any]:

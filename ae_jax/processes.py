@@ -141,7 +141,7 @@ def any_of(flag: bool) -> bool:
 
 def on_host(array: Any) -> Any:
     """The whole of an array of which this process may have a part, for NumPy; all must ask."""
-    if count() == 1 or array.is_fully_replicated:
+    if count() == 1 or getattr(array, "is_fully_replicated", True):
         return array
     from jax.experimental import multihost_utils
 

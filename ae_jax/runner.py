@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ae_jax import analysis, experiment, hooks, mesh, precision, processes, reduce, rundir, train
-from ae_jax.checkpoints import Checkpoints
+from ae_jax.checkpoints import Checkpoints, first_difference
 from ae_jax.errors import RunFailed, UserError
 
 
@@ -104,15 +104,8 @@ def first_state(built: experiment.Experiment, seed: int | None = None, hparams: 
 def _donor(workdir: str, built: experiment.Experiment) -> Any:
     """The parameters of another run of the same network. Raises UserError."""
     params = analysis.load(workdir).variables["params"]
-    leaves = jax.tree_util.tree_leaves_with_path
-    shapes = lambda tree: {jax.tree_util.keystr(path): leaf.shape for path, leaf in leaves(tree)}
-    there, here = shapes(params), shapes(built.state_shapes().params)
-    if there != here:
-        name = sorted(key for key in there.keys() | here.keys() if there.get(key) != here.get(key))[0]
-        raise UserError(
-            f"train.init_from={workdir!r} is a run of another network\n"
-            f"{name} has shape {there.get(name)} there and {here.get(name)} here"
-        )
+    if difference := first_difference(params, built.state_shapes().params):
+        raise UserError(f"train.init_from={workdir!r} is a run of another network\n{difference}")
     return params
 
 

@@ -132,6 +132,18 @@ def test_a_checkpoint_that_does_not_exist_is_refused_with_those_that_do(tmp_path
     checkpoints.close()
 
 
+def test_a_checkpoint_of_another_model_is_refused_and_left_where_it_is(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    checkpoints.save(state_at(1))
+    checkpoints.wait()
+    other = state_at(1).replace(params={"w": jnp.zeros(4), "v": jnp.zeros(2)})
+    for which in ("newest", 1):
+        with pytest.raises(UserError, match=r"is of another model\n\['v'\] has shape None there and \(2,\) here"):
+            checkpoints.restore(other, which)
+    assert as_bytes(checkpoints.restore(state_at(1)).params["w"]) == as_bytes(state_at(1).params["w"])
+    checkpoints.close()
+
+
 def test_what_is_written_in_the_background_is_the_state_that_was_passed(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     state = state_at(1)
