@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from ae_jax import experiment, lookup, reduce, rundir
+from ae_jax import experiment, lookup, reduce, rundir, splits
 from ae_jax.checkpoints import Checkpoints
 from ae_jax.errors import UserError
 
@@ -121,10 +121,10 @@ def data_of(
     """
 
     def batches(name):
-        splits = experiment.other_splits(built, other) if other else built.splits
-        if name not in splits:
-            raise UserError(f"no split {name!r} in these data\nwhat exists: {', '.join(splits)}")
-        arrays = {key: values[:limit] for key, values in splits[name].items()}
+        found = splits.other(built.config, built.spec, other) if other else built.splits
+        if name not in found:
+            raise UserError(f"no split {name!r} in these data\nwhat exists: {', '.join(found)}")
+        arrays = {key: values[:limit] for key, values in found[name].items()}
         return built.held_out(arrays, batch_size, seed)
 
     return Lazy(

@@ -6,35 +6,26 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-import flax.linen as nn
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
 from ae_jax import (
     configuration,
     corruptions,
-    data,
     errors,
     lookup,
     mesh,
     objectives,
     optim,
+    parts,
     precision,
+    splits,
     streaming,
     train,
 )
 from ae_jax.batching import Batches, present
 from ae_jax.errors import UserError
 from ae_jax.types import DataSpec
-
-# The parts of a model that a config names: {key of section model: (folder, what the module exposes)}.
-_NETS = {"encoder": ("nets", "Encoder"), "decoder": ("nets", "Decoder")}
-_PARTS = {
-    "likelihood": ("likelihoods", "Likelihood"),
-    "posterior": ("posteriors", "Posterior"),
-    "prior": ("priors", "Prior"),
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +44,7 @@ class Experiment:
     @functools.cached_property
     def splits(self) -> dict[str, Mapping[str, Any]]:
         """{"train", "validation"?, "test"}: arrays as stored."""
-        return load_splits(self.config.data, self.config.seed)[1]
+        return splits.load(self.config.data, self.config.seed)[1]
 
     def batches(self, split: str) -> Batches:
         return self._batches(self.splits[split], self.config.train.batch_size)
@@ -150,10 +141,10 @@ def build(config: Any, spec: DataSpec | None = None) -> Experiment:
     """
     configuration.check(config)
     precision.check(config.train.get("precision"))
-    splits = None
+    examples = None
     if spec is None:
-        spec, splits = load_splits(config.data, config.seed)
-    model, likelihood = build_model(config.model, spec)
+        spec, examples = splits.load(config.data, config.seed)
+    model, likelihood = parts.build(config.model, spec)
     objective, _ = _objective(config.objective)
     tx, _ = optim.make_tx(config.optimizer)
     binarize = config.data.binarize
@@ -166,8 +157,8 @@ def build(config: Any, spec: DataSpec | None = None) -> Experiment:
     corrupt, _ = corruptions.find(config.corruption)
     prepare = corruptions.make_prepare(spec, binarize, dequantized, corrupt)
     built = Experiment(config, spec, model, likelihood, objective, tx, prepare, train.make_hparams(**numbers(config)))
-    if splits is not None:
-        built.__dict__["splits"] = splits  # the cached property, already computed
+    if examples is not None:
+        built.__dict__["splits"] = examples  # the cached property, already computed
     return built
 
 
@@ -175,127 +166,9 @@ def numbers(config: Any) -> dict[str, Any]:
     """What `train.make_hparams` takes, the numbers and schedules as the config has them. Raises UserError."""
     found = {"corruption": corruptions.find(config.corruption)[1], "objective": _objective(config.objective)[1]}
     optimizer = optim.make_tx(config.optimizer)[1]
-    varying = _varying(lookup.find("models", config.model.name, "Model"))
+    varying = parts.varying(lookup.find("models", config.model.name, "Model"))
     found["model"] = {key: value for key, value in config.model.items() if key in varying}
     return {"weights": dict(config.weights), **found, "optimizer": optimizer, "ema": config.train.ema}
-
-
-def _varying(family: Any) -> tuple[str, ...]:
-    """The keys of section model that are numbers of this family's hparams, and no fields of its modules."""
-    return getattr(family, "varying", ())
-
-
-def data_depend_on_seed(config: Any) -> bool:
-    """Whether runs of other seeds see other data, rather than the same in another order."""
-    return config.data.binarize == "fixed"
-
-
-def load_splits(section: Any, seed: int) -> tuple[DataSpec, dict[str, Any]]:
-    """(spec, {"train", "validation"?, "test"}) of a data section. Raises UserError."""
-    load = lookup.find("data", section.source, "load")
-    readable = ("name", "dir", "path", "split", "cache", "size")
-    accepted = [key for key in readable if key in inspect.signature(load).parameters]
-    for key in readable[1:]:
-        if section.get(key) and key not in accepted:
-            raise UserError(
-                f"data.{key}={section[key]!r} is read by nothing: data source {section.source!r} does not take it\n"
-                f"it takes: {', '.join(f'data.{name}' for name in accepted) or 'nothing'}"
-            )
-    spec, splits = load(**{key: section[key] for key in accepted if section.get(key)})
-    train_split, held = splits["train"], section.validation
-    n = len(train_split["x"])
-    if held:
-        if held >= n:
-            raise UserError(f"data.validation={held} of {n} training examples\nexpected less than {n}")
-        splits["validation"] = {key: values[n - held :] for key, values in train_split.items()}
-        splits["train"] = {key: values[: n - held] for key, values in train_split.items()}
-    if section.get("labelled") is not None:
-        splits["train"] = _with_labels(splits["train"], section.labelled)
-    if section.train_on_test:
-        both = {key: np.concatenate([splits["train"][key], splits["test"][key]]) for key in splits["train"]}
-        splits["train"] = both
-    if section.binarize == "fixed":
-        spec, splits = corruptions.binarize_once(spec, splits, seed)
-    return spec, splits
-
-
-def _with_labels(split: Mapping[str, Any], count: int) -> dict[str, Any]:
-    """The split with the labels of its first `count` examples only; the others have -1, as the unknown class."""
-    label = split.get("label")
-    if label is None or count > len(label):
-        raise UserError(f"data.labelled={count} of {0 if label is None else len(label)} labels\nexpected at most those")
-    return {**split, "label": np.where(np.arange(len(label)) < count, label, -1).astype(label.dtype)}
-
-
-def other_splits(built: Experiment, other: str) -> dict[str, Any]:
-    """The splits of "NAME" or "SOURCE:PATH". Raises UserError where they do not fit the model."""
-    source, _, path = other.partition(":")
-    fresh = {"name": other, "dir": "", "path": "", "validation": 0, "labelled": None, **data.named(other)}
-    section = ConfigDict({**built.config.data, **fresh})
-    if path or source in lookup.choices("data"):
-        section.source = source
-    takes = inspect.signature(lookup.find("data", section.source, "load")).parameters
-    if path:
-        section["path" if "path" in takes else "dir"] = path
-    section.update({key: None for key in ("cache", "size") if key not in takes})
-    spec, splits = load_splits(section, built.config.seed)
-    if spec.shape != built.spec.shape or spec.kind != built.spec.kind:
-        raise UserError(
-            f"--data={other} has examples {spec.shape} of {spec.kind}\n"
-            f"this model was trained on {built.spec.shape} of {built.spec.kind}"
-        )
-    return splits
-
-
-def build_model(section: Any, spec: DataSpec) -> tuple[Any, Any]:
-    """(model, its likelihood module) from a model section: each part gets the options that it has a field for."""
-    options = dict(section)
-    family = lookup.find("models", options.pop("name"), "Model")
-    fields, varying = _parameters(family), _varying(family)
-    options = {key: value for key, value in options.items() if key not in varying}
-    parts, read = {}, set()
-    for role, (folder, attribute) in {**_NETS, **_PARTS}.items():
-        if role in options and role in fields:
-            part = lookup.find(folder, options.pop(role), attribute)
-            mine = _options_for(part, role, options)
-            read |= set(mine)
-            arguments = {key.removeprefix(f"{role}_"): value for key, value in mine.items()}
-            parts[role] = _net(role, part, arguments) if role in _NETS else functools.partial(part, **arguments)
-    own = {key: value for key, value in options.items() if key in fields}
-    unread = options.keys() - read - own.keys()
-    if unread:
-        key = sorted(unread)[0]
-        valid = {*fields, *varying, *read, *(name for part in parts.values() for name in _parameters(part))} - {"spec"}
-        raise UserError(
-            f"config key 'model.{key}' is read by nothing{errors.nearest(key, valid)}\n"
-            f"what this model reads: {', '.join(sorted(valid))}"
-        )
-    model = family(spec=spec, **parts, **own)
-    return model, parts["likelihood"](spec)
-
-
-def _net(role: str, part: Any, arguments: Mapping[str, Any]) -> nn.Module:
-    if not (inspect.isclass(part) and issubclass(part, nn.Module)):
-        raise UserError(f"model.{role} is {part!r}\nexpected a class of Linen modules")
-    return part(**arguments)
-
-
-def _parameters(part: Any) -> set[str]:
-    """The names of the arguments of a class, a function, a module or a partial."""
-    function = part if inspect.isclass(part) or inspect.isfunction(part) else getattr(part, "func", type(part))
-    return set(inspect.signature(function).parameters) - {"parent", "name"}
-
-
-def _options_for(part: Any, role: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that this part has a field for; `encoder_hidden` is `hidden` for the encoder alone."""
-    fields = _parameters(part) - {"spec", "latent_dim"} if role in _PARTS else _parameters(part)
-    special = {
-        key: value
-        for key, value in options.items()
-        if key.removeprefix(f"{role}_") in fields and key.startswith(f"{role}_")
-    }
-    shared = {key: value for key, value in options.items() if key in fields and f"{role}_{key}" not in special}
-    return {**shared, **special}
 
 
 def _objective(section: Any) -> tuple[Any, dict[str, Any]]:

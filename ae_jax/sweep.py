@@ -12,7 +12,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from ae_jax import configuration, experiment, schedules
+from ae_jax import configuration, experiment, schedules, splits
 from ae_jax.axes import Assignment
 from ae_jax.errors import UserError
 
@@ -98,7 +98,7 @@ def fixed(config: ConfigDict) -> dict[str, Any]:
     found = {key: _hashable(configuration.value_at(config, key)) for key in configuration.keys(config)}
     found |= {key: schedules.form(value) for key, value in _numbers(experiment.numbers(config)) if key in found}
     found["train.ema"] = "off" if config.train.ema == 0 else schedules.form(config.train.ema)
-    return found if experiment.data_depend_on_seed(config) else {**found, "seed": "any"}
+    return found if splits.depend_on_seed(config) else {**found, "seed": "any"}
 
 
 def _numbers(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:

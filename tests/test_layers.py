@@ -64,11 +64,13 @@ ROOMS = {
     "checkpoints": "mesh processes train",
     "hooks": "processes rundir",
     # layer 4: assembly
-    "experiment": "types lookup mesh precision corruptions objectives data batching streaming optim train "
+    "splits": "types lookup corruptions data",
+    "parts": "types lookup",
+    "experiment": "types lookup mesh precision corruptions objectives splits parts batching streaming optim train "
     "configuration",
-    "analysis": "lookup reduce rundir checkpoints experiment figures",
+    "analysis": "lookup reduce rundir checkpoints splits experiment figures",
     "runner": "mesh precision processes reduce train rundir checkpoints hooks experiment analysis",
-    "sweep": "axes schedules configuration experiment",
+    "sweep": "axes schedules configuration splits experiment",
     "fleet": "train",
     "machine": "mesh train runner sweep fleet",
     "members": "types train checkpoints rundir hooks",

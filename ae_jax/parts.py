@@ -1,0 +1,76 @@
+"""From a model section to the model: its parts by their names, each given the options that it has a field for."""
+
+import functools
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+
+from ae_jax import errors, lookup
+from ae_jax.errors import UserError
+from ae_jax.types import DataSpec
+
+# The parts of a model that a config names: {key of section model: (folder, what the module exposes)}.
+_NETS = {"encoder": ("nets", "Encoder"), "decoder": ("nets", "Decoder")}
+_PARTS = {
+    "likelihood": ("likelihoods", "Likelihood"),
+    "posterior": ("posteriors", "Posterior"),
+    "prior": ("priors", "Prior"),
+}
+
+
+def build(section: Any, spec: DataSpec) -> tuple[Any, Any]:
+    """(model, its likelihood module) from a model section: each part gets the options that it has a field for."""
+    options = dict(section)
+    family = lookup.find("models", options.pop("name"), "Model")
+    fields, numbers = _parameters(family), varying(family)
+    options = {key: value for key, value in options.items() if key not in numbers}
+    parts, read = {}, set()
+    for role, (folder, attribute) in {**_NETS, **_PARTS}.items():
+        if role in options and role in fields:
+            part = lookup.find(folder, options.pop(role), attribute)
+            mine = _options_for(part, role, options)
+            read |= set(mine)
+            arguments = {key.removeprefix(f"{role}_"): value for key, value in mine.items()}
+            parts[role] = _net(role, part, arguments) if role in _NETS else functools.partial(part, **arguments)
+    own = {key: value for key, value in options.items() if key in fields}
+    unread = options.keys() - read - own.keys()
+    if unread:
+        key = sorted(unread)[0]
+        valid = {*fields, *numbers, *read, *(name for part in parts.values() for name in _parameters(part))} - {"spec"}
+        raise UserError(
+            f"config key 'model.{key}' is read by nothing{errors.nearest(key, valid)}\n"
+            f"what this model reads: {', '.join(sorted(valid))}"
+        )
+    model = family(spec=spec, **parts, **own)
+    return model, parts["likelihood"](spec)
+
+
+def _net(role: str, part: Any, arguments: Mapping[str, Any]) -> nn.Module:
+    if not (inspect.isclass(part) and issubclass(part, nn.Module)):
+        raise UserError(f"model.{role} is {part!r}\nexpected a class of Linen modules")
+    return part(**arguments)
+
+
+def _parameters(part: Any) -> set[str]:
+    """The names of the arguments of a class, a function, a module or a partial."""
+    function = part if inspect.isclass(part) or inspect.isfunction(part) else getattr(part, "func", type(part))
+    return set(inspect.signature(function).parameters) - {"parent", "name"}
+
+
+def _options_for(part: Any, role: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that this part has a field for; `encoder_hidden` is `hidden` for the encoder alone."""
+    fields = _parameters(part) - {"spec", "latent_dim"} if role in _PARTS else _parameters(part)
+    special = {
+        key: value
+        for key, value in options.items()
+        if key.removeprefix(f"{role}_") in fields and key.startswith(f"{role}_")
+    }
+    shared = {key: value for key, value in options.items() if key in fields and f"{role}_{key}" not in special}
+    return {**shared, **special}
+
+
+def varying(family: Any) -> tuple[str, ...]:
+    """The keys of section model that are numbers of this family's hparams, and no fields of its modules."""
+    return getattr(family, "varying", ())
