@@ -32,6 +32,14 @@ def key():
 
 
 @pytest.fixture(scope="module")
+def compiled_fast():
+    """Programs of a module that are run so little that optimising them takes longer than it saves."""
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="module")
 def browser():
     """Chromium, to look at pages with; the tests that want it are skipped where there is none."""
     program = shutil.which("chromium") or shutil.which("google-chrome")

@@ -5,7 +5,6 @@ import importlib
 import json
 import math
 
-import jax
 import pytest
 
 from ae_jax import analysis, configuration, experiment, lookup, runner
@@ -15,12 +14,7 @@ NAMES = sorted(p.stem for p in (configuration.ROOT / "configs").glob("[a-z]*.py"
 # The sections whose keys are fixed; of the others, `experiment.build` refuses what nothing reads.
 FIXED = {"seed", "data", "train", "eval"}
 
-
-@pytest.fixture(scope="module", autouse=True)
-def compiled_fast():
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+pytestmark = pytest.mark.usefixtures("compiled_fast")
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -15,6 +15,7 @@ from ae_jax.flows import Autoregressive, Inverse, Planar, Radial, Transformed
 from configs import iwae
 
 KEY = jax.random.key(0)
+pytestmark = pytest.mark.usefixtures("compiled_fast")
 
 
 def planar(size, batch=(), seed=0, scale=1.5):
@@ -151,3 +152,16 @@ def test_a_flow_as_prior_has_the_density_of_what_it_draws():
     assert len(latent.prior.flows) == 3 and np.abs(latent.log_p - stats.norm.logpdf(latent.sample).sum(-1)).max() > 0.1
     (drawn,) = built.model.apply(variables, {"mask": jnp.ones(5)}, method="prior_codes", rngs={"latent": KEY})
     assert drawn.shape == (1, 5, 3)
+
+
+@pytest.mark.parametrize("prior", lookup.choices("priors"))
+@pytest.mark.parametrize("posterior", lookup.choices("posteriors"))
+def test_every_posterior_goes_with_every_prior_or_says_why_not(posterior, prior):
+    config = iwae.get_config("smoke,k=2,objective=stl")
+    config.model.update(posterior=posterior, prior=prior, flows=1, latent_dim=2)
+    built = experiment.build(config)
+    if prior == "vamp" and posterior != "diagonal_normal":
+        with pytest.raises(UserError, match="needs a normal posterior"):
+            built.check()
+    else:
+        built.check()
