@@ -74,6 +74,7 @@ def test_the_code_of_a_run_is_named_in_the_metric_with_the_floor_and_the_digest(
     record = evaluate(runs, metric, features=str(runs / "classes"))
     for name in METRICS[metric]:
         assert np.isfinite([record[f"{name}_classes"], record[f"{name}_classes_floor"]]).all()
+    assert metric != "kid" or record["kid_classes_floor_se"] > 0
     assert record[f"{metric}_examples"] == 60
     digest = record[f"{metric}_features_digest"]
     assert len(digest) == 12 != evaluate(runs, metric, features=str(runs / "plain"))[f"{metric}_features_digest"]

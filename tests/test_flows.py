@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from ae_jax import experiment, lookup
+from ae_jax import experiment, lookup, objectives
 from ae_jax.distributions import Normal
 from ae_jax.errors import UserError
 from ae_jax.flows import Autoregressive, Inverse, Planar, Radial, Transformed
+from ae_jax.models import vae
+from ae_jax.nets import mlp
+from ae_jax.priors.flow import Prior
+from ae_jax.types import DataSpec
 from configs import iwae
 
 KEY = jax.random.key(0)
@@ -112,13 +116,12 @@ def test_densities_integrate_to_one_and_are_those_of_the_samples(make, size):
     np.testing.assert_array_equal(q.sample(KEY, 200), z)
 
 
-@pytest.mark.parametrize("posterior", ["planar", "radial", "iaf"])
+@pytest.mark.parametrize("posterior", ["planar", "iaf"])
 def test_a_config_chooses_them(posterior):
-    for objective in ("dreg", "elbo"):
-        config = iwae.get_config(f"smoke,k=2,objective={objective}")
-        config.model.update(posterior=posterior, flows=2, latent_dim=3)
-        built = experiment.build(config)
-        built.check()
+    config = iwae.get_config("smoke,k=2,objective=dreg")
+    config.model.update(posterior=posterior, flows=2, latent_dim=3)
+    built = experiment.build(config)
+    built.check()
     data = {"test": built.held_out(built.splits["test"], 8)}
     batch = next(iter(data["test"]))
     made = jax.jit(lambda key: built.model.init_with_output({"params": key, "latent": key}, batch, num_samples=2))
@@ -131,12 +134,10 @@ def test_a_config_chooses_them(posterior):
 
 
 def test_a_flow_as_prior_has_the_density_of_what_it_draws():
-    config = iwae.get_config("smoke,k=1,objective=elbo")
-    config.model.update(prior="flow", prior_flows=3, latent_dim=3)
-    built = experiment.build(config)
-    built.check()
-    batch = next(iter(built.held_out(built.splits["test"], 8)))
-    made = jax.jit(lambda key: built.model.init_with_output({"params": key, "latent": key}, batch, num_samples=4))
+    prior = lambda size: Prior(size, flows=3, flow_hidden=8)
+    model = vae.Model(DataSpec((3,), "reals"), mlp.Encoder((4,)), mlp.Decoder((4,)), prior=prior, latent_dim=3)
+    batch = {name: jax.random.normal(KEY, (8, 3)) for name in ("x", "inputs")}
+    made = jax.jit(lambda key: model.init_with_output({"params": key, "latent": key}, batch, num_samples=4))
     outputs, variables = made(KEY)
     (latent,) = outputs.latents
 
@@ -150,18 +151,26 @@ def test_a_flow_as_prior_has_the_density_of_what_it_draws():
     expected = stats.norm.logpdf(noise_of(z)).sum(axis=-1) + log_determinant
     np.testing.assert_allclose(latent.log_p.reshape(-1), expected, rtol=1e-3, atol=1e-3)
     assert len(latent.prior.flows) == 3 and np.abs(latent.log_p - stats.norm.logpdf(latent.sample).sum(-1)).max() > 0.1
-    (drawn,) = built.model.apply(variables, {"mask": jnp.ones(5)}, method="prior_codes", rngs={"latent": KEY})
+    (drawn,) = model.apply(variables, {"mask": jnp.ones(5)}, method="prior_codes", rngs={"latent": KEY})
     assert drawn.shape == (1, 5, 3)
 
 
 @pytest.mark.parametrize("prior", lookup.choices("priors"))
 @pytest.mark.parametrize("posterior", lookup.choices("posteriors"))
 def test_every_posterior_goes_with_every_prior_or_says_why_not(posterior, prior):
-    config = iwae.get_config("smoke,k=2,objective=stl")
-    config.model.update(posterior=posterior, prior=prior, flows=1, latent_dim=2)
-    built = experiment.build(config)
+    find = lambda kind, name: lookup.find(f"{kind}s", name, kind.capitalize())
+    parts = {kind: find(kind, name) for kind, name in (("posterior", posterior), ("prior", prior))}
+    model = vae.Model(DataSpec((3,), "reals"), mlp.Encoder((4,)), mlp.Decoder((4,)), latent_dim=2, **parts)
+    batch = {name: jnp.ones((5, 3)) for name in ("x", "inputs")}
+
+    def bounds():
+        outputs, _ = model.init_with_output({"params": KEY, "latent": KEY}, batch, num_samples=2)
+        return {**objectives.stl(outputs, batch), **objectives.elbo(outputs, batch)}
+
     if prior == "vamp" and posterior != "diagonal_normal":
         with pytest.raises(UserError, match="needs a normal posterior"):
-            built.check()
+            jax.eval_shape(bounds)
     else:
-        built.check()
+        assert {name: term.shape for name, term in jax.eval_shape(bounds).items()} == dict.fromkeys(
+            ("bound", "kl", "reconstruction"), (5,)
+        )

@@ -10,20 +10,20 @@ from ae_jax.reduce import mean_with_error
 
 BETTER = {"kid": "min"}
 
-_BLOCK = 1000  # examples: the blocks are independent, and so their spread is the error
+_BLOCK, _BLOCKS = 1000, 10  # at most so many examples, at least so many blocks, whose spread is the error
 
 
 def evaluate(model, variables, data, key, *, features: str = "", sampler: str = "prior") -> dict[str, float]:
     """The squared MMD with kernel (a.b / F + 1)^3, of samples as "kid_FEATURES", of training examples as
-    "kid_FEATURES_floor", each against as many of the split: the mean over blocks of 1,000, "..._se" its standard
-    error. `features`, `sampler` and errors as in `ae_jax.features.scores`.
+    "kid_FEATURES_floor", each against as many of the split: the mean over blocks of at most 1,000, "..._se" its
+    standard error. `features`, `sampler` and errors as in `ae_jax.features.scores`.
     """
     return of_examples.scores("kid", score, model, variables, data, key, features, sampler)
 
 
 def score(rows, real) -> dict[str, float]:
     """Of rows [N, F] each."""
-    blocks = np.array_split(np.arange(len(rows)), max(len(rows) // _BLOCK, 1))
+    blocks = np.array_split(np.arange(len(rows)), min(max(_BLOCKS, len(rows) // _BLOCK), len(rows) // 2))
     return mean_with_error("kid", np.array([mmd2(rows[block], real[block]) for block in blocks]))
 
 
