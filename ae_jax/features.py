@@ -31,12 +31,21 @@ class Features:
 
 
 def scores(
-    metric: str, score: Callable, model: Any, variables: Any, data: Any, key: Any, features: str, sampler: str
+    metric: str,
+    score: Callable,
+    model: Any,
+    variables: Any,
+    data: Any,
+    key: Any,
+    features: str,
+    sampler: str,
+    neighbours: int = 1,
 ) -> dict[str, Any]:
     """What `score(rows [N, F], real rows [N, F])` -> {name: value} answers of samples, as NAME_FEATURES, and of
     training examples, as NAME_FEATURES_floor, each against as many of the split; N; and the features' digest.
 
     features: a run directory, or an .npz of "samples", "test" and "train". sampler: "prior", or as in `samplers`.
+    neighbours: how many of its own kind an example needs at least.
     Raises UserError where they cannot be had.
     """
     if not features:
@@ -45,13 +54,15 @@ def scores(
             f"{', '.join(_SPLITS)}"
         )
     found = _stored(features) if features.endswith(".npz") else _of_run(features, model, variables, data, key, sampler)
+    count = len(found.rows["test"])
+    if count <= neighbours:
+        raise UserError(f"metric {metric!r} has {count} examples of each kind\nexpected more than {neighbours}")
     answered = {}
     for suffix, rows in (("", found.rows["samples"]), ("_floor", found.rows["train"])):
         against = score(rows, found.rows["test"])
         named = lambda name, s=suffix: f"{name.removesuffix('_se')}_{found.name}{s}{'_se' * name.endswith('_se')}"
         answered |= {named(name): float(value) for name, value in against.items()}
-    count = float(len(found.rows["test"]))
-    return {**answered, f"{metric}_examples": count, f"{metric}_features_digest": found.digest}
+    return {**answered, f"{metric}_examples": float(count), f"{metric}_features_digest": found.digest}
 
 
 def _equal_in_number(rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -93,7 +93,9 @@ def test_features_from_a_file(runs, tmp_path):
     assert record["fid_mine"] == pytest.approx(4, rel=1e-6) and record["fid_mine_floor"] == pytest.approx(0, abs=1e-6)
     assert record["fid_examples"] == 200
     np.savez(tmp_path / "less.npz", samples=ROWS)
-    for features, message in (("", "fid_features=RUN"), ("less.npz", "'test'"), ("none.npz", "no file")):
+    np.savez(tmp_path / "one.npz", **{name: rows[:1] for name, rows in sets.items()})
+    mistakes = {"": "fid_features=RUN", "less.npz": "'test'", "none.npz": "no file", "one.npz": "1 examples of each"}
+    for features, message in mistakes.items():
         with pytest.raises(UserError, match=message):
             evaluate(runs, "fid", features=features and str(tmp_path / features))
 

@@ -114,6 +114,8 @@ def test_piwae_moves_the_encoder_as_miwae_and_the_decoder_as_iwae():
 @pytest.mark.parametrize("objective", ["stl", "dreg"])
 def test_the_decoders_gradient_is_the_ordinary_one(objective):
     assert_same(gradients(objective)["decoder"], gradients("iwae")["decoder"])
+    # And that of a learned prior, which is the decoder's player's.
+    assert players.owner("p_z", ["decoder", "encoder"], MODEL.roles) == "decoder"
 
 
 @pytest.mark.parametrize("objective", ["stl", "dreg"])

@@ -3,6 +3,7 @@
 Naeem et al. 2020, "Reliable fidelity and diversity metrics for generative models", arXiv:2002.09797, eq. 4 and 6.
 """
 
+from ae_jax import evaluation
 from ae_jax import features as of_examples
 from ae_jax.evaluation.precision_recall import balls
 
@@ -17,8 +18,9 @@ def evaluate(
     "density_FEATURES", "coverage_FEATURES"; of training examples, "..._floor". `features`, `sampler` and errors as in
     `ae_jax.features.scores`.
     """
+    evaluation.at_least(1, density_coverage_neighbours=neighbours)
     ask = lambda rows, real: score(rows, real, neighbours)
-    return of_examples.scores("density_coverage", ask, model, variables, data, key, features, sampler)
+    return of_examples.scores("density_coverage", ask, model, variables, data, key, features, sampler, neighbours)
 
 
 def score(rows, real, neighbours: int = 5) -> dict[str, float]:

@@ -5,6 +5,7 @@ Kynkaanniemi et al. 2019, "Improved precision and recall metric for assessing ge
 
 import numpy as np
 
+from ae_jax import evaluation
 from ae_jax import features as of_examples
 
 BETTER = {"precision": "max", "recall": "max"}
@@ -19,8 +20,9 @@ def evaluate(
     reverse: "precision_FEATURES", "recall_FEATURES"; of training examples, "..._floor". `features`, `sampler` and
     errors as in `ae_jax.features.scores`.
     """
+    evaluation.at_least(1, precision_recall_neighbours=neighbours)
     ask = lambda rows, real: score(rows, real, neighbours)
-    return of_examples.scores("precision_recall", ask, model, variables, data, key, features, sampler)
+    return of_examples.scores("precision_recall", ask, model, variables, data, key, features, sampler, neighbours)
 
 
 def score(rows, real, neighbours: int = 3) -> dict[str, float]:
