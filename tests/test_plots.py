@@ -262,7 +262,7 @@ def test_what_cannot_be_drawn_is_said(name, family, of, options, expected):
     assert str(error.value).count("\n") == 1
 
 
-@pytest.mark.parametrize("name", ["scatter", "manifold", "interpolations", "traversals"])
+@pytest.mark.parametrize("name", ["explorer", "scatter", "manifold", "interpolations", "traversals"])
 def test_a_model_without_a_code_is_refused(name):
     model, variables, data = made("vae")
 

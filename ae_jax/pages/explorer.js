@@ -22,7 +22,14 @@ const state = {
 };
 
 const codeOf = (i) => Array.from(codes.subarray(i * dims, (i + 1) * dims));
-const reconstruction = (i) => (packed ? packed(i) : decode(codeOf(i), data.conditional ? labels[i] : 0));
+const last = { i: -1, picture: null }; // the reconstruction shown: it takes as long as what follows the pointer
+
+function reconstruction(i) {
+  if (packed) return packed(i);
+  if (last.i !== i) Object.assign(last, { i, picture: decode(codeOf(i), data.conditional ? labels[i] : 0) });
+  return last.picture;
+}
+
 const shown = {
   decoded: () => decode && decode(state.code, state.label),
   example: () => state.chosen >= 0 && original(state.chosen),
@@ -56,7 +63,9 @@ function codeAt(place) {
 
 function hover(place) {
   if (state.pinned) return;
+  const before = state.chosen;
   state.chosen = plane.nearest(place);
+  if (dims !== 2 && state.chosen === before) return; // nothing else depends on the place
   if (dims === 2 || state.chosen >= 0) state.code = codeAt(place);
   show();
 }
@@ -172,7 +181,8 @@ document.querySelectorAll("[data-listen]").forEach((button) => {
 function buildSliders() {
   if (!decode || dims === 2) return;
   const order = Array.from(activity.keys()).sort((a, b) => activity[b] - activity[a]);
-  const folded = order.filter((d) => activity[d] < data.inactive);
+  const inactive = order.filter((d) => activity[d] < data.inactive);
+  const folded = order.filter((d, place) => place >= 16 || inactive.includes(d)); // the most active are at hand
   for (const d of order) {
     const [line, name, slider, value] = ["label", "span", "input", "output"].map((tag) => document.createElement(tag));
     const reach = 3 * Math.max(spread[d], 0.5);
@@ -184,7 +194,7 @@ function buildSliders() {
     (folded.includes(d) ? element("folded").querySelector("div") : element("sliders")).append(line);
   }
   element("folded").hidden = !folded.length;
-  element("folded").querySelector("summary").textContent = `${folded.length} inactive dimension${folded.length > 1 ? "s" : ""}`;
+  element("folded").querySelector("summary").textContent = `${folded.length} more dimensions, ${inactive.length} inactive`;
 }
 
 buildSliders();

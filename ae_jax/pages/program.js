@@ -8,8 +8,10 @@ const stridesOf = (shape) => {
   return strides;
 };
 
-// A tensor of this shape whose element at index i is source[offset + sum of i * strides]; outside(i) elements are skipped.
+// A tensor of this shape whose element at index i is source[offset + sum of i * strides].
 function gather(source, shape, strides, offset = 0) {
+  const own = stridesOf(shape);
+  if (source.length === size(shape) && strides.every((stride, axis) => stride === own[axis])) return { shape, data: source };
   const data = new Float32Array(size(shape));
   const index = new Array(shape.length).fill(0);
   let from = offset;

@@ -2,7 +2,7 @@
 
 const body = document.querySelector("#results tbody");
 const rows = [...body.rows];
-const heads = [...document.querySelectorAll("#results th button")];
+const heads = [...document.querySelectorAll("#results th")];
 
 const compare = (a, b) => {
   const [x, y] = [a, b].map((text) => (text.trim() === "" ? NaN : Number(text)));
@@ -11,7 +11,7 @@ const compare = (a, b) => {
 };
 
 heads.forEach((head, column) => {
-  head.onclick = () => {
+  head.firstElementChild.onclick = () => {
     const direction = head.getAttribute("aria-sort") === "ascending" ? -1 : 1;
     heads.forEach((other) => other.removeAttribute("aria-sort"));
     head.setAttribute("aria-sort", direction > 0 ? "ascending" : "descending");
