@@ -19,7 +19,7 @@ import math
 import pathlib
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from ae_jax import configuration, errors, lookup, rundir
@@ -27,7 +27,6 @@ from ae_jax.errors import UserError
 
 RESULTS = configuration.ROOT / "benchmarks" / "results.json"
 TOLERANCE = 0.015
-_KINDS = ("expected", "obtained", "difference")
 # Where the data lie, and how a run is watched, is not part of what was run.
 _NOT_HASHED = ("data.source", "data.dir", "data.path", "data.cache", "train.log_every", "train.eval_every")
 _NOT_HASHED += ("train.checkpoint_every", "train.keep", "data.stream", "mesh.", "expected.", "seed")
@@ -195,39 +194,18 @@ def judge(name: str, config: Any, expectations: Mapping[str, Any], stored: Mappi
         mean, value = statistics.fmean(values), _expected_value(name, metric, expected, stored)
         tolerance = expected.get("tolerance", TOLERANCE * abs(value))
         gain = (mean - value) * (1 if better[metric] == "max" else -1)
-        verdict = "better" if gain > tolerance else "meets it" if gain >= -tolerance else "misses"
-        if gain > expected.get("suspicious", math.inf):
-            verdict = "suspicious: check binarisation and normalisation"
-        if not expected.get("judged", True):
-            verdict = "not judged"
+        verdict = _verdict(gain, tolerance, expected)
         spread = statistics.stdev(values) if len(values) > 1 else math.nan
         answered.append(Line(name, metric, value, mean, spread, verdict, expected["source"], seconds))
     return answered
 
 
-def grid(table: Mapping[str, Any], stored: Mapping[str, Any], markdown: bool = False) -> str:
-    """The rows of a table as its paper shows them: what it has, what was obtained, and the difference, of the first of
-    its metrics, and in brackets the others; "-" where a row was not run.
-    """
-    there = rows()
-    columns = list(next(iter(table["lines"].values())))
-    body = []
-    for name, by_column in table["lines"].items():
-        cells = [_cells(there[by_column[column]], table["metrics"], stored) for column in columns]
-        body += [(name if not n else "", kind, *(cell[n] for cell in cells)) for n, kind in enumerate(_KINDS)]
-    return _drawn(("", "", *columns), body, markdown)
-
-
-def _cells(row: Row, metrics: Sequence[str], stored: Mapping[str, Any]) -> tuple[str, str, str]:
-    """What was expected, obtained, and the difference."""
-    section = configuration.load(row.config).expected
-    expected = [section[metric]["value"] for metric in metrics]
-    shown = lambda values: f"{values[0]:.2f}" + "".join(f" ({value:.4g})" for value in values[1:])
-    if row.name not in stored:
-        return shown(expected), "-", "-"
-    by_metric = {line.metric: line.obtained for line in lines(row, stored)}
-    found = [by_metric[metric] for metric in metrics]
-    return shown(expected), shown(found), f"{found[0] - expected[0]:+.2f}"
+def _verdict(gain: float, tolerance: float, expected: Mapping[str, Any]) -> str:
+    if not expected.get("judged", True):
+        return "not judged"
+    if gain > expected.get("suspicious", math.inf):
+        return "suspicious: check binarisation and normalisation"
+    return "better" if gain > tolerance else "meets it" if gain >= -tolerance else "misses"
 
 
 def _expected_value(name: str, metric: str, expected: Mapping[str, Any], stored: Mapping[str, Any]) -> float:
@@ -237,30 +215,3 @@ def _expected_value(name: str, metric: str, expected: Mapping[str, Any], stored:
         raise UserError(f"row {name!r} is compared with {other!r}, which was not run\ntry: reproduce.py {other}")
     values = [scores[expected.get("metric", metric)] for scores in stored[other]["scores"].values()]
     return expected.get("times", 1.0) * statistics.fmean(values) + expected.get("plus", 0.0)
-
-
-def table(all_lines: list[Line], markdown: bool = False) -> str:
-    """The lines as a table, in text or in Markdown."""
-    head = ("row", "metric", "expected", "obtained", "difference", "verdict", "minutes", "expected from")
-    body = [
-        (
-            line.row,
-            line.metric,
-            f"{line.expected:.4g}",
-            f"{line.obtained:.4g}" + ("" if math.isnan(line.spread) else f" ± {line.spread:.2g}"),
-            f"{line.obtained - line.expected:+.2g}",
-            line.verdict,
-            f"{line.seconds / 60:.1f}",
-            line.source,
-        )
-        for line in all_lines
-    ]
-    return _drawn(head, body, markdown)
-
-
-def _drawn(head: Sequence[str], body: Sequence[Sequence[str]], markdown: bool) -> str:
-    if markdown:
-        rule = tuple("---" for _ in head)
-        return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, rule, *body))
-    widths = [max(map(len, column)) for column in zip(head, *body)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(cells, widths)) for cells in (head, *body))

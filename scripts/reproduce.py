@@ -13,7 +13,7 @@ import pathlib
 
 from absl import flags
 
-from ae_jax import cli, reproduce
+from ae_jax import cli, reproduce, tables
 
 flags.DEFINE_string("folder", "runs/reproduce", "where the run directories are")
 flags.DEFINE_integer("seeds", 1, "how many seeds, from 0", lower_bound=1)
@@ -26,7 +26,7 @@ def main():
     if not cli.arguments:
         rows = [row for row in reproduce.rows().values() if row.name in stored]
         done = [line for row in rows for line in reproduce.lines(row, stored)]
-        print(reproduce.table(done, cli.FLAGS.markdown))
+        print(tables.table(done, cli.FLAGS.markdown))
         if not cli.FLAGS.markdown:
             print("not run yet:", ", ".join(name for name in reproduce.rows() if name not in stored) or "none")
         return 0
@@ -35,10 +35,10 @@ def main():
         by_seed = {seed: reproduce.run(row, pathlib.Path(cli.FLAGS.folder), seed) for seed in range(cli.FLAGS.seeds)}
         stored = reproduce.record(row, by_seed)
     finished = [line for row in chosen if row.name in stored for line in reproduce.lines(row, stored)]
-    print(reproduce.table(finished, cli.FLAGS.markdown))
+    print(tables.table(finished, cli.FLAGS.markdown))
     for name, table in reproduce.tables().items():
         if name in cli.arguments:
-            print("", name, reproduce.grid(table, stored, cli.FLAGS.markdown), sep="\n")
+            print("", name, tables.grid(table, stored, cli.FLAGS.markdown), sep="\n")
     return int(not all(line.passed for line in finished))
 
 

@@ -81,13 +81,14 @@ ROOMS = {
     "search": "axes sweepdir analysis launch",
     "survey": "lookup axes rundir sweepdir figures analysis runner",
     "reproduce": "lookup configuration rundir runner analysis",
+    "tables": "configuration reproduce",
     "devices": "",
     "report": "configuration rundir sweepdir pages reproduce",
     "cli": "lookup processes configuration",
     "__init__": "analysis",
     "configs": "configuration data",
-    "scripts": "lookup mesh tasks axes configuration sweepdir cli analysis runner reproduce launch search survey "
-    "report devices",
+    "scripts": "lookup mesh tasks axes configuration sweepdir cli analysis runner reproduce tables launch search "
+    "survey report devices",
 }
 # What may be imported at the top of a module. All else waits for the function that needs it.
 LIGHT = {"jax", "flax", "optax", "numpy", "ml_collections", "absl"} | set(sys.stdlib_module_names)

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from ae_jax import experiment, reproduce
+from ae_jax import experiment, reproduce, tables
 from ae_jax.configuration import ROOT, load, override
 
 README = (ROOT / "README.md").read_text()
@@ -41,7 +41,7 @@ def test_the_table_is_that_of_the_results():
     assert stored.keys() <= rows.keys()
     lines = [line for name, row in rows.items() if name in stored for line in reproduce.lines(row, stored)]
     table = re.search(r"<!-- results -->\n(.*?)\n<!-- /results -->", README, re.DOTALL)[1]
-    assert table.strip() == reproduce.table(lines, markdown=True), "render it: scripts/reproduce.py --markdown"
+    assert table.strip() == tables.table(lines, markdown=True), "render it: scripts/reproduce.py --markdown"
 
 
 def test_the_speeds_are_those_measured():

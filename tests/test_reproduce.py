@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ae_jax import lookup, reproduce
+from ae_jax import lookup, reproduce, tables
 from ae_jax.configuration import load, override
 from ae_jax.errors import UserError
 
@@ -83,7 +83,7 @@ def test_a_table_shows_rows_as_the_paper_does():
     names = [row.name for row in reproduce.select(["iwae_table1"])]
     assert len(names) == 10 and names[0] == "iwae_vae_k1" and names[-1] == "iwae_iwae_k50_2layers"
     entry = {"seconds": {"0": 1.0}, "scores": {"0": {"nll": 87.0, "active_units": 20.0}}}
-    head, _, *body = reproduce.grid(table, {"iwae_vae_k1": entry}, markdown=True).splitlines()
+    head, _, *body = tables.grid(table, {"iwae_vae_k1": entry}, markdown=True).splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in (head, *body)]
     assert cells[0][2:4] == ["VAE k=1", "VAE k=5"]
     assert [line[2] for line in cells[1:4]] == ["86.76 (19)", "87.00 (20)", "+0.24"]
