@@ -47,6 +47,7 @@ def test_processes_are_stopped_together_and_go_on_to_the_same_bytes(sweeps, here
     assert_same_sweep(here, sweeps.folder / "jobs")
 
 
+@pytest.mark.filterwarnings("ignore:.*os.fork:RuntimeWarning")  # by which Ray starts its nodes, and execs at once
 def test_a_node_that_dies_costs_what_was_under_way_on_it(sweeps, here, monkeypatch):
     monkeypatch.setenv("RAY_worker_niceness", "0")
     cluster_utils = pytest.importorskip("ray.cluster_utils", reason="pip install -e .[ray]")
