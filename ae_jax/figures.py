@@ -95,7 +95,11 @@ def number(value: float, form: str) -> str:
 
 
 def limits(spec: DataSpec, *values: np.ndarray) -> np.ndarray:
-    """[2], what is drawn as black and as white: 0 and 1 for pixels, else the least and the greatest of `values`."""
+    """[2], what is drawn as black and as white: 0 and 1 for pixels, else the least and the greatest of `values`; of
+    melodies [0], as they are drawn as piano rolls.
+    """
+    if spec.kind == "events":
+        return np.zeros(0, np.float32)
     if spec.kind == "pixels":
         return np.array([0, 1], np.float32)
     return np.array([min(v.min() for v in values), max(v.max() for v in values)], np.float32)
@@ -112,12 +116,15 @@ def grid(
     left: Sequence[float] | None = None,
     gap: float = 0.06,
 ) -> Any:
-    """A Figure of rows of examples, each [H, W, C] (an image), [T] (a line) or [T, F] (a line a feature).
+    """A Figure of rows of examples, each [H, W, C] (an image), [T] (a line, or a melody) or [T, F] (a line a feature).
 
-    limits: [2], values drawn as black and white, or at the lower and upper edge of a line's cell; others are clipped.
+    limits: [2], values drawn as black and white, or at the lower and upper edge of a line's cell; others are clipped;
+        [0] for melodies.
     left: where the columns begin, in widths of a cell; gap: the space between two cells, as a share of one.
     Labels that would overlap are thinned out.
     """
+    if not len(limits):
+        return piano_rolls(rows, row_labels=row_labels, column_labels=column_labels)
     left = np.arange(max(map(len, rows))) if left is None else np.asarray(left)
     shape = rows[0][0].shape
     height = shape[0] / shape[1] if len(shape) == 3 else _LINES_HEIGHT
@@ -180,6 +187,12 @@ def piano_rolls(
     for axis, label in zip(axes[0], column_labels):
         axis.set_title(label)
     return figure
+
+
+def pixels(figure: Any) -> np.ndarray:
+    """A Figure as uint8 [H, W, 3]."""
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
 
 
 def save(path: str | os.PathLike, arrays: Mapping[str, np.ndarray], figure: Any, file_format: str) -> pathlib.Path:

@@ -10,24 +10,30 @@ from typing import Any
 
 import numpy as np
 
+from ae_jax import figures
 from ae_jax.data.files import IMAGES
 from ae_jax.errors import RunFailed, UserError
+from ae_jax.music import audio, events, midi
 from ae_jax.types import DataSpec
 
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """How values are written: an image each (".png"), or all in one array (".npy", ".npz").
+    """How values are written: an image each (".png"), a melody each (".mid"), or all in one array (".npy", ".npz").
 
     scale: what the value 1 becomes in uint8; None for floats.
+    sound: whether each melody is also written as sound, ".wav".
     """
 
     suffix: str
     scale: int | None = None
+    sound: bool = False
 
 
 def form_of(spec: DataSpec) -> Form:
-    """How examples are written that no file of the user's stands behind: as images, where they are images."""
+    """How examples are written that no file of the user's stands behind: as images or melodies, where they are such."""
+    if spec.kind == "events":
+        return Form(".mid")
     is_image = spec.kind == "pixels" and len(spec.shape) == 3 and spec.shape[-1] in (1, 3)
     return Form(".png", 255) if is_image else Form(".npy")
 
@@ -48,6 +54,12 @@ def rendered(values: np.ndarray, names: Sequence[str], stem: str, form: Form) ->
         return {f"{stem}.npz": {"x": values}}
     if form.suffix == ".npy":
         return {f"{stem}.npy": values}
+    if form.suffix == ".mid":
+        return {
+            file: content
+            for name, grid in zip(names, values, strict=True)
+            for file, content in melody([grid], name, form.sound).items()
+        }
     files, of = {}, {}
     for name, value in zip(names, values, strict=True):
         path = PurePosixPath(name)
@@ -58,11 +70,29 @@ def rendered(values: np.ndarray, names: Sequence[str], stem: str, form: Form) ->
     return files
 
 
+def sounding(form: Form, render: bool) -> Form:
+    """The form, with sound where --render asks for it. Raises UserError where there are no melodies."""
+    if render and form.suffix != ".mid":
+        raise UserError(f"--render is for melodies, and these results are {form.suffix}\nleave it out")
+    return dataclasses.replace(form, sound=render)
+
+
+def melody(grids: Sequence[np.ndarray], name: str, sound: bool = False) -> dict[str, Any]:
+    """{file: content} of grids of events [T], one after the other: NAME.mid, NAME.png, a piano roll each, and NAME.wav
+    where `sound` is wanted.
+    """
+    whole = np.concatenate(grids).astype(np.uint8)
+    notes = events.to_notes(events.canonical(whole))
+    roll = figures.styled(lambda rows: figures.pixels(figures.piano_rolls(rows)))([[grid] for grid in grids])
+    files = {f"{name}.mid": midi.to_bytes(notes, len(whole)), f"{name}.png": roll}
+    return {**files, **({f"{name}.wav": audio.to_wav(notes, len(whole))} if sound else {})}
+
+
 def check_folder(output: str) -> Path:
     """The folder for results, which may not exist yet. Raises UserError where there can be none."""
     folder = Path(output).expanduser().absolute()
     parent = next(each for each in (folder, *folder.parents) if each.exists())
-    if not parent.is_dir() or (not folder.exists() and folder.suffix.lower() in (*IMAGES, ".npy", ".npz", ".csv")):
+    if not parent.is_dir() or (not folder.exists() and folder.suffix.lower() in (*IMAGES, *_WRITERS)):
         raise UserError(
             f"--output={output} is a file\nexpected a folder; results keep the names of what they came from"
         )
@@ -75,9 +105,10 @@ def write(files: Mapping[str, Any], folder: Path, originals: Sequence[Path] = ()
     """Writes {file: content}; answers the paths. Raises UserError, before it writes, for a path that is an original or
     lies outside the folder; RunFailed where the disk refuses.
 
-    content: uint8 [H, W, C] for .png, an array for .npy, {name: array} for .npz, rows of cells for .csv.
+    content: uint8 [H, W, C] for .png, an array for .npy, {name: array} for .npz, rows of cells for .csv, bytes for .mid
+    and .wav.
     """
-    paths, read = {name: folder / name for name in files}, {path.resolve() for path in originals}
+    paths, read = ({name: folder / name for name in files}, {path.resolve() for path in originals})
     for name, path in paths.items():
         parts = PurePosixPath(name).parts
         if path.suffix not in _WRITERS or parts[0] == "/" or ".." in parts or "\0" in name:
@@ -120,4 +151,6 @@ _WRITERS = {
     ".npy": np.save,
     ".npz": lambda file, arrays: np.savez(file, **arrays),
     ".csv": _write_table,
+    ".mid": lambda file, data: file.write(data),
+    ".wav": lambda file, data: file.write(data),
 }

@@ -1,6 +1,7 @@
 """The user's own files, read: examples and codes.
 
-Examples  a folder of PNG or JPEG images, one such image, a .npy, or an .npz with `x` and optionally `label`
+Examples  a folder of PNG or JPEG images, one such image, a .npy, or an .npz with `x` and optionally `label`;
+          for a model of melodies a MIDI file, or a folder of them
 Codes     a .csv with the header file,z0,z1,..., an .npz with `code` and optionally `names`, or a .npy
 """
 
@@ -15,9 +16,11 @@ import numpy as np
 
 from ae_jax.data.files import IMAGES, find_images, read_images
 from ae_jax.errors import RunFailed, UserError
+from ae_jax.music import events, midi
 from ae_jax.results import Form, form_of, numbered
 from ae_jax.types import DataSpec
 
+MELODIES = (".mid", ".midi")
 # Noise takes pixels out of [0, 1], but not this far: such floats are of another scale.
 _FAR = 10
 
@@ -36,17 +39,29 @@ class Examples:
 
 
 def read_examples(
-    path: str, spec: DataSpec, shape: tuple[int, ...], resize=False, limit: int | None = None
+    path: str,
+    spec: DataSpec,
+    shape: tuple[int, ...],
+    resize: bool = False,
+    limit: int | None = None,
+    voice: int = -1,
+    start_bar: int = 0,
 ) -> Examples:
     """The examples in a folder or file, for a model of data `spec` that reads inputs of `shape`; the first `limit`.
 
     Images are values / 255; arrays of uint8 are levels of `spec`, arrays of floats are taken as they are. With `resize`
     images of another size are stretched (bicubic), and those in colour made grey for a model of grey ones.
+    voice, start_bar: which of the voices of a MIDI file, counted from 0; which bar to begin at, counted from 1. Without
+    the latter, a melody is cut into as many examples as it takes, from its first bar on.
     Raises UserError for examples of another size or kind, RunFailed where there is no image that can be decoded.
     """
     file = Path(path).expanduser()
     if not file.exists():
         raise UserError(f"--input: {path!r} does not exist")
+    if spec.kind == "events" and (file.is_dir() or file.suffix.lower() in MELODIES):
+        return _read_melodies(file, shape[0], limit, voice, start_bar)
+    if voice >= 0 or start_bar:
+        raise UserError(f"--track and --start_bar are for MIDI files, and --input is {path!r}\nleave them out")
     if file.is_dir() or file.suffix.lower() in IMAGES:
         return _read_images(file, spec, shape, resize, limit)
     if file.suffix not in (".npy", ".npz"):
@@ -82,6 +97,42 @@ def _read_images(source: Path, spec: DataSpec, shape: tuple[int, ...], resize: b
     return Examples(inputs, names, stem, Form(".png", 255), None, tuple(originals), tuple(unreadable))
 
 
+def _read_melodies(source: Path, steps: int, limit: int | None, voice: int, start_bar: int) -> Examples:
+    files = sorted(f for f in source.rglob("*") if f.suffix.lower() in MELODIES) if source.is_dir() else [source]
+    if not files:
+        raise UserError(f"--input: {source} holds no {' or '.join(MELODIES)} files")
+    grids, names = [], []
+    for file in files:
+        for bar, grid in _windows(file, steps, voice, start_bar).items():
+            grids.append(grid)
+            stem = file.relative_to(source).with_suffix("").as_posix() if source.is_dir() else file.stem
+            names.append(f"{stem}_bar_{bar:02d}")
+    stem = source.resolve().name if source.is_dir() else source.stem
+    return Examples(np.float32(grids)[:limit], names[:limit], stem, Form(".mid"), originals=tuple(files))
+
+
+def _windows(file: Path, steps: int, voice: int, start_bar: int) -> dict[int, np.ndarray]:
+    """{number of its first bar: canonical grid [steps]} of one voice of a MIDI file. Raises UserError that lists what
+    there is, where that is not one.
+    """
+    voices = midi.read(file).voices
+    chosen = [n for n, each in enumerate(voices) if each.is_melodic] if voice < 0 else [voice]
+    if len(chosen) != 1 or chosen[0] >= len(voices):
+        there = "; ".join(f"--track={number} ({each})" for number, each in enumerate(voices))
+        raise UserError(f"{file} has {len(voices)} voice{'s' * (len(voices) > 1)}, expected one choice of: {there}")
+    line = midi.grid(voices[chosen[0]], rest=steps)  # so that the last window is whole
+    starts = range(0, len(line) - steps, steps) if not start_bar else [(start_bar - 1) * events.STEPS]
+    cut = {start // events.STEPS + 1: events.canonical(line[start : start + steps]) for start in starts}
+    found = {bar: grid for bar, grid in cut.items() if len(grid) == steps and (grid >= events.FIRST).any()}
+    if not found:
+        bars = len(line[:-steps]) // events.STEPS
+        raise UserError(
+            f"{file} has no note from bar {start_bar or 1} on for {steps // events.STEPS} bars\n"
+            f"expected --start_bar from 1 to {bars}"
+        )
+    return found
+
+
 def _fitted(image: np.ndarray, file: Path, shape: tuple[int, ...], resize: bool) -> np.ndarray:
     """uint8 [H, W, 1 or 3] -> uint8 `shape`."""
     (height, width, channels), found = image.shape, f"{image.shape[1]}x{image.shape[0]}"
@@ -111,6 +162,12 @@ def _values(file: Path, x: np.ndarray, spec: DataSpec, shape: tuple[int, ...]) -
                 "expected such values, or floats in [0, 1]"
             )
         return x.astype(np.float32) / (spec.levels - 1), Form(file.suffix, spec.levels - 1)
+    if spec.kind == "events":
+        if not np.isin(x, np.arange(spec.levels)).all():
+            raise UserError(
+                f"{file} holds {x.min()} to {x.max()}\nexpected events, whole numbers 0 to {spec.levels - 1}"
+            )
+        return x.astype(np.float32), Form(file.suffix)
     if not np.issubdtype(x.dtype, np.floating):
         also = "uint8 or " if spec.kind == "pixels" else ""
         raise UserError(f"{file} is of {x.dtype}\nexpected {also}floats")

@@ -196,6 +196,17 @@ def melodies(score: Score, voice: Voice) -> list[Melody]:
     return found
 
 
+def grid(voice: Voice, rest: int = 0) -> np.ndarray:
+    """A voice as one line on sixteenths, counted in bars of 4/4 whatever its metre, and then `rest` steps of silence:
+    events [16 bars + rest] uint8. What is out of the range of `music.events` is left out.
+    """
+    onset, end = (np.rint(voice.notes[:, 0]), np.rint(voice.notes[:, 0] + voice.notes[:, 1]))
+    whole = np.column_stack([onset, np.maximum(end - onset, 1), voice.notes[:, 2]]).astype(int)
+    whole = whole[(whole[:, 2] >= events.LOWEST) & (whole[:, 2] <= events.HIGHEST)]
+    bars = -(-int((whole[:, 0] + whole[:, 1]).max(initial=0)) // STEPS)
+    return events.to_events(whole, STEPS * bars + rest)
+
+
 def to_bytes(notes: np.ndarray, steps: int = 0, tempo: float = 120.0, program: int = 0) -> bytes:
     """A MIDI file of integer notes [N, 3] in sixteenths: one track, 4/4, `tempo` quarters a minute, `steps` long."""
     messages = [(0, b"\xff\x51\x03" + round(6e7 / tempo).to_bytes(3)), (0, b"\xff\x58\x04\x04\x02\x18\x08")]

@@ -31,12 +31,15 @@ def arrays(model, variables, data, key, *, count: int = 10, steps: int = 10) -> 
 
 @figures.styled
 def figure(arrays):
-    """A row a pair: the first example, the path, the second example."""
+    """A row a pair: the first example, the path, the second example; a column a pair for melodies, which are wide."""
     steps = len(arrays["t"])
     rows = np.concatenate([arrays["start"][:, None], arrays["path"], arrays["end"][:, None]], axis=1)
+    labels = ["start", *(figures.number(t, ".2g") for t in arrays["t"]), "end"]
+    if not len(arrays["limits"]):
+        return figures.grid(rows.swapaxes(0, 1), arrays["limits"], row_labels=labels)
     return figures.grid(
         rows,
         arrays["limits"],
-        column_labels=["start", *(figures.number(t, ".2g") for t in arrays["t"]), "end"],
+        column_labels=labels,
         left=[0, *(1.3 + np.arange(steps)), 1.6 + steps],
     )

@@ -7,13 +7,16 @@ from ae_jax import figures, plots
 
 def arrays(model, variables, data, key, *, count: int = 10) -> dict[str, np.ndarray]:
     """The first `count` examples, "original" [N, *shape], and "reconstruction", the likelihood's mean at a draw of the
-    code; "input" where any of the examples was corrupted.
+    code, of melodies the most probable events, each fed back; "input" where any of the examples was corrupted.
     """
     plots.at_least(1, count=count)
 
     def per_example(variables, batch, key):
-        likelihood = model.apply(variables, batch, rngs={"latent": key}).likelihood
-        return {"original": batch["x"], "input": batch["inputs"], "reconstruction": likelihood.mean[0]}
+        outputs = model.apply(variables, batch, rngs={"latent": key})
+        written = hasattr(model, "write")
+        z = outputs.latents[-1].sample[0]
+        found = model.apply(variables, z, method="write") if written else outputs.likelihood.mean[0]
+        return {"original": batch["x"], "input": batch["inputs"], "reconstruction": found}
 
     found = plots.gather(per_example, variables, data["test"], key, count)
     if np.array_equal(found["original"], found["input"]):

@@ -6,6 +6,9 @@ Every keyword is a flag --KEYWORD made from the signature, and means the same in
     resize      whether images of another size are stretched to the model's, and coloured ones made grey where need be
     label       classes for a conditional model: one for all examples, or several taken in turn
     batch_size  examples at a time
+    track       which of a MIDI file's voices, as the list has them that is printed where there are several
+    start_bar   the bar of a MIDI file to begin at, counted from 1; else it is read from beginning to end, in pieces
+    render      whether melodies are also written as sound, .wav
 
 A task answers {file: content} and writes nothing; `apply` writes, once nothing can be wrong any more. The user's files
 are what the model reads: nothing corrupts them. Without --input, encode and reconstruct read the run's own data.
@@ -21,9 +24,13 @@ import jax
 import numpy as np
 
 from ae_jax import lookup, results, userfiles
+from ae_jax.distributions import centre
 from ae_jax.errors import UserError
+from ae_jax.music import attributes as melody_attributes
 from ae_jax.results import Form
 from ae_jax.userfiles import Examples
+
+_CORPUS = 10_000  # training examples from which an attribute's direction is made
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,12 +55,12 @@ def apply(
     return results.write(result.files, folder, result.originals), result.unreadable
 
 
-def read(trained: Any, source: str, resize: bool = False) -> Examples:
+def read(trained: Any, source: str, resize: bool = False, track: int = -1, start_bar: int = 0) -> Examples:
     """The examples that the user gave; without a `source`, those of the run's own split, as evaluations see them."""
     if not source:
         return own(trained, "test", trained.context["split"])
-    limit = trained.context.get("limit")
-    return userfiles.read_examples(source, trained.experiment.spec, input_shape(trained), resize, limit)
+    limit, spec = trained.context.get("limit"), trained.experiment.spec
+    return userfiles.read_examples(source, spec, input_shape(trained), resize, limit, track, start_bar)
 
 
 def input_shape(trained: Any) -> tuple[int, ...]:
@@ -61,12 +68,15 @@ def input_shape(trained: Any) -> tuple[int, ...]:
     return trained.experiment.shapes().batch["inputs"].shape[1:]
 
 
-def own(trained: Any, data: str, name: str) -> Examples:
-    """The examples of `trained.data[data]`, corrupted as in training, under this name."""
-    parts, spec = [], trained.experiment.spec
+def own(trained: Any, data: str, name: str, count: int | None = None) -> Examples:
+    """The first `count` examples of `trained.data[data]`, or all, corrupted as in training, under this name."""
+    parts, spec, found = [], trained.experiment.spec, 0
     for batch in trained.data[data]:
         present = np.flatnonzero(np.asarray(batch["mask"]) > 0)
         parts.append({key: np.asarray(batch[key])[present] for key in ("inputs", "label") if key in batch})
+        found += len(present)
+        if count is not None and found >= count:
+            break
     whole = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     form = Form(".npz", spec.levels - 1 if spec.kind == "pixels" else None)
     names = results.numbered(name, len(whole["inputs"]))
@@ -153,12 +163,33 @@ def dimension(trained: Any) -> int:
     return jax.eval_shape(_code(trained), trained.variables, batch, jax.random.key(0)).shape[-1]
 
 
+def shift(trained: Any, attributes: Sequence[str], key: Any, label: Sequence, batch_size: int) -> np.ndarray:
+    """[D]: what is added to a code for "NAME:AMOUNT", ..., amounts of the directions of `music.attributes` in the codes
+    of the first examples of the training data. Raises UserError.
+    """
+    if trained.experiment.spec.kind != "events":
+        raise UserError("--attribute is for melodies, and this model has others\nleave it out")
+    amounts = [(name, _amount(name, text)) for name, _, text in (each.partition(":") for each in attributes)]
+    functions = [lookup.function(melody_attributes, name, ("events",), "attribute") for name, _ in amounts]
+    corpus = own(trained, "train", "train", _CORPUS)
+    codes, grids = codes_of(trained, corpus, key, label, batch_size), corpus.inputs.astype(np.uint8)
+    directions = [melody_attributes.direction(function(grids), codes) for function in functions]
+    return sum(amount * direction for (_, amount), direction in zip(amounts, directions, strict=True))
+
+
+def _amount(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UserError(f"--attribute={name}:{text} has no amount\nexpected such as --attribute=density:+1.5") from None
+
+
 def means_at(trained: Any, codes: np.ndarray, key: Any, label: Sequence, batch_size: int) -> np.ndarray:
-    """Means of the likelihood [N, *shape] at codes [N, D]."""
+    """What stands for the likelihood, [N, *shape], at codes [N, D]."""
     model, batch = trained.experiment.model, {"code": codes, "mask": np.ones(len(codes), np.float32)}
 
     def mean(variables, batch, key):
         batch = dict(batch)
-        return model.apply(variables, (batch.pop("code")[None],), batch, method="decode").mean[0]
+        return centre(model.apply(variables, (batch.pop("code")[None],), batch, method="decode"))[0]
 
     return compute(trained, mean, batch, key, label, batch_size)

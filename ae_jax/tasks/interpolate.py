@@ -1,4 +1,4 @@
-"""A straight line in the space of codes from one of the user's examples to another, decoded."""
+"""A line in the space of codes from one of the user's examples to another, decoded."""
 
 import numpy as np
 
@@ -7,28 +7,62 @@ from ae_jax.errors import UserError
 
 
 def run(
-    trained, source, key, *, steps: int = 10, resize: bool = False, label: tuple = (), batch_size: int = 500
+    trained,
+    source,
+    key,
+    *,
+    steps: int = 10,
+    spherical: bool = False,
+    resize: bool = False,
+    label: tuple = (),
+    batch_size: int = 500,
+    track: int = -1,
+    start_bar: int = 0,
+    render: bool = False,
 ) -> tasks.Result:
-    """--input=A,B: means of the likelihood at the codes (1 - t) z_A + t z_B, `steps` values of t from 0 to 1.
+    """--input=A,B: means of the likelihood at `steps` codes from that of A to that of B: t = 0 .. 1; 1 step is their
+    mean, t = 1/2.
 
-    Images A_B_0.png, A_B_1.png, ... and A_B.png, all side by side; or one array [steps, *shape], of the kind of A.
+    spherical: whether the codes are sin((1-t) w)/sin(w) z_A + sin(t w)/sin(w) z_B, w the angle between them (Shoemake
+        1985, "Animating rotation with quaternion curves"), which stay as far from the origin as codes are; else they
+        are (1 - t) z_A + t z_B.
+
+    Images A_B_0.png, A_B_1.png, ... and A_B.png, all side by side; melodies likewise, A_B.mid one after the other; or
+    one array [steps, *shape], of the kind of A.
     """
     sources = [path.strip() for path in source.split(",")]
     if len(sources) != 2 or not all(sources):
         raise UserError(f"task 'interpolate' goes from one example to another, and --input is {source!r}\nexpected A,B")
-    if steps < 2:
-        raise UserError(f"--steps={steps}\nexpected at least 2")
+    if steps < 1:
+        raise UserError(f"--steps={steps}\nexpected at least 1")
     if len(label) > 1:
         raise UserError(f"--label={','.join(map(str, label))}\nexpected one class, for the whole way")
-    ends = [tasks.read(trained, path, resize) for path in sources]
+    ends = [tasks.read(trained, path, resize, track, start_bar) for path in sources]
     for end, path in zip(ends, sources, strict=True):
         if len(end.inputs) != 1:
-            raise UserError(f"{path} holds {len(end.inputs)} examples\nexpected one: an image, or an array of one")
+            raise UserError(
+                f"{path} holds {len(end.inputs)} examples: {', '.join(end.names[:20])}\n"
+                "expected one: an image, an array of one, or a melody at a --start_bar"
+            )
     start, end = (tasks.codes_of(trained, end, key, label, batch_size) for end in ends)
-    t = np.linspace(0, 1, steps, dtype=np.float32)[:, None]
-    means = tasks.means_at(trained, (1 - t) * start + t * end, key, label, batch_size)
-    stem, form = f"{ends[0].stem}_{ends[1].stem}", ends[0].form
+    t = np.linspace(0, 1, steps, dtype=np.float32)[:, None] if steps > 1 else np.full((1, 1), 0.5, np.float32)
+    codes = _slerp(start, end, t) if spherical else (1 - t) * start + t * end
+    means = tasks.means_at(trained, codes, key, label, batch_size)
+    stem, form = (f"{ends[0].stem}_{ends[1].stem}", results.sounding(ends[0].form, render))
     files = results.rendered(means, results.numbered(stem, steps), stem, form)
     if form.suffix == ".png":
         files[f"{stem}.png"] = np.concatenate(list(files.values()), axis=1)
+    elif form.suffix == ".mid":
+        files |= results.melody(means, stem, render)
     return tasks.Result(files, [path for end in ends for path in end.originals])
+
+
+def _slerp(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Codes [steps, D] at t [steps, 1] along the arc from `start` to `end`, [1, D] each; a line where they point the
+    same way, or opposite ways, between which no arc is the shortest.
+    """
+    cosine = (start * end).sum() / max(np.linalg.norm(start) * np.linalg.norm(end), 1e-12)
+    angle = np.arccos(np.clip(cosine, -1, 1))
+    if np.sin(angle) < 1e-4:
+        return (1 - t) * start + t * end
+    return (np.sin((1 - t) * angle) * start + np.sin(t * angle) * end) / np.sin(angle)

@@ -1,18 +1,42 @@
-"""The user's examples as the model would have them: denoised, upscaled, or just reconstructed."""
+"""The user's examples as the model would have them: denoised, upscaled, varied, or just reconstructed."""
 
 from ae_jax import results, tasks
+from ae_jax.distributions import centre
 
 
-def run(trained, source, key, *, resize: bool = False, label: tuple = (), batch_size: int = 500) -> tasks.Result:
-    """Means of the likelihood, decoded from the means of the posterior: the same kind of file, under the same names."""
-    examples, model = tasks.read(trained, source, resize), trained.experiment.model
+def run(
+    trained,
+    source,
+    key,
+    *,
+    resize: bool = False,
+    label: tuple = (),
+    batch_size: int = 500,
+    track: int = -1,
+    start_bar: int = 0,
+    attribute: tuple = (),
+    render: bool = False,
+) -> tasks.Result:
+    """Means of the likelihood, decoded from the means of the posterior: the same kind of file, under the same names; a
+    melody as the most probable events, with its piano roll.
+
+    attribute: of melodies, NAME:AMOUNT, a function of ae_jax/music/attributes.py and how much more of it the code is
+        given: 1 is from the quarter of the corpus with the least of it to that with the most.
+    """
+    examples, model = (tasks.read(trained, source, resize, track, start_bar), trained.experiment.model)
+    form = results.sounding(examples.form, render)
 
     def mean(variables, batch, key):
         latents = model.apply(variables, batch, method="encode", rngs={"latent": key})
-        return model.apply(variables, tuple(map(_centre, latents)), batch, method="decode").mean[0]
+        return centre(model.apply(variables, tuple(map(_centre, latents)), batch, method="decode"))[0]
 
-    means = tasks.compute(trained, mean, tasks.batch_of(examples), key, label, batch_size)
-    files = results.rendered(means, examples.names, examples.stem, examples.form)
+    if attribute:
+        codes = tasks.codes_of(trained, examples, key, label, batch_size)
+        codes += tasks.shift(trained, attribute, key, label, batch_size)[None]
+        means = tasks.means_at(trained, codes, key, label, batch_size)
+    else:
+        means = tasks.compute(trained, mean, tasks.batch_of(examples), key, label, batch_size)
+    files = results.rendered(means, examples.names, examples.stem, form)
     return tasks.Result(files, examples.originals, examples.unreadable)
 
 

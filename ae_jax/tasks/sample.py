@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ae_jax import lookup, results, samplers, tasks
-from ae_jax.distributions import Normal
+from ae_jax.distributions import Normal, centre
 from ae_jax.errors import UserError
 
 
@@ -19,20 +19,30 @@ def run(
     count: int = 16,
     sampler: str = "prior",
     temperature: float = 1.0,
+    event_temperature: float = 0.0,
+    render: bool = False,
     label: tuple = (),
     batch_size: int = 500,
 ) -> tasks.Result:
-    """`count` means of the likelihood: images sample_00.png, ..., or one sample.npy where the data are no images.
+    """`count` means of the likelihood: images sample_00.png, ..., melodies sample_00.mid, ..., or else one sample.npy.
 
     sampler: "prior", the model's own; or a file of ae_jax/samplers, fitted to the codes of the training data.
     temperature: what the prior's standard deviation is multiplied by.
+    event_temperature: of melodies, the temperature at which each event is drawn; 0 takes the most probable one.
     """
+    model = trained.experiment.model
     if source:
         raise UserError(f"task 'sample' reads nothing, and --input is {source!r}\nleave it out, or try --task=decode")
     if count < 1 or not 0 <= temperature < float("inf"):
         raise UserError(f"--count={count} --temperature={temperature}\nexpected at least 1, and a number of at least 0")
+    form = results.sounding(results.form_of(trained.experiment.spec), render)
+    if event_temperature and not (event_temperature > 0 and sampler == "prior" and hasattr(model, "write")):
+        raise UserError(
+            f"--event_temperature={event_temperature}\nexpected 0, or more with melodies of --sampler=prior"
+        )
     if sampler == "prior":
-        draw = _generate(trained) if temperature == 1 else _tempered(trained, temperature)
+        tempered = None if temperature == 1 else _tempered(trained, temperature)
+        draw = _writing(model, tempered, event_temperature) if event_temperature else _generating(model, tempered)
         batch = {"mask": np.ones(count, np.float32)}
         means = tasks.compute(trained, draw, batch, key, label, batch_size)
     elif temperature == 1:
@@ -40,25 +50,39 @@ def run(
         means = tasks.means_at(trained, codes, key, label, batch_size)
     else:
         raise UserError("--temperature scales the noise of the model's prior\nexpected --sampler=prior")
-    names = results.numbered("sample", count)
-    return tasks.Result(results.rendered(means, names, "sample", results.form_of(trained.experiment.spec)))
+    return tasks.Result(results.rendered(means, results.numbered("sample", count), "sample", form))
 
 
-def _generate(trained):
-    model = trained.experiment.model
+def _generating(model, tempered):
     if not hasattr(model, "generate"):
         others = ", ".join(lookup.choices("samplers"))
         raise UserError(
             "this model has no prior to draw codes from\n"
             f"try {f'--sampler=NAME, one of: {others}' if others else 'a model with a prior, such as a VAE'}"
         )
-    return lambda variables, batch, key: model.apply(variables, batch, method="generate", rngs={"latent": key}).mean[0]
+
+    def draw(variables, batch, key):
+        if not tempered:
+            return centre(model.apply(variables, batch, method="generate", rngs={"latent": key}))[0]
+        return centre(model.apply(variables, tempered(variables, batch, key), batch, method="decode"))[0]
+
+    return draw
+
+
+def _writing(model, tempered, event_temperature):
+    def draw(variables, batch, key):
+        key_codes, key_events = jax.random.split(key)
+        prior = lambda *given: model.apply(*given[:2], method="prior_codes", rngs={"latent": given[2]})
+        z = (tempered or prior)(variables, batch, key_codes)[-1][0]
+        return model.apply(variables, z, event_temperature, method="write", rngs={"sampling": key_events})
+
+    return draw
 
 
 def _tempered(trained, temperature):
     model, shape = trained.experiment.model, tasks.input_shape(trained)
 
-    def draw(variables, batch, key):
+    def codes_of(variables, batch, key):
         key_encode, key_draw = jax.random.split(key)
         # What is encoded does not matter to the prior, which may depend on the label.
         count = len(batch["mask"])
@@ -68,9 +92,9 @@ def _tempered(trained, temperature):
             raise UserError("--temperature needs one layer of codes, with a normal prior\nleave it out")
         prior = top.prior.replace(log_scale=top.prior.log_scale + jnp.log(temperature))
         z = prior.sample(key_draw, count if prior.mean.ndim == 1 else 1)
-        return model.apply(variables, (z.reshape(1, count, -1),), batch, method="decode").mean[0]
+        return (z.reshape(1, count, -1),)
 
-    return draw
+    return codes_of
 
 
 def _fitted(trained, sampler, key, count, batch_size):

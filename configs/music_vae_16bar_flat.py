@@ -1,0 +1,27 @@
+"""MusicVAE of sixteen bars with a flat decoder, wider, so that it has as many parameters as the hierarchical one.
+
+Roberts et al. 2018, arXiv:1803.05428, section 6.2.
+
+    python scripts/reproduce.py music_vae_16bar_flat --seeds=3
+"""
+
+from configs import common, music_vae_16bar
+
+DATASETS = music_vae_16bar.DATASETS
+sweep = music_vae_16bar.sweep
+
+
+def get_config(arg=""):
+    _, arguments = common.start(arg, data="melodies_16bar", datasets=DATASETS, tiny=False, big=False)
+    sizes = [size for size in ("tiny", "big") if arguments[size]]
+    config = music_vae_16bar.get_config(",".join([arguments.data, *sizes]))
+    width = (232,) if arguments.tiny else (1184, 1184) if arguments.big else (320, 320)
+    config.model.update(conductor_hidden=(), decoder_hidden=width)
+    if config.expected:
+        expected = dict(metric="accuracy_most_likely", tolerance=0.0, source="the likeliest event of each position")
+        config.expected.accuracy_argmax = expected
+    return common.finish(config, arguments)
+
+
+def rows():
+    return {"music_vae_16bar_flat": "tiny"}
