@@ -31,7 +31,7 @@ def read(home: Path) -> tuple[DataSpec, dict]:
     """The spec and the splits, memory-mapped, in spec.json and {train,test}/{x,label}.npy."""
     spec = json.loads((home / "spec.json").read_text())
     splits = {s: {f.stem: np.load(f, mmap_mode="r") for f in sorted((home / s).glob("*.npy"))} for s in SPLITS}
-    return DataSpec(**spec | {"shape": tuple(spec["shape"])}), splits
+    return DataSpec(**spec), splits
 
 
 def write_spec(home: Path, spec: DataSpec) -> None:

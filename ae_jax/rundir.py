@@ -46,8 +46,7 @@ class RunDir:
             )
         try:
             stored = json.loads(self.config.read_text())
-            spec = DataSpec(**{**stored["spec"], "shape": tuple(stored["spec"]["shape"])})
-            return configuration.from_plain(stored["config"]), spec
+            return configuration.from_plain(stored["config"]), DataSpec(**stored["spec"])
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{self.config} cannot be read: {error}\nexpected the file that training wrote") from None
 

@@ -27,6 +27,16 @@ class DataSpec:
     kind: str = "pixels"
     classes: int = 0  # labels are 0 .. classes-1; 0 where there are none
     levels: int = 256
+    names: tuple[str, ...] = ()  # of the classes, where they have others than their numbers
+
+    def __post_init__(self):
+        # Lists where it comes from JSON.
+        object.__setattr__(self, "shape", tuple(self.shape))
+        object.__setattr__(self, "names", tuple(self.names))
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        return self.names or tuple(map(str, range(self.classes)))
 
 
 @flax.struct.dataclass

@@ -47,7 +47,8 @@ def windows(tmp_path_factory):
     """All two-bar windows of the corpus: {"train", "test"}."""
     corpus("bach/*.mxl")
     spec, splits = melodies.load("melodies_2bar", cache=str(tmp_path_factory.mktemp("cache")))
-    assert spec == DataSpec((32,), "events", classes=5, levels=90)
+    names = tuple(melodies.COLLECTIONS)
+    assert spec == DataSpec((32,), "events", classes=5, levels=90, names=names)
     return splits
 
 

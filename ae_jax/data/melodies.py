@@ -58,8 +58,8 @@ def load(name: str = "", path: str = "", split: str = "", cache: str = "") -> tu
                 np.save(whole / side / "x.npy", x)
                 if not path:
                     np.save(whole / side / "label.npy", label)
-            classes = 0 if path else len(COLLECTIONS)
-            cached.write_spec(whole, DataSpec(x.shape[1:], "events", classes, levels=events.CLASSES))
+            names = () if path else tuple(COLLECTIONS)
+            cached.write_spec(whole, DataSpec(x.shape[1:], "events", len(names), events.CLASSES, names))
     return cached.read(folder)
 
 

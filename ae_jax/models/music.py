@@ -123,7 +123,7 @@ class Model(vae.Model):
         """Events [N, T] by codes [N, D], each `choose(key, logits [M, K], given [M])` -> [M] and read by the next."""
         codes = self._parts(z)
         given = given.reshape(len(codes), -1).astype(int)
-        if self.is_initializing():
+        if self.is_initializing():  # what is unbound below must have its parameters
             self.logits(self.decoder(codes, self._one_hot(given)))
         (decoder, decoder_variables), (head, head_variables) = self.decoder.unbind(), self.logits.unbind()
         states, context = decoder.apply(decoder_variables, codes, method="begin")

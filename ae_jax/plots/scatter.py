@@ -28,7 +28,7 @@ def arrays(model, variables, data, key, *, count: int = 10_000, projection: str 
         points, axes = codes, ["$z_0$", "$z_1$"]
     else:
         points, axes = projections.plane(codes, projection)
-    labelled = {} if labels is None else {"label": labels, "classes": np.arange(data["test"].spec.classes).astype(str)}
+    labelled = {} if labels is None else {"label": labels, "classes": np.array(data["test"].spec.class_names)}
     return {"points": points.astype(np.float32), "axes": np.array(axes), "aspect": np.array(aspect), **labelled}
 
 
