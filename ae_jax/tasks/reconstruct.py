@@ -23,7 +23,7 @@ def run(
     attribute: of melodies, NAME:AMOUNT, a function of ae_jax/music/attributes.py and how much more of it the code is
         given: 1 is from the quarter of the corpus with the least of it to that with the most.
     """
-    examples, model = (tasks.read(trained, source, resize, track, start_bar), trained.experiment.model)
+    examples, model = tasks.read(trained, source, resize, track, start_bar), trained.experiment.model
     form = results.sounding(examples.form, render)
 
     def mean(variables, batch, key):

@@ -54,7 +54,7 @@ def run(
 
 
 def _generating(model, tempered):
-    if not hasattr(model, "generate"):
+    if not tempered and not hasattr(model, "generate"):
         others = ", ".join(lookup.choices("samplers"))
         raise UserError(
             "this model has no prior to draw codes from\n"
