@@ -53,7 +53,8 @@ class Model(vae.Model):
 
     def __call__(self, batch: Batch, *, num_samples: int = 1, train: bool = False, hparams=None) -> Outputs:
         latents = self.encode(batch, num_samples)
-        z, read = latents[-1].sample, batch["x"]
+        z = latents[-1].sample
+        read = self._read(z, batch)
         if train and "sampling" in (hparams or {}):
             read = self._partly_own(z, read, hparams["sampling"])
         return Outputs(self._given(z, read, batch, train), latents, self.code(latents))
@@ -66,8 +67,7 @@ class Model(vae.Model):
         given those that are most probable, in turn, so that the mode is the melody that greedy decoding writes.
         """
         z = samples[-1]
-        read = batch["x"] if "x" in batch else self.write(z)
-        return self._given(z, read, batch, train)
+        return self._given(z, self._read(z, batch), batch, train)
 
     def write(self, z: Any, temperature: float = 0.0):
         """Codes [..., D] -> events [..., T], each fed back: drawn from softmax(logits / temperature), or at 0 the most
@@ -84,6 +84,10 @@ class Model(vae.Model):
 
     def generate(self, batch: Batch):
         return self.decode(self.prior_codes(batch), {"mask": batch["mask"]})
+
+    def _read(self, z, batch):
+        """The melody [B, T] or [S, B, T] that the decoder reads: the true one, or where there is none its own."""
+        return batch["x"] if "x" in batch else self.write(z)
 
     def _one_hot(self, events):
         return jax.nn.one_hot(events.astype(int), self.spec.levels)
