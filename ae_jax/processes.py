@@ -53,7 +53,7 @@ def join(coordinator: str | None = None, num_processes: int | None = None, proce
     )
     _place.update(id=jax.process_index(), count=jax.process_count())
     if not leads():
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        sys.stdout = open(os.devnull, "w")
 
 
 def _scheduled() -> bool:

@@ -21,7 +21,7 @@ FOLDER = pathlib.Path(sys.argv[1])
 def config(**sizes):
     made = configuration.load("configs/vae.py:smoke")
     with made.unlocked():
-        made.train.update(batch_size=40, log_every=5, eval_every=0, checkpoint_every=10, ema=0.9)
+        made.train.update(batch_size=40, log_every=2, eval_every=0, checkpoint_every=4, ema=0.9)
         made.mesh.update(sizes)
     return made
 
@@ -65,8 +65,8 @@ def score(name, **sizes):
 
 
 if __name__ == "__main__":
-    train("one", 30, data=1)
-    for step, sizes in ((10, {"data": 2}), (20, {"data": 8, "stream": True}), (30, {"data": 2, "fsdp": 4})):
+    train("one", 12, data=1)
+    for step, sizes in ((4, {"data": 2}), (8, {"data": 8, "stream": True}), (12, {"data": 2, "fsdp": 4})):
         train("moved", step, **sizes)
     print(
         json.dumps(
@@ -75,8 +75,8 @@ if __name__ == "__main__":
                 "rows": [rows_agree(count) for count in (3, 8, 21)],
                 "shares": shares("moved", data=2, fsdp=4),
                 "scores": [score("moved", data=1), score("moved", data=8)],
-                "undivided": refusal(lambda: train("refused", 10, data=7)),
-                "larger": refusal(lambda: train("refused", 10, data=3, fsdp=3)),
+                "undivided": refusal(lambda: train("refused", 4, data=7)),
+                "larger": refusal(lambda: train("refused", 4, data=3, fsdp=3)),
             }
         )
     )
