@@ -15,6 +15,7 @@ from typing import Any
 from ae_jax.errors import UserError
 
 PATIENCE = 50.0  # seconds in which all must have come
+_GRACE = 5.0  # seconds more for the answer of a first process that waits for others, and may have begun later
 _place = {"id": 0, "count": 1}
 
 
@@ -96,7 +97,9 @@ def _receive(address, count, deadline):
         while len(guests) < count - 1 and not problem:
             try:
                 server.settimeout(max(deadline - time.monotonic(), 0.01))
-                line = stack.enter_context(stack.enter_context(server.accept()[0]).makefile("rw"))
+                guest = stack.enter_context(server.accept()[0])
+                guest.settimeout(max(deadline - time.monotonic(), 0.01))  # one that says nothing is not waited for
+                line = stack.enter_context(guest.makefile("rw"))
             except TimeoutError:
                 missing = ", ".join(str(i) for i in range(1, count) if i not in guests)
                 problem = f"process 0 of {count} at {name}: process {missing} did not come in {PATIENCE:.0f} s"
@@ -124,6 +127,7 @@ def _call(address, hello, deadline):
         with contextlib.suppress(OSError, ValueError):
             with socket.create_connection(address, timeout=left) as connection, connection.makefile("rw") as line:
                 print(json.dumps(hello), file=line, flush=True)
+                connection.settimeout(left + _GRACE)
                 return json.loads(line.readline())
         time.sleep(0.1)
     return None
