@@ -5,6 +5,8 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+from ae_jax.errors import UserError
+
 # What is there when the machine has an accelerator: {platform: (files, extra that installs JAX for it)}.
 _HARDWARE = {
     "gpu": (("/dev/nvidia0", "/proc/driver/nvidia/version"), "cuda"),
@@ -36,8 +38,15 @@ def hardware() -> list[str]:
 
 
 def report() -> list[str]:
-    """`describe` of this machine."""
+    """`describe` of this machine. Raises UserError where JAX is told to use what it cannot."""
     import jax
 
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError):  # JAX asserts where it has no plugin for what it is told to use
+        raise UserError(
+            f"JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS')}, and JAX reaches no such device here\n"
+            "try: unset JAX_PLATFORMS; or what installs JAX for a device, pip install -e .[cuda] or .[tpu]"
+        ) from None
     backend = {"cuda": "gpu", "rocm": "gpu"}.get(jax.default_backend(), jax.default_backend())
     return [f"jax {jax.__version__}", *describe(jax.devices(), backend, hardware())]

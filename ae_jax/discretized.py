@@ -92,4 +92,5 @@ class LogisticMixture:
         for c in range(self.loc.shape[-2]):
             loc, scale = self._locations(channels), jnp.exp(self.log_scale[..., c, :])
             channels.append(scale * (softplus((loc + 1) / scale) - softplus((loc - 1) / scale)) - 1)
-        return jnp.stack([((weights * channel).sum(axis=-1) + 1) / 2 for channel in channels], axis=-1)
+        means = [((weights * channel).sum(axis=-1, keepdims=True) + 1) / 2 for channel in channels]
+        return jnp.concatenate(means, axis=-1)

@@ -32,7 +32,7 @@ _OPERATIONS = {
     "conv_general_dilated": ("window_strides", "padding", "lhs_dilation", "rhs_dilation"),
 }
 _SAME = {"squeeze": "reshape", "expand_dims": "reshape"}
-_CALLS = ("jit", "closed_call", "custom_jvp_call", "custom_vjp_call", "checkpoint", "remat")
+_CALLS = ("jit", "closed_call", "custom_jvp_call", "custom_vjp_call", "checkpoint", "remat", "remat2")
 _NOTHING = ("convert_element_type", "stop_gradient", "copy", "copy_p", "optimization_barrier")
 
 

@@ -1,10 +1,11 @@
 """Steps per second of small and large models with a whole epoch in one dispatch: ours, PyTorch eager and compiled.
 
 All sides run on what the machine has, a GPU or else the CPU, on noise of the shape of the data, which lies on the
-device. A model takes the config's network, with its likelihood made Bernoulli; both sides must have as many parameters.
+device. Networks are those of the configs, likelihoods of images Bernoulli, melodies read as they are; both sides must
+have as many weights, biases apart, of which PyTorch's LSTM has two.
 
 python benchmarks/accelerator.py                                                         (on a GPU)
-python benchmarks/accelerator.py --models=mlp,resnet --images=16 --batch_size=8 --runs=1    (a trial on a CPU)
+python benchmarks/accelerator.py --models=mlp,resnet --examples=16 --batch_size=8 --runs=1    (a trial on a CPU)
 """
 
 import argparse
@@ -17,86 +18,103 @@ import time
 from collections.abc import Callable
 
 import conv_vae
+import music_vae
 import resnet_vae
 import vae_mlp
 
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """A config, the same network in PyTorch, x -> (logits, mean, log_sigma), and how many images an epoch has."""
+    """A config, the same network in PyTorch, x -> (logits, mean, log_sigma), and what an epoch is."""
 
     config: str
     torch_model: Callable
-    shape: tuple[int, int, int]
-    images: int
-    flat: bool = False
+    shape: tuple[int, ...]
+    examples: int
+    levels: int = 256
+    flat: bool = False  # whether PyTorch's network takes images as vectors
+    model: dict = dataclasses.field(default_factory=dict)  # what differs in the config's section; None: left out
+
+    @property
+    def is_music(self) -> bool:
+        return len(self.shape) == 1
 
 
+_BERNOULLI = {"likelihood": "bernoulli", "mixtures": None, "remat": None}
 MODELS = {
     "mlp": Work("configs/vae_mlp.py:mnist", vae_mlp.torch_model, (28, 28, 1), 50_000, flat=True),
     "conv": Work("configs/conv_vae.py:mnist", conv_vae.torch_model, (28, 28, 1), 50_000),
-    "resnet": Work("configs/celeba64.py:celeb_a", resnet_vae.torch_model, (64, 64, 3), 5_000),
+    "resnet": Work("configs/celeba64.py", resnet_vae.torch_model, (64, 64, 3), 5_000, model=_BERNOULLI),
+    "music": Work(
+        "configs/music_vae_2bar.py", music_vae.torch_model, (32,), 40_000, levels=90, model={"sampling": None}
+    ),
 }
 
 
-def noise(work: Work, images: int):
-    """uint8 [images, *shape]."""
+def noise(work: Work, examples: int):
+    """uint8 [examples, *shape]."""
     import numpy as np
 
-    return np.random.default_rng(0).integers(0, 256, (images, *work.shape), np.uint8)
+    return np.random.default_rng(0).integers(0, work.levels, (examples, *work.shape), np.uint8)
 
 
-def ours(work: Work, images: int, batch_size: int, epochs: int):
-    """(seconds of the last epoch, number of parameters, device)."""
+def ours(work: Work, examples: int, batch_size: int, epochs: int):
+    """(seconds of the last epoch, number of weights, device)."""
     import jax
 
     from ae_jax import configuration, experiment, train
     from ae_jax.batching import Batches
     from ae_jax.types import DataSpec
 
-    config, spec = configuration.load(work.config), DataSpec(work.shape)
+    config = configuration.load(work.config)
+    spec = DataSpec(work.shape, "events" if work.is_music else "pixels", levels=work.levels)
     with config.unlocked():
-        config.model.update(likelihood="bernoulli", remat=False)
-        config.model = {k: v for k, v in config.model.items() if k != "mixtures" and v is not False}
+        config.model = {key: value for key, value in {**config.model, **work.model}.items() if value is not None}
         config.train.update(accumulate=None, ema=0.0)
-        config.optimizer.clip = None
+        config.optimizer.clip, config.data.transpose = None, 0
     built = experiment.build(config, spec)
-    batches = Batches({"x": noise(work, images)}, spec, batch_size).on_device()
+    batches = Batches({"x": noise(work, examples)}, spec, batch_size).on_device()
     run, state = train.compiled_run(built.step, batches), built.init(jax.random.key(0))
-    parameters, steps = sum(leaf.size for leaf in jax.tree.leaves(state.params)), batches.steps_per_epoch
+    weights = sum(leaf.size for leaf in jax.tree.leaves(state.params) if leaf.ndim > 1)
+    steps = batches.steps_per_epoch
     for epoch in range(1, epochs + 1):
         start = time.perf_counter()
         state, _ = jax.block_until_ready(run(state, batches.arrays, built.hparams, epoch * steps))
         seconds = time.perf_counter() - start
-    return seconds, parameters, jax.devices()[0].device_kind
+    return seconds, weights, jax.devices()[0].device_kind
 
 
-def torch(work: Work, images: int, batch_size: int, epochs: int, compiled: bool = False):
+def torch(work: Work, examples: int, batch_size: int, epochs: int, compiled: bool = False):
     """The same by PyTorch, with fused Adam; TF32 where JAX uses it too."""
     import os
 
     import torch
-    from torch.nn.functional import binary_cross_entropy_with_logits
+    from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.set_num_threads(os.cpu_count())
     torch.set_float32_matmul_precision("high")
     torch.backends.cudnn.allow_tf32 = torch.backends.cudnn.benchmark = True
-    x = torch.from_numpy(noise(work, images)).to(device)
-    x = x.flatten(1) if work.flat else x.permute(0, 3, 1, 2).contiguous()
+    x = torch.from_numpy(noise(work, examples)).to(device)
+    if not work.is_music:
+        x = x.flatten(1) if work.flat else x.permute(0, 3, 1, 2).contiguous()
     model = work.torch_model().to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
 
     def loss_of(x):
-        x = x.float() / 255
+        x = x if work.is_music else x.float() / 255
         logits, mean, log_sigma = model(x)
         kl = 0.5 * (mean.square() + (2 * log_sigma).exp() - 1 - 2 * log_sigma).sum()
-        return (binary_cross_entropy_with_logits(logits, x, reduction="sum") + kl) / len(x)
+        if work.is_music:
+            nats = cross_entropy(logits.transpose(1, 2), x.long(), reduction="sum")
+        else:
+            nats = binary_cross_entropy_with_logits(logits, x, reduction="sum")
+        return (nats + kl) / len(x)
 
     loss_of = torch.compile(loss_of) if compiled else loss_of
     for _ in range(epochs):
         start, total = time.perf_counter(), 0.0
-        for index in torch.randperm(images, device=device).split(batch_size):
+        for index in torch.randperm(examples, device=device).split(batch_size):
             loss = loss_of(x[index])
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -105,7 +123,7 @@ def torch(work: Work, images: int, batch_size: int, epochs: int, compiled: bool 
         total.item()  # the device has done all that was asked of it
         seconds = time.perf_counter() - start
     kind = torch.cuda.get_device_name() if device == "cuda" else "cpu"
-    return seconds, sum(p.numel() for p in model.parameters()), kind
+    return seconds, sum(p.numel() for p in model.parameters() if p.ndim > 1), kind
 
 
 def torch_compiled(*work):
@@ -118,7 +136,7 @@ SIDES = {"ours": ours, "torch": torch, "torch_compiled": torch_compiled}
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", default=",".join(MODELS), help="which of them, joined by commas")
-    parser.add_argument("--images", type=int, default=0, help="of an epoch; 0: the model's own number")
+    parser.add_argument("--examples", type=int, default=0, help="of an epoch; 0: the model's own number")
     parser.add_argument("--batch_size", type=int, default=128)
     parser.add_argument("--epochs", type=int, default=2, help="the last of which is timed")
     parser.add_argument("--runs", type=int, default=5, help="processes a side, of which the median is taken")
@@ -127,7 +145,7 @@ def main():
     options = parser.parse_args()
     for name in options.models.split(","):
         work = MODELS[name]
-        sizes = (options.images or work.images, options.batch_size, options.epochs)
+        sizes = (options.examples or work.examples, options.batch_size, options.epochs)
         if options.side:
             print(json.dumps(SIDES[options.side](work, *sizes)))
         else:
@@ -136,7 +154,7 @@ def main():
 
 def compare(name: str, sizes: tuple[int, int, int], options: argparse.Namespace) -> None:
     """Runs all sides in turn, each in a fresh process, and prints a line of their median steps per second."""
-    words = [f"--{key}={value}" for key, value in zip(("images", "batch_size", "epochs"), sizes)]
+    words = [f"--{key}={value}" for key, value in zip(("examples", "batch_size", "epochs"), sizes)]
     found = {side: [] for side in SIDES}
     for _ in range(options.runs):
         for side in SIDES:
@@ -144,11 +162,11 @@ def compare(name: str, sizes: tuple[int, int, int], options: argparse.Namespace)
             command = [python, __file__, f"--models={name}", f"--side={side}", *words]
             answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
             found[side].append(json.loads(answer.splitlines()[-1]))
-    parameters = {side: runs[0][1] for side, runs in found.items()}
-    assert len(set(parameters.values())) == 1, f"not the same network: {parameters}"
+    weights = {side: runs[0][1] for side, runs in found.items()}
+    assert len(set(weights.values())) == 1, f"not the same network: {weights}"
     steps = -(-sizes[0] // sizes[1])
     rates = {side: steps / statistics.median(seconds for seconds, *_ in runs) for side, runs in found.items()}
-    line = {"model": name, "parameters": parameters["ours"], "batch_size": sizes[1], "device": found["ours"][0][2]}
+    line = {"model": name, "weights": weights["ours"], "batch_size": sizes[1], "device": found["ours"][0][2]}
     line |= {"steps_per_second": {side: round(rate, 2) for side, rate in rates.items()}}
     print(json.dumps(line | {"times_torch": round(rates["ours"] / rates["torch"], 2)}), flush=True)
 

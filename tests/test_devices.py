@@ -1,10 +1,14 @@
 """What is said of a machine, and what to install where an accelerator lies idle."""
 
+import os
+import subprocess
+import sys
 import types
 
 import pytest
 
 from ae_jax import devices
+from ae_jax.configuration import ROOT
 
 
 def device(kind, memory=None):
@@ -25,6 +29,13 @@ def test_a_machine_that_is_used_well_is_told_so():
     lines = devices.describe([device("NVIDIA H200", 139 * 2**30)], "gpu", ["gpu"])
     assert lines[0] == "JAX uses 1 gpu device: NVIDIA H200" and "139.0 GiB" in lines[1]
     assert lines[-1] == "nothing is left unused"
+
+
+def test_a_device_that_is_asked_for_and_not_there_is_said_in_two_lines():
+    command, environment = [sys.executable, "scripts/devices.py"], {**os.environ, "JAX_PLATFORMS": "rocm"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2 and not done.stdout
+    assert "JAX_PLATFORMS=rocm" in done.stderr and len(done.stderr.splitlines()) == 2
 
 
 def test_this_machine_has_a_device():

@@ -24,10 +24,19 @@ def test_the_stored_outputs_are_of_one_run_without_errors(path):
     assert kinds and kinds <= {"stream", "display_data", "execute_result"}
 
 
+def test_the_stored_outputs_are_of_eight_devices_and_reach_the_number_expected():
+    code = cells(json.loads((ROOT / "notebooks" / "colab_tpu.ipynb").read_text()))
+    printed = ["".join("".join(output.get("text", "")) for output in cell["outputs"]) for cell in code]
+    assert any("JAX uses 8 cpu devices" in text for text in printed)
+    row = printed[-1].splitlines()[-1]
+    assert row.startswith("vae_mlp") and "meets it" in row
+
+
 @by_name
 def test_every_cell_runs(path, tmp_path, monkeypatch):
     nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
     words = {"AE_JAX_SMOKE": "1", "AE_JAX_RUNS": str(tmp_path), "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
+    words["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
     for name, value in words.items():
         monkeypatch.setenv(name, value)
     notebook, stored = nbformat.read(path, as_version=4), nbformat.read(path, as_version=4)
