@@ -48,6 +48,7 @@ def made(family="vae", net="mlp", shape=(8, 8, 1), dims=2):
 def open_page(browser, tmp_path):
     """The function arrays -> an open page, from disk and offline; no error may reach its console."""
     context, said = browser.new_context(offline=True, viewport={"width": 1000, "height": 800}, has_touch=True), []
+    context.set_default_timeout(120_000)  # milliseconds
 
     def opened(found):
         path = figures.save(tmp_path / "explorer", found, explorer.figure(found), "png")
@@ -55,7 +56,7 @@ def open_page(browser, tmp_path):
         page.on("console", lambda message: message.type == "error" and said.append(message.text))
         page.on("pageerror", lambda error: said.append(str(error)))
         page.goto(path.as_uri())
-        page.wait_for_function("window.explorer !== undefined", timeout=20_000)
+        page.wait_for_function("window.explorer !== undefined")
         return page
 
     yield opened

@@ -26,6 +26,7 @@ def runs(tmp_path_factory):
 def visit(browser, path):
     """(page, what its console said)."""
     page, said = browser.new_context(offline=True).new_page(), []
+    page.set_default_timeout(120_000)  # milliseconds; Plotly's script takes its time where others are at work
     page.on("console", lambda message: message.type == "error" and said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("dialog", lambda dialog: said.append(f"dialog {dialog.message}"))
