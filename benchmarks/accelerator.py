@@ -75,7 +75,8 @@ def ours(work: Work, examples: int, batch_size: int, epochs: int):
     built = experiment.build(config, spec)
     batches = Batches({"x": noise(work, examples)}, spec, batch_size).on_device()
     run, state = train.compiled_run(built.step, batches), built.init(jax.random.key(0))
-    weights = sum(leaf.size for leaf in jax.tree.leaves(state.params) if leaf.ndim > 1)
+    leaves = jax.tree_util.tree_leaves_with_path(state.params)
+    weights = sum(leaf.size for path, leaf in leaves if path[-1].key == "kernel")
     steps = batches.steps_per_epoch
     for epoch in range(1, epochs + 1):
         start = time.perf_counter()

@@ -19,20 +19,19 @@ def torch_model(channels=(64, 128, 256, 256), blocks=2, groups=32, attention=8, 
             return x + h.transpose(1, 2).reshape(x.shape)
 
     class Block(nn.Module):
-        def __init__(self, before, features):
+        def __init__(self, features):
             super().__init__()
-            self.layers = nn.Sequential(*layer(before, features), *layer(features, features))
-            self.skip = nn.Identity() if before == features else nn.Conv2d(before, features, 1)
+            self.layers = nn.Sequential(*layer(features, features), *layer(features, features))
 
         def forward(self, x):
-            return self.skip(x) + self.layers(x)
+            return x + self.layers(x)
 
     def layer(before, features):
         return nn.GroupNorm(groups, before), nn.SiLU(), nn.Conv2d(before, features, 3, padding=1)
 
     def level(features, size):
-        attends = [Attention(features)] if size <= attention else []
-        return [part for _ in range(blocks) for part in (Block(features, features), *attends)]
+        parts = (Block, Attention) if size <= attention else (Block,)
+        return [part(features) for _ in range(blocks) for part in parts]
 
     class Vae(nn.Module):
         def __init__(self):
