@@ -5,6 +5,7 @@ Hochreiter and Schmidhuber 1997, "Long short-term memory", Neural Computation 9,
     i, f, o = sigmoid(W x + U h + b)    g = tanh(W x + U h + b)    c' = f c + i g    h' = o tanh(c')
 """
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -20,56 +21,59 @@ def step(state, projected, kernel):
 
 
 def _gates(h, c, projected, kernel):
-    """(i, f, g, o after their functions [N, 4 H], c', h', tanh(c'))."""
+    """(i, f, g, o after their functions, [N, H] each), c', h', tanh(c')."""
     i, f, g, o = jnp.split(projected + h @ kernel, 4, axis=-1)
     i, f, g, o = jax.nn.sigmoid(i), jax.nn.sigmoid(f), jnp.tanh(g), jax.nn.sigmoid(o)
     c = f * c + i * g
     bent = jnp.tanh(c)
-    return jnp.concatenate([i, f, g, o], axis=-1), c, o * bent, bent
+    return (i, f, g, o), c, o * bent, bent
 
 
-@jax.custom_vjp
-def run(projected, kernel, h, c):
+@functools.partial(jax.custom_vjp, nondiff_argnums=(4,))
+def run(projected, kernel, h, c, reverse=False):
     """All steps of an LSTM: `projected` [T, N, 4 H] for all of them at once, from the state (h, c) -> h [T, N, H] at
-    every step, and c [N, H] after the last.
+    every step, and c [N, H] after the last. With `reverse` the last step comes first.
     """
 
     def one(state, projected):
         state = step(state, projected, kernel)
         return state, state[0]
 
-    (_, c), hs = jax.lax.scan(one, (h, c), projected)
+    (_, c), hs = jax.lax.scan(one, (h, c), projected, reverse=reverse)
     return hs, c
 
 
-def _forward(projected, kernel, h, c):
+def _forward(projected, kernel, h, c, reverse):
     def one(state, projected):
         gates, c, h, bent = _gates(*state, projected, kernel)
         return (h, c), (gates, c, h, bent)
 
-    (_, last), (gates, cs, hs, bents) = jax.lax.scan(one, (h, c), projected)
+    (_, last), (gates, cs, hs, bents) = jax.lax.scan(one, (h, c), projected, reverse=reverse)
     return (hs, last), (kernel, h, c, gates, cs, hs, bents)
 
 
-def _backward(kept, cotangents):
+def _backward(reverse, kept, cotangents):
     # Autodiff of the scan adds up the gradient of the kernel at every step; here the gates' gradients are kept, and the
     # kernel's is one product over time and batch.
     kernel, h, c, gates, cs, hs, bents = kept
     d_hs, d_last = cotangents
-    before = jnp.concatenate([c[None], cs[:-1]])
+
+    def before(first, states):
+        states = (states[1:], first[None]) if reverse else (first[None], states[:-1])
+        return jnp.concatenate(states)
 
     def one(state, at):
         d_h, d_c = state
-        d_output, gates, before, bent = at
+        d_output, (i, f, g, o), before, bent = at
         d_h = d_h + d_output
-        i, f, g, o = jnp.split(gates, 4, axis=-1)
         d_c = d_c + d_h * o * (1 - bent * bent)
         parts = [d_c * g * i * (1 - i), d_c * before * f * (1 - f), d_c * i * (1 - g * g), d_h * bent * o * (1 - o)]
         d_gates = jnp.concatenate(parts, axis=-1)
         return (d_gates @ kernel.T, d_c * f), d_gates
 
-    (d_h, d_c), d_gates = jax.lax.scan(one, (jnp.zeros_like(h), d_last), (d_hs, gates, before, bents), reverse=True)
-    inputs = jnp.concatenate([h[None], hs[:-1]]).reshape(-1, h.shape[-1])
+    steps = (d_hs, gates, before(c, cs), bents)
+    (d_h, d_c), d_gates = jax.lax.scan(one, (jnp.zeros_like(h), d_last), steps, reverse=not reverse)
+    inputs = before(h, hs).reshape(-1, h.shape[-1])
     return d_gates, inputs.T @ d_gates.reshape(len(inputs), -1), d_h, d_c
 
 
@@ -94,9 +98,13 @@ class Lstm(nn.Module):
         context: [N, 4 features], added to what the inputs of every step are projected to.
         """
         h, c = self.begin(len(x)) if state is None else state
-        projected = self.inputs(x).swapaxes(0, 1) + (0 if context is None else context[None])
-        hs, _ = run(projected[::-1] if self.reverse else projected, self.kernel, h, c)
-        return (hs[::-1] if self.reverse else hs).swapaxes(0, 1)
+        # Time comes first before the product, not after it, where there are many more numbers to move; as one product
+        # of two matrices its gradient is one too, without a transposed copy.
+        x = x.swapaxes(0, 1)
+        projected = self.inputs(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:2], -1)
+        projected = projected + (0 if context is None else context)
+        hs, _ = run(projected, self.kernel, h, c, self.reverse)
+        return hs.swapaxes(0, 1)
 
     def begin(self, count: int):
         """The state (h, c) before the first step, zeros [count, features] each."""

@@ -110,7 +110,7 @@ def _examples(model, variables, data, key, count, reconstruct):
         height, width = found["originals"].shape[1:3]
         notes.append(f"pictures of examples at {height}x{width} pixels, of {spec.shape[0]}x{spec.shape[1]}")
     if "label" in found:
-        found["classes"] = np.arange(spec.classes).astype(str)
+        found["classes"] = np.array(spec.class_names, dtype=str)
     found.pop("kl", None)
     statistics = {"centre": codes.mean(axis=0), "spread": codes.std(axis=0), "limits": limits}
     activity = {"activity": activity, "measure": np.array(measure)}
@@ -124,7 +124,7 @@ def _nothing(model, variables):
         "number": np.zeros(0, int),
         "codes": np.zeros((0, dims), np.float32),
         "originals": np.zeros((0, *spec.shape), np.uint8),
-        "classes": np.arange(spec.classes).astype(str),
+        "classes": np.array(spec.class_names, dtype=str),
         "activity": np.ones(dims),
         "measure": np.array("deviation"),
         "centre": np.zeros(dims),
