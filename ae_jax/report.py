@@ -245,5 +245,5 @@ def _parallel(rows, axes) -> list[str]:
             kinds = list(dict.fromkeys(map(str, values)))
             places = [kinds.index(str(value)) for value in values]
             dimensions.append(dict(label=key, values=places, tickvals=list(range(len(kinds))), ticktext=kinds))
-    room = {"margin": dict(l=60, r=60, t=60, b=30)}  # for the names above the axes
+    room = {"margin": dict(l=60, r=100, t=60, b=30)}  # for the names above the axes
     return [_chart([go.Parcoords(dimensions=dimensions)], **room)] if len(done) > 1 and len(dimensions) > 1 else []

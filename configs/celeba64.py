@@ -20,5 +20,5 @@ def get_config(arg=""):
     if arguments.data == "celeb_a":
         config.train.epochs = 40
     if arguments.smoke:
-        config.model.update(channels=(4, 4), blocks=1)
+        config.model.update(channels=(4,), blocks=1)
     return common.finish(config, arguments)

@@ -25,5 +25,5 @@ def get_config(arg=""):
     config.train.update(dict(steps=3000) if arguments.data in ("digits", "generated") else dict(epochs=100))
     config.eval.update(metrics=("elbo", "bits_per_dimension"), criterion="elbo_bits_per_dim")
     if arguments.smoke:
-        config.model.update(channels=(4, 4), blocks=1)
+        config.model.update(channels=(4,), blocks=1)
     return common.finish(config, arguments)

@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+# Most programs here are run a few times only: cutting them up for several compilers costs more than it saves.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_parallel_codegen_split_count=1"
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import hypothesis

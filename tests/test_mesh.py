@@ -19,7 +19,8 @@ from ae_jax.errors import UserError
 def eight(tmp_path_factory):
     """(folder of runs, what the process with eight devices answered)."""
     folder, root = tmp_path_factory.mktemp("mesh"), Path(__file__).parents[1]
-    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8", "PYTHONPATH": str(root)}
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    environment["XLA_FLAGS"] += " --xla_force_host_platform_device_count=8"
     environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # compiles in less time
     command = [sys.executable, "-W", "error::DeprecationWarning:ae_jax", str(root / "tests/mesh_runs.py"), str(folder)]
     done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, timeout=600)

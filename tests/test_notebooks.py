@@ -1,6 +1,7 @@
 """Every notebook runs from its first cell to its last, and its stored outputs are of one such run."""
 
 import json
+import os
 import warnings
 
 import pytest
@@ -36,7 +37,7 @@ def test_the_stored_outputs_are_of_eight_devices_and_reach_the_number_expected()
 def test_every_cell_runs(path, tmp_path, monkeypatch):
     nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
     words = {"AE_JAX_SMOKE": "1", "AE_JAX_RUNS": str(tmp_path), "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
-    words["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+    words["XLA_FLAGS"] = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
     for name, value in words.items():
         monkeypatch.setenv(name, value)
     notebook, stored = nbformat.read(path, as_version=4), nbformat.read(path, as_version=4)

@@ -74,7 +74,7 @@ class Runs:
         self.folder = folder
 
     def start(self, name, steps, *flags, devices=1):
-        sizes = f"--xla_force_host_platform_device_count={devices}"
+        sizes = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
         cache = str(self.folder / "compiled")
         environment = {**os.environ, "XLA_FLAGS": sizes, "JAX_COMPILATION_CACHE_DIR": cache}
         environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # compiles in less time
