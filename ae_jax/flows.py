@@ -188,7 +188,7 @@ class Transformed:
         return self.sample_and_log_prob(key, n)[0]
 
     def log_prob(self, value):
-        total = 0.0
+        total, value = 0.0, jnp.broadcast_to(value, jnp.broadcast_shapes(value.shape, self.base.mean.shape))
         for flow in self.flows[::-1]:
             value, log_determinant = flow.inverse(value)
             total += log_determinant
