@@ -1,5 +1,6 @@
 """How much of a melody comes back: told the true events before each, or fed its own, from a code drawn of q(z|x)."""
 
+import dataclasses
 import math
 
 import jax.numpy as jnp
@@ -22,7 +23,7 @@ def evaluate(model, variables, data, key, *, temperature: float = 0.0, train: in
 
     accuracy_argmax_bar_01      ...of each bar, where there are more than two
     accuracy_teacher_forced     share of the events that are the most probable given the true ones before them
-    NAME_argmax_train           the same of the first `train` training examples, as they are: not transposed
+    NAME_argmax_train           the same of about `train` training examples, taken evenly and as they are: not transposed
     NAME_BASELINE               of the rules of `music.scores.baselines`, counted on the training examples
     kl_bits                     KL(q(z|x) || p(z))
 
@@ -41,13 +42,21 @@ def evaluate(model, variables, data, key, *, temperature: float = 0.0, train: in
     if (bars := truth.shape[1] // STEPS) > 2:
         same = (written == truth)[:, : bars * STEPS].reshape(len(truth), bars, STEPS).mean(axis=(0, 2))
         result |= {f"accuracy_{name}_bar_{bar:02d}": float(value) for bar, value in enumerate(same, 1)}
-    seen = reduce.gather(compute, variables, data["train"], key, train)
+    seen = reduce.gather(compute, variables, _evenly(data["train"], train), key)
     own = scores.scores(seen["written"].astype(int), seen["truth"].astype(int))
     result |= {f"{score}_{name}_train": value for score, value in _means(own).items() if score in _OF_GREEDY[:2]}
     training = np.asarray(data["train"].arrays["x"])
     for rule, grids in scores.baselines(training, truth).items():
         result |= {f"{score}_{rule}": value for score, value in _means(scores.scores(grids, truth)).items()}
     return result
+
+
+def _evenly(batches, count):
+    """About `count` of the examples, from the first to the last: a corpus stands in the order of its sources."""
+    stored, total = {name: np.asarray(rows) for name, rows in batches.arrays.items()}, batches.num_examples
+    arrays = {name: rows[: total : max(1, total // count)] for name, rows in stored.items()}
+    size = min(batches.batch_size, len(arrays["x"]))
+    return dataclasses.replace(batches, arrays=arrays, batch_size=size, num_examples=0)
 
 
 def _written(model, variables, batch, key, temperature):

@@ -102,7 +102,7 @@ class Lstm(nn.Module):
         # of two matrices its gradient is one too, without a transposed copy.
         x = x.swapaxes(0, 1)
         projected = self.inputs(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:2], -1)
-        projected = projected + (0 if context is None else context)
+        projected = projected + (0 if context is None else context[None])
         hs, _ = run(projected, self.kernel, h, c, self.reverse)
         return hs.swapaxes(0, 1)
 
