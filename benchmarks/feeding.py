@@ -4,8 +4,8 @@ python benchmarks/feeding.py [--steps=100]
 
 Streamed: the convolutional VAE on generated images, batch 128, beside the same data resident. Weak scaling: the MLP VAE
 with 64 examples a device, and the convolutional one with 32, on 1, 2, 4 and 8 fake devices, which share the processors
-of one machine, so that the arithmetic is as much longer as there are devices. Seconds are those that the processors worked (`time.process_time`):
-other work on the machine does not count, nor does waiting.
+of one machine, so that the arithmetic is as much longer as there are devices. Seconds are those that the processors
+worked (`time.process_time`): other work on the machine does not count, nor does waiting.
 """
 
 import argparse

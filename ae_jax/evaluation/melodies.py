@@ -23,7 +23,7 @@ def evaluate(model, variables, data, key, *, temperature: float = 0.0, train: in
 
     accuracy_argmax_bar_01      ...of each bar, where there are more than two
     accuracy_teacher_forced     share of the events that are the most probable given the true ones before them
-    NAME_argmax_train           the same of about `train` training examples, taken evenly and as they are: not transposed
+    NAME_argmax_train           the same of about `train` training examples, taken evenly, not transposed
     NAME_BASELINE               of the rules of `music.scores.baselines`, counted on the training examples
     kl_bits                     KL(q(z|x) || p(z))
 
