@@ -161,12 +161,14 @@ def with_parts(posterior, prior, latent_dim):
     return vae.Model(DataSpec((3,), "reals"), mlp.Encoder((4,)), mlp.Decoder((4,)), latent_dim=latent_dim, **parts)
 
 
-@pytest.mark.parametrize("prior", [name for name in lookup.choices("priors") if name != "circle"])  # it needs a plane
-@pytest.mark.parametrize("posterior", lookup.choices("posteriors"))
+# Without the circle, which needs a plane, and without what the next test sees refused.
+PAIRS = [("diagonal_normal", "vamp")]
+PAIRS += [(q, p) for q in lookup.choices("posteriors") for p in lookup.choices("priors") if p not in ("circle", "vamp")]
+
+
+@pytest.mark.parametrize("posterior, prior", PAIRS)
 def test_the_elbo_of_every_pair_is_unbiased(posterior, prior):
     """The mean over draws is the KL by quadrature along the line, of densities that each integrate to one."""
-    if prior == "vamp" and posterior != "diagonal_normal":
-        return  # refused, as below
     model, draws = with_parts(posterior, prior, latent_dim=1), 4000
     batch = {name: jax.random.normal(KEY, (2, 3)) for name in ("x", "inputs")}
     line, step = np.linspace(-20, 20, 10001, retstep=True)
