@@ -28,6 +28,11 @@ def torch(data, k=50):
     encoder, mean_of, log_sigma_of = nn.Sequential(*hidden(784)), nn.Linear(200, 50), nn.Linear(200, 50)
     decoder = nn.Sequential(*hidden(50), nn.Linear(200, 784))
     modules = nn.ModuleList([encoder, mean_of, log_sigma_of, decoder])
+    for layer in modules.modules():  # as the paper begins: Glorot's weights, no biases but the mean image's
+        if isinstance(layer, nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+    decoder[-1].bias.data = images.mean(0).clamp(1e-3, 1 - 1e-3).logit()
     optimizer = torch.optim.Adam(modules.parameters(), lr=1e-3, eps=1e-4, fused=True)
     cross_entropy = nn.functional.binary_cross_entropy_with_logits
     order = torch.randperm(len(images))
