@@ -91,6 +91,31 @@ def make_train_step(
     metrics: scalars: every term, their weighted sum "loss" (both means over the batch), and "gradient_norm".
     A step whose loss or gradient is not finite changes only `step` and `bad_steps`.
     """
+    gradient = accumulation.over_pieces(_make_gradient(model, objective, num_samples, kind), pieces)
+
+    def step(state: TrainState, batch: Batch, hparams: Mapping[str, Any]):
+        hp = schedules.at(hparams, state.step)
+        keys = streams(jax.random.fold_in(state.key, state.step))
+        batch = prepare(keys, batch, hp["corruption"])
+        grads, metrics, extra = gradient(state.params, state.extra, batch, keys, hp)
+        loss, metrics = metrics["loss"], {**metrics, "gradient_norm": optax.global_norm(grads)}
+
+        def accept():
+            updates, opt_state = _transformation(tx, hp).update(grads, state.opt_state, state.params)
+            params = optax.apply_updates(state.params, updates)
+            average = state.ema if state.ema is None else _average(state.ema, params, hp["ema"], state.step)
+            return state.replace(params=params, ema=average, extra=extra, opt_state=opt_state, bad_steps=jnp.int32(0))
+
+        # A conditional update costs nothing, where a select of the new or the old state reads and writes all of both.
+        ok = jnp.isfinite(loss) & jnp.isfinite(metrics["gradient_norm"])
+        new = jax.lax.cond(ok, accept, lambda: state.replace(bad_steps=state.bad_steps + 1))
+        return new.replace(step=state.step + 1), metrics
+
+    return step
+
+
+def _make_gradient(model, objective, num_samples, kind):
+    """The function (params, extra, batch, keys, numbers of this step) -> (gradient, {"loss", every term}, extra)."""
 
     def gradient(params, extra, batch, keys, hp):
         def losses_of(params):
@@ -119,27 +144,7 @@ def make_train_step(
         grads = precision.full(players.gradients(losses, pullback, getattr(model, "roles", None)))
         return grads, {"loss": sum(losses.values()), **terms}, new
 
-    gradient = accumulation.over_pieces(gradient, pieces)
-
-    def step(state: TrainState, batch: Batch, hparams: Mapping[str, Any]):
-        hp = schedules.at(hparams, state.step)
-        keys = streams(jax.random.fold_in(state.key, state.step))
-        batch = prepare(keys, batch, hp["corruption"])
-        grads, metrics, extra = gradient(state.params, state.extra, batch, keys, hp)
-        loss, metrics = metrics["loss"], {**metrics, "gradient_norm": optax.global_norm(grads)}
-
-        def accept():
-            updates, opt_state = _transformation(tx, hp).update(grads, state.opt_state, state.params)
-            params = optax.apply_updates(state.params, updates)
-            average = state.ema if state.ema is None else _average(state.ema, params, hp["ema"], state.step)
-            return state.replace(params=params, ema=average, extra=extra, opt_state=opt_state, bad_steps=jnp.int32(0))
-
-        # A conditional update costs nothing, where a select of the new or the old state reads and writes all of both.
-        ok = jnp.isfinite(loss) & jnp.isfinite(metrics["gradient_norm"])
-        new = jax.lax.cond(ok, accept, lambda: state.replace(bad_steps=state.bad_steps + 1))
-        return new.replace(step=state.step + 1), metrics
-
-    return step
+    return gradient
 
 
 def _average(average, params, decay, step):

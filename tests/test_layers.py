@@ -52,7 +52,7 @@ ROOMS = {
     "evaluation": "types distributions discretized reduce importance objectives music features",
     "figures": "types music",
     "pages": "",
-    "plots": "types distributions objectives reduce evaluation figures samplers programs projections pages",
+    "plots": "types distributions objectives reduce evaluation figures lookup programs projections pages",
     "results": "types data figures music",
     "userfiles": "types data music results",
     "tasks": "types lookup distributions samplers music results userfiles",

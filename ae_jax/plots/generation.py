@@ -5,21 +5,23 @@ import pathlib
 import jax
 import numpy as np
 
-from ae_jax import figures, plots
+from ae_jax import figures, lookup, plots
 from ae_jax.errors import UserError
-from ae_jax.samplers import gaussian, mixture
 
-_SAMPLERS = {"Gaussian": gaussian.fit, "mixture": mixture.fit}
 _CODES = 10000  # training codes that a sampler is fitted to
 
 
-def arrays(model, variables, data, key, *, runs: tuple = (), count: int = 12) -> dict[str, np.ndarray]:
+def arrays(
+    model, variables, data, key, *, runs: tuple = (), count: int = 12, samplers: tuple = ("gaussian", "mixture")
+) -> dict[str, np.ndarray]:
     """ "samples" [R, N, *shape]: means of the likelihood at `count` codes. Of this run and the other `runs`, drawn from
-    the prior where there is one, else from a Gaussian and from a mixture fitted to training codes; "names" [R].
+    the prior where there is one, else from each of the `samplers` (`ae_jax.samplers`), fitted to training codes;
+    "names" [R].
 
-    Raises UserError where the runs' examples have different shapes.
+    Raises UserError for an unknown sampler, and where the runs' examples have different shapes.
     """
     plots.at_least(1, count=count)
+    fits = {name: lookup.find("samplers", name, "fit") for name in samplers}
     names = ["this run", *(pathlib.Path(run).name for run in runs)]
     rows = {}
     for name, (other, its_variables, its_data) in zip(names, [(model, variables, data), *map(data["open"], runs)]):
@@ -31,7 +33,7 @@ def arrays(model, variables, data, key, *, runs: tuple = (), count: int = 12) ->
         key_encode, key_fit, key_draw = jax.random.split(key, 3)
         encode = lambda variables, batch, key, m=other: {"code": plots.encode(m, variables, batch, key)}
         codes = plots.gather(encode, its_variables, its_data["train"], key_encode, _CODES)["code"]
-        for sampler, fit in _SAMPLERS.items():
+        for sampler, fit in fits.items():
             drawn = fit(codes, key_fit)(key_draw, count)
             rows[f"{name}: {sampler}"] = plots.decode(other, its_variables, np.asarray(drawn))
     samples = np.stack(list(rows.values()))
