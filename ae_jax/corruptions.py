@@ -36,11 +36,12 @@ def _dequantize(key: Any, x: Any, levels: int) -> Any:
 
 
 def binarize_once(spec: DataSpec, splits: dict[str, Any], seed: int) -> tuple[DataSpec, dict[str, Any]]:
-    """A data set of pixels binarised once and for all, by `seed`: the same zeros and ones at every presentation."""
+    """Values in [0, 1] binarised once and for all, by `seed`: the same zeros and ones at every presentation."""
+    greatest = spec.levels - 1 if spec.kind == "pixels" else 1
     generator = np.random.default_rng(seed)
     binary = {}
     for name in sorted(splits):
-        probabilities = np.asarray(splits[name]["x"], np.float32) / (spec.levels - 1)
+        probabilities = np.asarray(splits[name]["x"], np.float32) / greatest
         x = (generator.random(probabilities.shape, np.float32) < probabilities).astype(np.uint8)
         binary[name] = {**splits[name], "x": x}
     return dataclasses.replace(spec, levels=2), binary
@@ -69,7 +70,11 @@ def masking(key: Any, x: Any, *, level: Any = 0.5) -> Any:
 
 
 def box(key: Any, x: Any, *, level: Any = 0.4) -> Any:
-    """Blackens a box at a random place of each image [B, H, W, C], its sides `level` times those of the image."""
+    """Blackens a box at a random place of each image [B, H, W, C], its sides `level` times those of the image.
+
+    Raises UserError for examples that are no images.
+    """
+    _check_images("box", x)
     corner = jax.random.uniform(key, (len(x), 2, 1)) * (1 - level)
     rows, columns = ((jnp.arange(size) + 0.5)[None] / size for size in x.shape[1:3])
     inside = lambda place, start: (place >= start) & (place < start + level)
@@ -80,8 +85,9 @@ def box(key: Any, x: Any, *, level: Any = 0.4) -> Any:
 def downsample(key: Any, x: Any, *, factor: int = 2) -> Any:
     """Means over squares of `factor` x `factor` pixels: [B, H, W, C] -> [B, H/factor, W/factor, C].
 
-    Raises UserError unless the factor divides both sides.
+    Raises UserError unless the factor divides both sides, and for examples that are no images.
     """
+    _check_images("downsample", x)
     count, height, width, channels = x.shape
     if height % factor or width % factor:
         raise UserError(
@@ -89,6 +95,14 @@ def downsample(key: Any, x: Any, *, factor: int = 2) -> Any:
         )
     squares = x.reshape(count, height // factor, factor, width // factor, factor, channels)
     return squares.mean(axis=(2, 4))
+
+
+def _check_images(name: str, x: Any) -> None:
+    if x.ndim != 4:
+        raise UserError(
+            f"corruption {name!r} is for images (height, width, channels), not for examples of shape {x.shape[1:]}\n"
+            "try --config.corruption.name=masking"
+        )
 
 
 def find(section: Any) -> tuple[Callable, dict[str, Any]]:

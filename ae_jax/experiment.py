@@ -19,6 +19,7 @@ from ae_jax import (
     optim,
     parts,
     precision,
+    schedules,
     splits,
     streaming,
     train,
@@ -54,9 +55,11 @@ class Experiment:
         return kind(arrays, self.spec, batch_size, *finish)
 
     def held_out(self, arrays, batch_size: int, seed: int = 0) -> Batches:
-        """Batches for evaluation, prepared with keys of `seed` alone: the same noise each time."""
+        """Batches for evaluation, prepared with keys of `seed` alone: the same noise each time, as strong as schedules
+        make it in the end.
+        """
         key = jax.random.key(seed)
-        corruption = train.schedules.at(self.hparams["corruption"], 0)
+        corruption = schedules.in_the_end(self.hparams["corruption"])
 
         def finish(step, batch):
             return self.prepare(train.streams(jax.random.fold_in(key, step)), batch, corruption)

@@ -109,6 +109,8 @@ def _codes(network, variables, batch, key):
 
 def _sampler(model, variables, data, key, sampler) -> Callable:
     """(batch, key) -> as many samples [B, *shape] as the batch has examples, and of its labels."""
+    if getattr(model, "residual", False):
+        raise UserError("this model adds its inputs to what it decodes, and has no samples\ntry --metrics=psnr")
     if sampler == "prior":
         if not hasattr(model, "generate"):
             others = ", ".join(lookup.choices("samplers"))

@@ -20,6 +20,7 @@ from ae_jax.types import DataSpec
 # Okabe and Ito 2008, "Color universal design", then wine and pale grey of Tol 2021, "Colour schemes": under protanopia,
 # deuteranopia and tritanopia the nearest two of the ten are as far apart as the nearest of the eight, within a tenth.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#F0E442", "#661100", "#BBBBBB")
+_UNKNOWN = "#DDDDDD"  # of examples without a class
 
 WIDTH, HEIGHT = 6.5, 8.5  # inches, the text of a page
 _CELL = 0.55  # inches, the widest an example is drawn in a grid
@@ -87,6 +88,14 @@ def colours(n: int) -> list[Any]:
     import matplotlib
 
     return list(matplotlib.colormaps["viridis"](np.linspace(0, 1, n)))
+
+
+def of_classes(labels: np.ndarray, count: int = 0) -> np.ndarray:
+    """A colour for each of `labels` [N], of `count` classes or of as many as there are; grey for unknown ones, -1."""
+    from matplotlib.colors import to_rgba
+
+    palette = [*colours(max(count, int(labels.max(initial=0)) + 1)), _UNKNOWN]
+    return np.array(list(map(to_rgba, palette)))[np.maximum(labels, -1)]
 
 
 def number(value: float, form: str) -> str:

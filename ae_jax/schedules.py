@@ -19,6 +19,7 @@ _FORMS = {
     "cyclic": "cyclic:FROM:TO:PERIOD",
     "sigmoid": "sigmoid:RATE",
 }
+_LAST = 10**9  # a step that no training reaches
 EXPECTED = f"expected a number, {', '.join(_FORMS.values())}, or optax.SCHEDULE(argument=value, ...)"
 
 
@@ -124,5 +125,15 @@ def _parse_optax(text: str) -> OptaxSchedule:
 
 def at(tree: Any, step: Any) -> Any:
     """The tree with every schedule replaced by its value at `step`."""
+    return _replaced(tree, lambda schedule: schedule(step))
+
+
+def in_the_end(tree: Any) -> Any:
+    """The tree with every schedule replaced by what it comes to: of a cyclic one, where every period ends."""
+    end = lambda schedule: schedule.parameters[1] if getattr(schedule, "kind", "") == "cyclic" else schedule(_LAST)
+    return _replaced(tree, end)
+
+
+def _replaced(tree, value_of):
     is_schedule = lambda leaf: isinstance(leaf, Schedule | OptaxSchedule)
-    return jax.tree.map(lambda leaf: leaf(step) if is_schedule(leaf) else leaf, tree, is_leaf=is_schedule)
+    return jax.tree.map(lambda leaf: value_of(leaf) if is_schedule(leaf) else leaf, tree, is_leaf=is_schedule)

@@ -36,9 +36,18 @@ def load(section: Any, seed: int) -> tuple[DataSpec, dict[str, Any]]:
     if section.train_on_test:
         both = {key: np.concatenate([splits["train"][key], splits["test"][key]]) for key in splits["train"]}
         splits["train"] = both
+    if section.binarize != "none" and spec.kind == "reals":
+        _check_probabilities(splits)
     if section.binarize == "fixed":
         spec, splits = corruptions.binarize_once(spec, splits, seed)
     return spec, splits
+
+
+def _check_probabilities(splits: Mapping[str, Any]) -> None:
+    for name, split in splits.items():
+        low, high = np.min(split["x"]), np.max(split["x"])
+        if low < 0 or high > 1:
+            raise UserError(f"data.binarize of values from {low:g} to {high:g} ({name})\nexpected values in [0, 1]")
 
 
 def _with_labels(split: Mapping[str, Any], count: int) -> dict[str, Any]:
@@ -61,11 +70,9 @@ def other(config: Any, spec: DataSpec, name: str) -> dict[str, Any]:
         section["path" if "path" in takes else "dir"] = path
     section.update({key: None for key in ("cache", "size") if key not in takes})
     found, splits = load(section, config.seed)
-    if found.shape != spec.shape or found.kind != spec.kind:
-        raise UserError(
-            f"--data={name} has examples {found.shape} of {found.kind}\n"
-            f"this model was trained on {spec.shape} of {spec.kind}"
-        )
+    kinds = [f"{one.shape} of {one.kind}" + f" in {one.levels} levels" * (one.kind != "reals") for one in (found, spec)]
+    if kinds[0] != kinds[1]:
+        raise UserError(f"--data={name} has examples {kinds[0]}\nthis model was trained on {kinds[1]}")
     return splits
 
 

@@ -64,6 +64,18 @@ def test_fixed_binarisation_is_drawn_once_by_its_seed():
         assert abs(drawn.mean() - probability) <= 4 * np.sqrt(probability * (1 - probability) / drawn.size)
 
 
+def test_real_numbers_are_binarised_as_they_are():
+    stored = np.full((2000, 3), 0.3, np.float32)
+    _, drawn = corruptions.binarize_once(DataSpec((3,), "reals"), {"train": {"x": stored}}, seed=0)
+    assert drawn["train"]["x"].mean() == pytest.approx(0.3, abs=0.03)
+
+
+@pytest.mark.parametrize("name", ["box", "downsample"])
+def test_corruptions_of_images_are_for_images(name, key):
+    with pytest.raises(UserError, match=f"{name}.*is for images"):
+        getattr(corruptions, name)(key, jnp.ones((2, 9)))
+
+
 # --- corruptions of the inputs ----------------------------------------------------------------------------------------
 
 GREY = jnp.asarray(np.random.default_rng(1).uniform(0.2, 0.8, (500, 8, 8, 1)), jnp.float32)

@@ -138,6 +138,17 @@ def test_a_batch_is_normalised_by_itself_in_training_and_by_what_was_seen_afterw
     np.testing.assert_allclose(y.mean(axis=1), 0, atol=1e-4)
 
 
+def test_what_fills_up_a_batch_is_in_no_statistic():
+    x, mask = jax.random.normal(KEY, (3, 8, 4)), jnp.array([1, 1, 1, 1, 1, 0, 0, 0])
+    module = norm.Norm("batch")
+    state = module.init(KEY, x, mask)
+    apply = lambda x: module.apply(state, x, mask, mutable=["batch_stats"])
+    (y, changed), (other, same) = apply(x), apply(x.at[:, 5:].set(7.0))
+    np.testing.assert_allclose(y[:, :5].mean(axis=(0, 1)), 0, atol=1e-6)
+    np.testing.assert_array_equal(y[:, :5], other[:, :5])
+    jax.tree.map(np.testing.assert_array_equal, changed, same)
+
+
 def test_running_statistics_are_written_once_a_step_by_what_is_drawn():
     config = iwae.get_config("smoke,k=1,objective=elbo,layers=2")
     config.model.update(name="ladder", norm="batch", upper_hidden=(5,), latent_dim=3, upper_dims=(2,))

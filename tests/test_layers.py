@@ -52,7 +52,7 @@ ROOMS = {
     "evaluation": "types distributions discretized reduce importance objectives music features",
     "figures": "types music",
     "pages": "",
-    "plots": "types distributions objectives reduce evaluation figures lookup programs projections pages",
+    "plots": "types distributions objectives reduce evaluation figures lookup priors programs projections pages",
     "results": "types data figures music",
     "userfiles": "types data music results",
     "tasks": "types lookup distributions samplers music results userfiles",
@@ -66,8 +66,8 @@ ROOMS = {
     # layer 4: assembly
     "splits": "types lookup corruptions data",
     "parts": "types lookup",
-    "experiment": "types lookup mesh precision corruptions objectives splits parts batching streaming optim train "
-    "configuration",
+    "experiment": "types lookup mesh precision schedules corruptions objectives splits parts batching streaming optim "
+    "train configuration",
     "analysis": "lookup reduce rundir checkpoints splits experiment figures",
     "runner": "mesh precision processes reduce train rundir checkpoints hooks experiment analysis",
     "sweep": "axes schedules configuration splits experiment",

@@ -17,7 +17,7 @@ from ae_jax.errors import UserError
 from ae_jax.likelihoods import bernoulli, discretized_logistic_mixture, gaussian
 from ae_jax.models import ae, vae
 from ae_jax.nets import mlp
-from ae_jax.posteriors import diagonal_normal
+from ae_jax.posteriors import diagonal_normal, iaf
 from ae_jax.types import DataSpec
 
 X = linear_gaussian.draw(12)
@@ -103,14 +103,20 @@ def test_active_units_are_those_whose_mean_varies(scale, active):
     assert score("active_units", variables, ONE) == {"active_units": active}
 
 
+def test_the_noise_of_an_average_is_no_activity():
+    """Of a posterior that is the same for every example, an average over 100 draws still has a variance of 0.01."""
+    variables, model, data = of_zeros(bernoulli, 2, count=200, posterior=iaf.Posterior, latent_dim=20)
+    assert score("active_units", variables, model, data) == {"active_units": 0}
+
+
 # --- bits per dimension -----------------------------------------------------------------------------------------------
 
 
-def of_zeros(likelihood, levels):
+def of_zeros(likelihood, levels, count=7, **options):
     """(variables, model, data): a model whose parameters are all zero, so that q(z|x) is the prior."""
     spec = DataSpec((3, 2, 1), levels=levels)
-    x = np.random.default_rng(0).integers(0, levels, (7, *spec.shape), np.uint8)
-    model = vae.Model(spec, mlp.Encoder((3,)), mlp.Decoder((3,)), likelihood.Likelihood)
+    x = np.random.default_rng(0).integers(0, levels, (count, *spec.shape), np.uint8)
+    model = vae.Model(spec, mlp.Encoder((3,)), mlp.Decoder((3,)), likelihood.Likelihood, **options)
     data = {"test": Batches({"x": x}, spec, 4)}
     variables = model.init({"params": jax.random.key(0), "latent": jax.random.key(0)}, next(iter(data["test"])))
     return jax.tree.map(jnp.zeros_like, variables), model, data

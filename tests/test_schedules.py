@@ -42,6 +42,13 @@ def test_schedules_are_numpys(form):
             assert values["b"] == 7
 
 
+@pytest.mark.parametrize(
+    ("form", "last"), [("0.3", 0.3), ("linear:0.5:-1:10", -1), ("cosine:1:0.1:10", 0.1), ("cyclic:0:4:7", 4)]
+)
+def test_in_the_end_there_is_what_a_schedule_goes_to(form, last):
+    assert schedules.in_the_end({"a": schedules.parse(form)})["a"] == pytest.approx(last)
+
+
 def test_numbers_are_float32_scalars():
     for number in (3, 0.25, -1e-8):
         assert schedules.parse(number) == np.float32(number)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from ae_jax.distributions import Bernoulli
 from ae_jax.errors import UserError
-from ae_jax.types import Batch, Latent
+from ae_jax.types import Batch, DataSpec, Latent
 
 
 def at_least(least: int, **options: int) -> None:
@@ -22,6 +22,15 @@ def at_least(least: int, **options: int) -> None:
     for name, value in options.items():
         if value < least:
             raise UserError(f"--{name} is {value}\nexpected at least {least}")
+
+
+def needs_pixels(metric: str, spec: DataSpec, images: bool = False) -> None:
+    """Raises UserError for data that are not pixels in [0, 1], or no images where they must be."""
+    if spec.kind != "pixels" or (images and len(spec.shape) != 3):
+        wanted = f"{'images of ' * images}pixels in [0, 1]"
+        raise UserError(
+            f"metric {metric!r} needs {wanted}, and these are {spec.shape} of {spec.kind}\ntry --metrics=mse"
+        )
 
 
 def random_codes(
@@ -41,4 +50,4 @@ def is_surrogate(likelihood: Any, x: Any) -> Any:
     """
     if not isinstance(likelihood, Bernoulli):
         return jnp.zeros(len(x), bool)
-    return ((x > 0) & (x < 1)).reshape(len(x), -1).any(axis=1)
+    return ((x != 0) & (x != 1)).reshape(len(x), -1).any(axis=1)

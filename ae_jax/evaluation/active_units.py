@@ -1,5 +1,6 @@
 """Active units: the dimensions of the code whose mean depends on the example."""
 
+import jax.numpy as jnp
 import numpy as np
 
 from ae_jax import evaluation
@@ -18,8 +19,9 @@ def evaluate(model, variables, data, key, *, samples: int = 100) -> dict[str, fl
     several layers "active_units_1", "active_units_2", ... are those of each, the one next to the data first.
     Raises UserError for a deterministic code.
     """
+    evaluation.at_least(2, active_units_samples=samples)
     found = gather(compiled(_means, model, samples=samples), variables, data["test"], key)
-    counts = [float((means.var(axis=0, dtype=np.float64) > _ACTIVE).sum()) for means in found.values()]
+    counts = [float((_variances(*layer) > _ACTIVE).sum()) for layer in found.values()]
     layers = {f"active_units_{number}": count for number, count in enumerate(counts, 1)} if len(counts) > 1 else {}
     return {"active_units": sum(counts), **layers}
 
@@ -30,6 +32,13 @@ def _means(model, variables, batch, key, samples):
 
 
 def _mean(latent):
-    """E_q[z|x] [B, D], exactly where q is a Normal that depends on no other layer's sample."""
+    """E_q[z|x] [B, D], exactly where q is a Normal that depends on no other layer's sample, and its squared error."""
     means = latent.posterior.mean if isinstance(latent.posterior, Normal) else latent.sample
-    return means.mean(axis=0) if means.ndim == 3 else means
+    if means.ndim == 2:
+        return means, jnp.zeros_like(means)
+    return means.mean(axis=0), means.var(axis=0, ddof=1) / len(means)
+
+
+def _variances(means, squared_errors):
+    """Var_x(E_q[z|x]) [D]: that of the averages, less what is of their finite number of draws."""
+    return means.var(axis=0, dtype=np.float64) - squared_errors.mean(axis=0, dtype=np.float64)

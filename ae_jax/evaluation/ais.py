@@ -59,7 +59,7 @@ def _estimates(model, variables, batch, key, examples, chains, temperatures, lea
     key_codes, key_x, key_pilot, key_steps, key_start, key_run, key_reverse = jax.random.split(key, 7)
     codes = model.apply(variables, batch, method="prior_codes", rngs={"latent": key_codes})
     likelihood = model.apply(variables, codes, batch, method="decode")
-    drawn = {**batch, "x": likelihood.sample(key_x, 1)[0, 0]}
+    drawn = {**batch, "x": _drawn(model, variables, codes, likelihood, key_x)}
     density = lambda batch: lambda z: model.apply(variables, z, batch, method="log_joint")
     both, ladder, size = density(jax.tree.map(_joined, batch, drawn)), _ladder(temperatures), len(batch["x"])
     start = lambda key, n: _normal(key, tuple((n, 2 * size, *z.shape[2:]) for z in codes))
@@ -71,6 +71,13 @@ def _estimates(model, variables, batch, key, examples, chains, temperatures, lea
     reverse = log_mean_exp(_anneal(density(drawn), exact, ladder[::-1], down, leapfrog, key_reverse))
     surrogate = evaluation.is_surrogate(likelihood, batch["x"])
     return {"nll": nll[:size], "forward": nll[size:], "reverse": reverse, "is_surrogate": surrogate}
+
+
+def _drawn(model, variables, codes, likelihood, key):
+    """Draws of p(x|codes) [B, *shape]. A likelihood that is told x has a draw's own beginning in place of it."""
+    if hasattr(model, "write"):
+        return model.apply(variables, codes[-1][0], 1.0, method="write", rngs={"sampling": key})
+    return likelihood.sample(key, 1)[0, 0]
 
 
 def _joined(one, other):

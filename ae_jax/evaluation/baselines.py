@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from ae_jax import evaluation
 from ae_jax.evaluation.ssim import ssim
 from ae_jax.reduce import mean_and_se
 
@@ -10,7 +11,11 @@ BETTER = {"baseline_psnr_db": "max", "baseline_ssim": "max"}
 
 
 def evaluate(model, variables, data, key) -> dict[str, float]:
-    """PSNR and SSIM of the model's inputs, clipped to [0, 1] and, where smaller, enlarged by cubic interpolation."""
+    """PSNR and SSIM of the model's inputs, clipped to [0, 1] and, where smaller, enlarged by cubic interpolation.
+
+    Raises UserError for data that are no images of pixels.
+    """
+    evaluation.needs_pixels("baselines", data["test"].spec, images=True)
     return mean_and_se(_baselines, model, variables, data["test"], key)
 
 

@@ -4,8 +4,8 @@ import math
 
 import jax.numpy as jnp
 
+from ae_jax import evaluation
 from ae_jax.distributions import Bernoulli
-from ae_jax.errors import UserError
 from ae_jax.reduce import mean_and_se
 
 BETTER = {"bce_nats_per_pixel": "min"}
@@ -19,8 +19,7 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
     Logits are used as they are; means of other likelihoods are clipped to [1e-7, 1 - 1e-7].
     Raises UserError for data that are not pixels in [0, 1].
     """
-    if data["test"].spec.kind != "pixels":
-        raise UserError("metric 'bce' needs pixels in [0, 1], and these data are real numbers\ntry --metrics=mse")
+    evaluation.needs_pixels("bce", data["test"].spec)
     return mean_and_se(_bce, model, variables, data["test"], key)
 
 

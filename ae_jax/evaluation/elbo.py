@@ -1,6 +1,6 @@
 """The evidence lower bound and its two terms, in nats per example."""
 
-from ae_jax import objectives
+from ae_jax import evaluation, objectives
 from ae_jax.reduce import mean_and_se
 
 BETTER = {"elbo": "max", "reconstruction": "min", "kl": "min"}
@@ -8,6 +8,7 @@ BETTER = {"elbo": "max", "reconstruction": "min", "kl": "min"}
 
 def evaluate(model, variables, data, key, *, samples: int = 1) -> dict[str, float]:
     """E_q[log p(x|z)] - KL(q(z|x) || p(z)), by `samples` draws of z an example."""
+    evaluation.at_least(1, elbo_samples=samples)
     return mean_and_se(_terms, model, variables, data["test"], key, samples=samples)
 
 

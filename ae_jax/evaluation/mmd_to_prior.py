@@ -19,7 +19,7 @@ def evaluate(model, variables, data, key, *, codes: int = 2000) -> dict[str, flo
     z = jnp.asarray(gather(compiled(code_and_label, model), variables, data["test"], key, count=codes)["code"])
     if len(z) < 2:
         raise UserError(f"metric 'mmd_to_prior' needs at least two codes, and there are {len(z)}\ntry a larger --limit")
-    one, other = (_prior_draws(model, variables, draw, z.shape) for draw in jax.random.split(key))
+    one, other = (prior_draws(model, variables, draw, z.shape) for draw in jax.random.split(key))
     squares = _squared_distances(one, one)
     median = jnp.median(squares[jnp.triu_indices(len(one), 1)])
     return {
@@ -28,7 +28,8 @@ def evaluate(model, variables, data, key, *, codes: int = 2000) -> dict[str, flo
     }
 
 
-def _prior_draws(model, variables, key, shape):
+def prior_draws(model, variables, key, shape):
+    """Codes [N, D] of that shape, of the layer next to the data, each class in turn; N(0, I) without a prior."""
     if hasattr(model, "prior_codes"):
         batch = {"mask": jnp.ones(shape[0]), "label": jnp.arange(shape[0]) % max(model.spec.classes, 1)}
         return model.apply(variables, batch, method="prior_codes", rngs={"latent": key})[-1][0]

@@ -14,15 +14,16 @@ def evaluate(model, variables, data, key, *, train: int = 10000, neighbours: int
     pixels. The regularisation is chosen on the last fifth of the first `train` training examples;
     those whose label is not known are left out.
 
-    Raises UserError for data without labels.
+    Raises UserError for data without labels, and for too few training examples.
     """
-    if not data["test"].spec.classes:
-        raise UserError("metric 'probe' needs labels, and these data have none\ntry --metrics=mse")
-    fitted, labels = gather(compiled(code_and_label, model), variables, data["train"], key, count=train).values()
-    known = labels >= 0
-    tested, truth = gather(compiled(code_and_label, model), variables, data["test"], key).values()
-    train_pixels, test_pixels = pixels(data["train"])[:train][known], pixels(data["test"])
-    fitted, labels = fitted[known], labels[known]
+    fitted, labels, known = _known(model, variables, data["train"], key, train)
+    tested, truth, tested_known = _known(model, variables, data["test"], key, None)
+    if len(labels) < max(neighbours, 5) or len(set(labels)) < 2:
+        raise UserError(
+            f"metric 'probe' has {len(labels)} training examples of {len(set(labels))} classes\n"
+            f"expected at least {max(neighbours, 5)} of two\ntry a larger --limit"
+        )
+    train_pixels, test_pixels = pixels(data["train"])[:train][known], pixels(data["test"])[tested_known]
     mean, components = principal_components(train_pixels, fitted.shape[1])
     reduce = lambda rows: (rows - mean) @ components.T
     kinds = {
@@ -37,6 +38,15 @@ def evaluate(model, variables, data, key, *, train: int = 10000, neighbours: int
         logistic, knn = _accuracies(rows, labels, test_rows, truth, neighbours)
         scores |= {f"probe_logistic_{kind}_accuracy": logistic, f"probe_knn_{kind}_accuracy": knn}
     return scores
+
+
+def _known(model, variables, batches, key, count):
+    """(codes, labels) of the examples whose label is known, and which these are [N]."""
+    found = gather(compiled(code_and_label, model), variables, batches, key, count=count)
+    if "label" not in found:
+        raise UserError("metric 'probe' needs labels, and these data have none\ntry --metrics=mse")
+    known = found["label"] >= 0
+    return found["code"][known], found["label"][known], known
 
 
 def _accuracies(rows, labels, test_rows, truth, neighbours):

@@ -2,13 +2,18 @@
 
 import jax.numpy as jnp
 
+from ae_jax import evaluation
 from ae_jax.reduce import mean_and_se
 
 BETTER = {"psnr_db": "max"}
 
 
 def evaluate(model, variables, data, key) -> dict[str, float]:
-    """10 log10(1 / mse) of each image, reconstructions clipped to the range of pixels, [0, 1]."""
+    """10 log10(1 / mse) of each image, reconstructions clipped to the range of pixels, [0, 1].
+
+    Raises UserError for data that are not pixels.
+    """
+    evaluation.needs_pixels("psnr", data["test"].spec)
     return mean_and_se(_psnr, model, variables, data["test"], key)
 
 

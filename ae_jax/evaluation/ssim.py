@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
+from ae_jax import evaluation
 from ae_jax.reduce import mean_and_se
 
 BETTER = {"ssim": "max"}
@@ -12,7 +13,11 @@ _SIGMA, _RADIUS, _K1, _K2 = 1.5, 5, 0.01, 0.03
 
 
 def evaluate(model, variables, data, key) -> dict[str, float]:
-    """SSIM of each image and its reconstruction clipped to [0, 1], Gaussian window of 11x11, averaged over channels."""
+    """SSIM of each image and its reconstruction clipped to [0, 1], Gaussian window of 11x11, averaged over channels.
+
+    Raises UserError for data that are no images of pixels.
+    """
+    evaluation.needs_pixels("ssim", data["test"].spec, images=True)
     return mean_and_se(_ssim, model, variables, data["test"], key)
 
 

@@ -6,12 +6,18 @@ import jax.numpy as jnp
 
 from ae_jax import likelihoods
 from ae_jax.distributions import Laplace
+from ae_jax.errors import UserError
 
 
 class Likelihood(likelihoods.Likelihood):
     """Decoder outputs [S, B, *shape] are the locations; `scale` is in units of x."""
 
     scale: float = 0.1
+
+    def __post_init__(self):
+        if not (isinstance(self.scale, int | float) and self.scale > 0):
+            raise UserError(f"model.scale is {self.scale!r}\nexpected a positive number")
+        super().__post_init__()
 
     def __call__(self, outputs, batch, train: bool = False) -> Laplace:
         return Laplace(outputs, jnp.full((), math.log(self.scale)), event_ndims=len(self.spec.shape))

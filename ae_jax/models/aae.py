@@ -9,7 +9,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ae_jax.distributions import softplus
+from ae_jax.distributions import NormalMixture, softplus
+from ae_jax.errors import UserError
 from ae_jax.models import ae
 from ae_jax.nets import mlp
 from ae_jax.priors import standard_normal
@@ -59,8 +60,14 @@ class Model(ae.Model):
         key, prior, count = self.make_rng("sampling"), self.p_z(), len(batch["mask"])
         if not self.labelled:
             return prior.sample(key, count), jnp.zeros((count, 0)), jnp.zeros((count, 0))
+        modes = len(prior.loc) if isinstance(prior, NormalMixture) else 1
+        if modes != self.spec.classes:
+            raise UserError(
+                f"model.labelled gives each of {self.spec.classes} classes a mode of the prior, which has {modes}\n"
+                "try model.prior=circle on data of ten classes"
+            )
         key_mode, key_noise = jax.random.split(key)
-        known, modes = batch["label"] >= 0, len(prior.loc)
+        known = batch["label"] >= 0
         # As many draws go without a label as there are examples without one.
         mode = jax.random.randint(key_mode, (count,), 0, modes)
         noise = jax.random.normal(key_noise, (count, self.latent_dim))

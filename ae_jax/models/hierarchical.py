@@ -17,7 +17,7 @@ from ae_jax.types import Batch, Latent
 
 
 class Link(nn.Module):
-    """Codes of one layer [S, B, D] -> Normal over those of the next, batch shape [S, B]."""
+    """Codes of one layer [S, B, D] -> Normal over those of the next, batch shape [S, B]; `mask` [B] as in a batch."""
 
     size: int
     hidden: Sequence[int]
@@ -25,13 +25,13 @@ class Link(nn.Module):
     kernel_init: str
     norm: str = "none"
 
-    def __call__(self, z):
-        return self.read(z)[1]
+    def __call__(self, z, mask=None):
+        return self.read(z, mask)[1]
 
     @nn.compact
-    def read(self, z):
+    def read(self, z, mask=None):
         """(what the last hidden layer made of z, the Normal)."""
-        h = mlp.Mlp(self.hidden, self.activation, self.kernel_init, self.norm)(z)
+        h = mlp.Mlp(self.hidden, self.activation, self.kernel_init, self.norm)(z, mask)
         return h, diagonal_normal.Posterior(self.size, kernel_init=self.kernel_init)(h)
 
 

@@ -39,7 +39,7 @@ class Model(hierarchical.Model):
         z = draw(top)
         latents.append(_layer(z, top, self.prior_of(batch), jax.lax.stop_gradient(top)))
         for link, estimate in zip(self.p_down[::-1], estimates[::-1], strict=True):
-            prior = link(z)
+            prior = link(z, batch.get("mask"))
             posterior = product(estimate, prior)
             z = draw(posterior)[0]
             # The encoder's share of the posterior is stopped. The rest is the prior's, and reads the layer above.
@@ -53,7 +53,7 @@ class Model(hierarchical.Model):
         if not isinstance(estimates[0], Normal):
             raise UserError("a ladder weighs normal posteriors\ntry model.posterior=diagonal_normal")
         for link in self.q_up:
-            h, estimate = link.read(h)
+            h, estimate = link.read(h, batch.get("mask"))
             estimates.append(estimate)
         return estimates
 

@@ -9,7 +9,9 @@ from ae_jax.nets import norm, words
 
 
 class Mlp(nn.Module):
-    """Dense layers, each followed by normalisation, if any, and the activation: [..., F] -> [..., hidden[-1]]."""
+    """Dense layers, each followed by normalisation, if any, over the examples whose mask [...] is one, and the
+    activation: [..., F] -> [..., hidden[-1]].
+    """
 
     hidden: Sequence[int]
     activation: str = "relu"
@@ -17,12 +19,12 @@ class Mlp(nn.Module):
     norm: str = "none"
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x, mask=None):
         init = words.initializer(self.kernel_init)
         for features in self.hidden:
             # A normalised layer has an offset of its own.
             x = nn.Dense(features, use_bias=self.norm == "none", kernel_init=init)(x)
-            x = words.activation(self.activation)(norm.Norm(self.norm)(x))
+            x = words.activation(self.activation)(norm.Norm(self.norm)(x, mask))
         return x
 
 

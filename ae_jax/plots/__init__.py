@@ -39,10 +39,21 @@ def has_prior(model: Any) -> bool:
 
 
 def generate(model: Any, variables: Any, key: Any, count: int) -> np.ndarray:
-    """What stands for the likelihood, [count, *shape], at draws of the prior; each class in turn, where it is read."""
+    """What stands for the likelihood, [count, *shape], at draws of the prior; each class in turn, where it is read.
+
+    Raises UserError for a model whose decoder reads more of an example than these.
+    """
+    _check_reads_codes_alone(model)
     batch = {"label": jnp.arange(count) % max(model.spec.classes, 1), "mask": jnp.ones(count)}
     generate = lambda variables, key: model.apply(variables, batch, method="generate", rngs={"latent": key})
     return np.asarray(jax.jit(lambda *given: distributions.centre(generate(*given))[0])(variables, key))
+
+
+def _check_reads_codes_alone(model):
+    if getattr(model, "residual", False):
+        raise UserError(
+            "this figure decodes codes alone, and this model adds its inputs\ntry --figures=reconstructions"
+        )
 
 
 def label(batch: Batch) -> dict[str, Any]:
@@ -79,10 +90,7 @@ def decode(model: Any, variables: Any, codes: np.ndarray, labels: Any = 0) -> np
     labels: the classes, int [...] or broadcast to it, for a model that reads them.
     Raises UserError for a model whose decoder reads more of an example than these.
     """
-    if getattr(model, "residual", False):
-        raise UserError(
-            "this figure decodes codes alone, and this model adds its inputs\ntry --figures=reconstructions"
-        )
+    _check_reads_codes_alone(model)
 
     @jax.jit
     def mean(variables, z, label):

@@ -1,10 +1,10 @@
 """The distribution of all codes together beside the prior that they are meant to follow."""
 
-import jax
 import numpy as np
 
 from ae_jax import figures, plots
 from ae_jax.errors import UserError
+from ae_jax.evaluation import mmd_to_prior
 
 
 def arrays(model, variables, data, key, *, count: int = 5000) -> dict[str, np.ndarray]:
@@ -25,10 +25,7 @@ def arrays(model, variables, data, key, *, count: int = 5000) -> dict[str, np.nd
         raise UserError(
             f"figure 'code_and_prior' needs a code of 2 dimensions, and this one has {dims}\ntry --figures=scatter"
         )
-    draw = lambda module, key: module.p_z().sample(key, n)
-    has_prior = plots.has_prior(model)
-    prior = model.apply(variables, key, method=draw) if has_prior else jax.random.normal(key, (n, 2))
-    return {**found, "prior": np.asarray(prior)}
+    return {**found, "prior": np.asarray(mmd_to_prior.prior_draws(model, variables, key, (n, 2)))}
 
 
 @figures.styled
@@ -36,8 +33,7 @@ def figure(arrays):
     """Two panels with the same axes."""
     drawing = figures.new(6, 3)
     panels = drawing.subplots(1, 2, sharex=True, sharey=True)
-    palette = np.array(figures.colours(int(arrays["label"].max()) + 1)) if "label" in arrays else None
-    colour = palette[arrays["label"]] if palette is not None else figures.PALETTE[0]
+    colour = figures.of_classes(arrays["label"]) if "label" in arrays else figures.PALETTE[0]
     for axes, name, c in zip(panels, ("codes", "prior"), (colour, "#666666"), strict=True):
         axes.scatter(*arrays[name].T, s=2, c=c, linewidths=0, rasterized=True)
         axes.set(title=name, xlabel="$z_0$", ylabel="$z_1$", aspect="equal")

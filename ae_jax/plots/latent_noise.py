@@ -13,13 +13,14 @@ def arrays(model, variables, data, key, *, count: int = 10, levels: tuple = (0.0
     plots.at_least(1, count=count)
 
     def per_example(variables, batch, key):
-        return {"original": batch["x"], "code": plots.encode(model, variables, batch, key)}
+        return {"original": batch["x"], "code": plots.encode(model, variables, batch, key), **plots.label(batch)}
 
     found = plots.gather(per_example, variables, data["test"], key, max(count, 500))
     levels = np.asarray(levels, np.float32)
     noise = np.asarray(jax.random.normal(key, (count, found["code"].shape[1]))) * found["code"].std(axis=0)
     codes = found["code"][None, :count] + levels[:, None, None] * noise[None, : len(found["code"])]
-    decoded, original = plots.decode(model, variables, codes), found["original"][:count]
+    decoded = plots.decode(model, variables, codes, found["label"][:count] if "label" in found else 0)
+    original = found["original"][:count]
     limits = figures.limits(model.spec, original)
     return {"original": original, "decoded": decoded, "levels": levels, "limits": limits}
 

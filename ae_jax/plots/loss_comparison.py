@@ -5,13 +5,18 @@ import pathlib
 import numpy as np
 
 from ae_jax import figures, plots
+from ae_jax.errors import UserError
 
 
 def arrays(model, variables, data, key, *, runs: tuple = (), count: int = 10) -> dict[str, np.ndarray]:
     """The first `count` examples, "original" [N, *shape]; their "reconstruction" [R, N, *shape] by this run and the
     other `runs`; over the whole test split "bce_nats_per_pixel", "mse_per_pixel" and "mae_per_pixel" [R]; "names" [R].
+
+    Raises UserError for data that are not pixels.
     """
     plots.at_least(1, count=count)
+    if model.spec.kind != "pixels":
+        raise UserError(f"figure 'loss_comparison' needs pixels, and these are {model.spec.kind}\ntry --figures=curves")
     found, errors = [], []
     for other_model, other_variables, _ in [(model, variables, data), *map(data["open"], runs)]:
 
@@ -20,8 +25,9 @@ def arrays(model, variables, data, key, *, runs: tuple = (), count: int = 10) ->
             return {"original": batch["x"], "reconstruction": mean}
 
         gathered = plots.gather(per_example, other_variables, data["test"], key, data["test"].num_examples)
-        x, mean = gathered["original"], np.clip(gathered["reconstruction"], 1e-7, 1 - 1e-7)
-        nats = -(x * np.log(mean) + (1 - x) * np.log1p(-mean)).mean(dtype=np.float64)
+        x, mean = gathered["original"], gathered["reconstruction"]
+        inside = np.clip(mean, 1e-7, 1 - 1e-7)
+        nats = -(x * np.log(inside) + (1 - x) * np.log1p(-inside)).mean(dtype=np.float64)
         errors.append((nats, np.square(x - mean).mean(dtype=np.float64), np.abs(x - mean).mean(dtype=np.float64)))
         found.append(mean[:count])
     names = ("bce_nats_per_pixel", "mse_per_pixel", "mae_per_pixel")

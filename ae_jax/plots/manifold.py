@@ -7,14 +7,18 @@ import numpy as np
 
 from ae_jax import figures, plots
 from ae_jax.errors import UserError
+from ae_jax.evaluation import mmd_to_prior
+from ae_jax.priors import standard_normal
+
+_DRAWS = 10_000  # of a prior, from which its quantiles are read
 
 
 def arrays(model, variables, data, key, *, size: int = 20, mass: float = 0.95, label: int = 0) -> dict[str, np.ndarray]:
     """The likelihood's means, "decoded" [size, size, *shape], at the values "z1" [size] (rows), "z0" [size] (columns).
 
-    mass: the central share of each coordinate's distribution that the plane covers. With a prior the values are
-        equally probable, quantiles of N(0, 1), and no data are read; a deterministic code is read from the examples,
-        and the values are equally spaced.
+    mass: the central share of each coordinate's distribution that the plane covers. With a prior no data are read; of
+        N(0, I) the values are equally probable, of other priors, drawn from, and of deterministic codes, read from the
+        examples, they are equally spaced.
     label: the class, for a model that reads it.
     Raises UserError unless the code has two dimensions.
     """
@@ -29,16 +33,29 @@ def arrays(model, variables, data, key, *, size: int = 20, mass: float = 0.95, l
             f"figure 'manifold' needs a code of size 2, and this model's has {dims}\ntry --figures=traversals"
         )
     tails = (1 - mass) / 2, (1 + mass) / 2
-    if plots.has_prior(model):
+    if _is_standard(model):
         from scipy.stats import norm
 
         z0 = z1 = norm.ppf(np.linspace(*tails, size))
     else:
-        per_example = lambda variables, batch, key: {"code": plots.encode(model, variables, batch, key)}
-        codes = plots.gather(per_example, variables, data["test"], key, data["test"].num_examples)["code"]
-        z0, z1 = np.linspace(*np.quantile(codes, tails, axis=0), size).T
+        z0, z1 = np.linspace(*np.quantile(_codes(model, variables, data, key), tails, axis=0), size).T
     decoded = plots.decode(model, variables, np.stack(np.meshgrid(z0, z1), axis=-1), label)
     return {"decoded": decoded, "z0": z0, "z1": z1, "limits": figures.limits(model.spec, decoded)}
+
+
+def _is_standard(model) -> bool:
+    """Whether the codes next to the data follow N(0, I)."""
+    prior = getattr(model, "prior", None)
+    above = getattr(model, "upper_dims", ()) or getattr(model, "conditional_prior", False)
+    return getattr(prior, "func", prior) is standard_normal.Prior and not above
+
+
+def _codes(model, variables, data, key):
+    """[N, 2], of the prior where there is one, else of the examples."""
+    if plots.has_prior(model):
+        return mmd_to_prior.prior_draws(model, variables, key, (_DRAWS, 2))
+    per_example = lambda variables, batch, key: {"code": plots.encode(model, variables, batch, key)}
+    return plots.gather(per_example, variables, data["test"], key, data["test"].num_examples)["code"]
 
 
 def _dimensions(model, variables) -> int:

@@ -42,7 +42,7 @@ def figure(arrays):
     axes.scatter(
         *points.T,
         s=np.clip(6000 / len(points), 1.5, 14),
-        c=palette[arrays.get("label", np.zeros(len(points), int))],
+        c=figures.of_classes(arrays.get("label", np.zeros(len(points), int)), len(classes)),
         linewidths=0,
         rasterized=len(points) > 2000,
     )

@@ -22,6 +22,8 @@ class Prior(nn.Module):
     def __call__(self, posterior_of=None, spec=None) -> PosteriorMixture:
         if posterior_of is None:
             raise UserError("prior 'vamp' is for a plain VAE, whose encoder reads x alone\ntry model.prior=mixture")
+        if spec.kind == "events":
+            raise UserError("prior 'vamp' learns its inputs, and events have no gradient\ntry model.prior=mixture")
         inputs = self.param("inputs", nn.initializers.uniform(1.0), (self.components, *spec.shape))
         q = posterior_of(jnp.clip(inputs, 0, 1) if spec.kind == "pixels" else inputs)
         if not isinstance(q, Normal):
