@@ -88,7 +88,8 @@ def timing(step: int, steps: int, seconds: float, batch_size: int) -> dict[str, 
 
 def clock(seconds: float) -> str:
     """Seconds as hours, minutes and seconds."""
-    return time.strftime("%H:%M:%S", time.gmtime(seconds))
+    minutes, seconds = divmod(int(seconds), 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
 
 
 def record(run: rundir.RunDir, step: int, split: str, metrics: Mapping[str, float]) -> None:

@@ -16,6 +16,7 @@ from ae_jax.errors import UserError
 from ae_jax.types import DataSpec
 
 # What a resumed run may change: how far it goes, what it logs and what it keeps.
+SWEEP = "sweep.json"  # the file that makes a directory one of a sweep
 _MAY_CHANGE = ("train.steps", "train.epochs", "train.log_every", "train.eval_every", "train.checkpoint_every")
 _MAY_CHANGE += ("train.keep", "train.max_bad_steps", "eval.", "data.stream", "mesh.", "expected.")
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ml_collections", "numpy", "tensorflow-datasets")
@@ -55,10 +56,12 @@ def check_new_or_same(workdir: str, config: Any) -> list[str]:
     """Checks, writing nothing, that a run of `config` may begin or go on in `workdir`.
 
     Answers one line for each key in which a resumed run differs harmlessly. Raises UserError where the path is not a
-    writable directory, or holds a run of another config (each differing key, both values).
+    writable directory, or holds a sweep or a run of another config (each differing key, both values).
     """
     run = RunDir(pathlib.Path(workdir))
     check_writable(workdir)
+    if (run.path / SWEEP).exists():
+        raise UserError(f"workdir {workdir!r} holds a sweep\ntry another --workdir, or one of its runs'")
     if not run.config.exists():
         return []
     stored = configuration.to_plain(run.read()[0])
@@ -75,6 +78,8 @@ def check_new_or_same(workdir: str, config: Any) -> list[str]:
 
 def check_writable(workdir: str) -> None:
     """Raises UserError unless the path is a writable directory, or one may be made there."""
+    if not workdir:
+        raise UserError("workdir is empty\nexpected a new path, or the directory of a run")
     path = pathlib.Path(workdir).absolute()
     # os.path.exists: pathlib's own raises where a folder on the way may not be entered.
     parent = next(p for p in (path, *path.parents) if os.path.exists(p))

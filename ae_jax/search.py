@@ -37,6 +37,8 @@ def make(workdir: str, base: Any, texts: Sequence[str], minimize: str = "", maxi
     """
     _optuna()
     space = dict(map(_distribution, texts))
+    if not space:
+        raise UserError("a search needs an axis, and there is none\ntry --axis=optimizer.learning_rate=log:1e-4:1e-2:5")
     if len(space) < len(texts):
         raise UserError("two axes of one key\nexpected one, with all its values")
     if not base.data.validation:

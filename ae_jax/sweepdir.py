@@ -26,7 +26,7 @@ class SweepDir:
 
     path: pathlib.Path
 
-    plan = property(lambda self: self.path / "sweep.json")
+    plan = property(lambda self: self.path / rundir.SWEEP)
     results = property(lambda self: self.path / "results.csv")
     programs = property(lambda self: self.path / "programs")  # what is under way
     figures = property(lambda self: self.path / "figures")

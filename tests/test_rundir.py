@@ -60,6 +60,18 @@ def test_a_damaged_config_is_named(tmp_path, content):
         rundir.RunDir(tmp_path).read()
 
 
+def test_a_sweeps_directory_takes_no_run(tmp_path):
+    (tmp_path / "sweep.json").write_text("{}")
+    with pytest.raises(UserError, match="holds a sweep"):
+        rundir.check_new_or_same(str(tmp_path), config())
+    with pytest.raises(UserError, match="workdir is empty"):
+        rundir.check_new_or_same("", config())
+
+
+def test_the_time_left_may_be_days():
+    assert [hooks.clock(seconds) for seconds in (59.9, 3600, 25 * 3600 + 61)] == ["00:00:59", "01:00:00", "25:01:01"]
+
+
 def test_a_workdir_must_be_a_directory_that_may_be_written(tmp_path):
     (tmp_path / "file").touch()
     for path in ("file", "file/below"):

@@ -106,6 +106,12 @@ def test_so_are_axes_that_cannot_be(tmp_path, text, says):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_search_has_axes(tmp_path):
+    with pytest.raises(UserError, match="needs an axis"):
+        search.make(str(tmp_path / "search"), base(), ())
+    assert not list(tmp_path.iterdir())
+
+
 def test_another_search_is_refused(searched):
     with pytest.raises(UserError, match="another search"):
         make(searched.path, *AXES[:2], "seed=0:9")

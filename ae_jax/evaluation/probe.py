@@ -1,5 +1,6 @@
 """What codes know of the classes: logistic regression and nearest neighbours on codes, PCA codes and pixels."""
 
+from ae_jax import evaluation
 from ae_jax.errors import UserError
 from ae_jax.evaluation.pca_mse import pixels, principal_components
 from ae_jax.reduce import code_and_label, compiled, gather
@@ -16,6 +17,7 @@ def evaluate(model, variables, data, key, *, train: int = 10000, neighbours: int
 
     Raises UserError for data without labels, and for too few training examples.
     """
+    evaluation.at_least(1, probe_train=train, probe_neighbours=neighbours)
     fitted, labels, known = _known(model, variables, data["train"], key, train)
     tested, truth, tested_known = _known(model, variables, data["test"], key, None)
     if len(labels) < max(neighbours, 5) or len(set(labels)) < 2:
