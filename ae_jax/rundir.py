@@ -15,8 +15,8 @@ from ae_jax import configuration, processes
 from ae_jax.errors import UserError
 from ae_jax.types import DataSpec
 
-# What a resumed run may change: how far it goes, what it logs and what it keeps.
 SWEEP = "sweep.json"  # the file that makes a directory one of a sweep
+# What a resumed run may change: how far it goes, what it logs and what it keeps.
 _MAY_CHANGE = ("train.steps", "train.epochs", "train.log_every", "train.eval_every", "train.checkpoint_every")
 _MAY_CHANGE += ("train.keep", "train.max_bad_steps", "eval.", "data.stream", "mesh.", "expected.")
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ml_collections", "numpy", "tensorflow-datasets")

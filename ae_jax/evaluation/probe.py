@@ -44,9 +44,12 @@ def evaluate(model, variables, data, key, *, train: int = 10000, neighbours: int
 
 def _known(model, variables, batches, key, count):
     """(codes, labels) of the examples whose label is known, and which these are [N]."""
+    unlabelled = UserError("metric 'probe' needs labels, and these data have none\ntry --metrics=mse")
+    if not batches.spec.classes:  # known before a run begins, when there are no examples yet
+        raise unlabelled
     found = gather(compiled(code_and_label, model), variables, batches, key, count=count)
     if "label" not in found:
-        raise UserError("metric 'probe' needs labels, and these data have none\ntry --metrics=mse")
+        raise unlabelled
     known = found["label"] >= 0
     return found["code"][known], found["label"][known], known
 
