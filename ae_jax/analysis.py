@@ -179,7 +179,9 @@ def check_metrics(built: experiment.Experiment) -> None:
 
 
 def evaluate_run(trained: Trained, names: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The record of an evaluation, which is also appended to evaluations.jsonl."""
+    """The record of an evaluation, which is also appended to evaluations.jsonl. Raises UserError for no metrics."""
+    if not names:
+        raise UserError(f"no metrics\nexpected some of: {', '.join(lookup.choices('evaluation'))}")
     scores = evaluate(trained.experiment, trained.variables, names, trained.data, trained.seed, options)
     # JSON knows no NaN: the standard error of a single example is null. A text says where numbers come from.
     known = {k: v if isinstance(v, str) or math.isfinite(v) else None for k, v in scores.items()}

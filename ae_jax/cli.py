@@ -81,7 +81,7 @@ def config():
     loaded = configuration.load(FLAGS.config)
     if {"train.steps", "train.epochs"} <= dict(assignments).keys():
         raise UserError("both --config.train.steps and --config.train.epochs\nexpected one of them")
-    for key, text in assignments:
+    for key, text in sorted(assignments, key=lambda one: one[0] != "data.name"):  # which sets others, first
         configuration.override(loaded, key, text)
     return loaded
 
@@ -94,6 +94,11 @@ def define_process_flags() -> None:
     flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, where several processes compute together")
     flags.DEFINE_integer("num_processes", None, "how many processes there are", lower_bound=1)
     flags.DEFINE_integer("process_id", None, "which of them this is, from 0", lower_bound=0)
+
+
+def define_profile_flag() -> None:
+    """The flag that asks for a trace of what the devices do."""
+    flags.DEFINE_bool("profile", False, "trace a window of steps, or the evaluation, into profile/, for JAX's profiler")
 
 
 def define_run_flags() -> None:
@@ -131,14 +136,32 @@ def _define(name: str, default: object, help_text: str) -> None:
         kinds.get(type(default), flags.DEFINE_string)(name, default, help_text)
 
 
-def options(folder: str, attribute: str) -> dict[str, object]:
-    """{NAME_KEYWORD: value} of the flags of `define_option_flags` that were given."""
-    return {
-        flag: paths(value) if isinstance(value := FLAGS[flag].value, list) else value
-        for name in lookup.choices(folder)
-        for keyword in inspect.signature(lookup.find(folder, name, attribute)).parameters
-        if (flag := f"{name}_{keyword}") in FLAGS and FLAGS[flag].present
-    }
+def options(folder: str, attribute: str, asked: Sequence[str]) -> dict[str, object]:
+    """{NAME_KEYWORD: value} of the flags of `define_option_flags` that were given.
+
+    Raises UserError for one of a NAME that is not among those `asked` for.
+    """
+    given = {}
+    for name in lookup.choices(folder):
+        for keyword, default in _keywords(lookup.find(folder, name, attribute)).items():
+            if not FLAGS[flag := f"{name}_{keyword}"].present:
+                continue
+            if name not in asked:
+                raise UserError(f"--{flag} is of {name!r}, which is not asked for\nadd {name} to: {','.join(asked)}")
+            value = FLAGS[flag].value
+            given[flag] = _parts(flag, value, default) if isinstance(default, tuple) else value
+    return given
+
+
+def _parts(flag: str, value: Sequence[str], default: tuple) -> list[object]:
+    """The parts of a list as its default has them: numbers, or else texts. Raises UserError."""
+    if not (default and isinstance(default[0], float)):
+        return paths(value)
+    try:
+        return [float(part) for part in value]
+    except ValueError:
+        such = ",".join(map(str, default))
+        raise UserError(f"--{flag} is {','.join(value)!r}\nexpected numbers, such as {such}") from None
 
 
 def paths(parts: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""From text to a config: files with arguments, `KEY=VALUE` overrides, types and ranges, differences."""
+"""From text to a config: files with arguments, `KEY=VALUE` overrides and their types, differences."""
 
 import ast
 import importlib.util
@@ -10,7 +10,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from ae_jax import errors
+from ae_jax import data, errors
 from ae_jax.errors import UserError
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -18,37 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Their keys depend on the names chosen in them: what nothing reads is found when the experiment is built.
 _OPEN = ("model", "objective", "weights", "optimizer", "corruption", "expected")
 # Numbers that may vary over training.
-_VARYING = ("weights", "optimizer", "corruption", "objective", "model.sampling")
-_AT_LEAST = {
-    "seed": 0,
-    "train.steps": 1,
-    "train.epochs": 1,
-    "train.batch_size": 1,
-    "train.accumulate": 1,
-    "train.log_every": 1,
-    "train.eval_every": 0,
-    "train.checkpoint_every": 1,
-    "train.keep": 1,
-    "train.max_bad_steps": 1,
-    "data.validation": 0,
-    "data.labelled": 0,
-    "data.transpose": 0,
-    "data.size": 1,
-    "objective.num_samples": 1,
-    "model.latent_dim": 0,
-    "model.hidden": 1,
-    "model.channels": 1,
-}
-_MAY_BE_ABSENT = (
-    "train.steps",
-    "train.epochs",
-    "train.accumulate",
-    "data.labelled",
-    "data.transpose",
-    "data.size",
-    "objective.",
-    "model.",
-)
+_VARYING = ("weights", "optimizer", "corruption", "objective", "model.sampling", "train.ema")
 
 
 def parse_arguments(arg: str, defaults: Mapping[str, Any]) -> ConfigDict:
@@ -120,7 +90,10 @@ def keys(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def override(config: ConfigDict, key: str, text: str) -> None:
-    """Sets the dotted `key` to the value that `text` spells. Raises UserError: the nearest key, the type expected."""
+    """Sets the dotted `key` to the value that `text` spells. Raises UserError: the nearest key, the type expected.
+
+    Another data.name is other data: the keys by which the old one was read, unless they were changed, follow it.
+    """
     section_name, _, name = key.rpartition(".")
     known = list(keys(config))
     section = config
@@ -134,6 +107,9 @@ def override(config: ConfigDict, key: str, text: str) -> None:
     if isinstance(default, str) and not isinstance(value, str | None) and not key.startswith(_VARYING):
         value = text  # a folder called 2024_01 is no number
     with config.unlocked():
+        if key == "data.name" and (stood_for := data.named(default)).items() <= section.to_dict().items():
+            unset = {"dir": "", "size": None}
+            section.update({name: unset[name] for name in stood_for if name in unset} | data.named(str(value)))
         section[name] = _typed(key, default, value)
         if key in ("train.steps", "train.epochs"):
             section["epochs" if name == "steps" else "steps"] = None
@@ -196,28 +172,6 @@ def _is_schedule_like(text: str) -> bool:
 
 def _split(value: Any) -> list[Any]:
     return [_literal(part) for part in value.split(",") if part] if isinstance(value, str) else [value]
-
-
-def check(config: ConfigDict) -> None:
-    """Raises UserError for a value out of range, or unless there is exactly one of train.steps and train.epochs."""
-    for key, least in _AT_LEAST.items():
-        value = value_at(config, key)
-        if value is None and key.startswith(_MAY_BE_ABSENT):
-            continue
-        for number in value if isinstance(value, tuple | list) else (value,):
-            if not isinstance(number, int) or isinstance(number, bool) or number < least:
-                raise UserError(f"config key {key!r} is {value!r}\nexpected a whole number of at least {least}")
-    if config.train.batch_size % (pieces := config.train.get("accumulate") or 1):
-        raise UserError(f"train.accumulate={pieces} of train.batch_size={config.train.batch_size}\nexpected a divisor")
-    for name, weight in config.weights.items():
-        if weight is None:
-            raise UserError(f"config key 'weights.{name}' is None\nexpected a number or a schedule")
-    if isinstance(rate := config.optimizer.get("learning_rate"), int | float) and rate < 0:
-        raise UserError(f"config key 'optimizer.learning_rate' is {rate!r}\nexpected at least 0, or a schedule")
-    if not isinstance(config.train.ema, str) and not 0 <= config.train.ema < 1:
-        raise UserError(f"config key 'train.ema' is {config.train.ema!r}\nexpected a decay from 0 (off) to below 1")
-    if (config.train.steps is None) == (config.train.epochs is None):
-        raise UserError("expected exactly one of train.steps and train.epochs; the other is None")
 
 
 def to_plain(config: ConfigDict) -> dict[str, Any]:

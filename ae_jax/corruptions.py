@@ -89,7 +89,7 @@ def downsample(key: Any, x: Any, *, factor: int = 2) -> Any:
     """
     _check_images("downsample", x)
     count, height, width, channels = x.shape
-    if height % factor or width % factor:
+    if factor < 1 or height % factor or width % factor:
         raise UserError(
             f"corruption.factor={factor} does not divide {height}x{width} pixels\nexpected a divisor of both"
         )
@@ -116,6 +116,10 @@ def find(section: Any) -> tuple[Callable, dict[str, Any]]:
     accepted = {"clip", *list(inspect.signature(function).parameters)[2:]}
     for key in options.keys() - accepted:
         raise errors.unknown(f"option of corruption {name!r}", key, accepted)
+    for key, value in options.items():
+        whole = key != "clip" and isinstance(inspect.signature(function).parameters[key].default, int)
+        if whole and not isinstance(value, int):
+            raise UserError(f"corruption.{key} is {value!r}\nexpected a whole number")
     fixed = {key: options.pop(key) for key in list(options) if isinstance(options[key], int)}
 
     def corrupt(key, x, **numbers):

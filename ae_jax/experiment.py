@@ -10,7 +10,6 @@ import jax
 import numpy as np
 
 from ae_jax import (
-    configuration,
     corruptions,
     errors,
     lookup,
@@ -19,6 +18,7 @@ from ae_jax import (
     optim,
     parts,
     precision,
+    ranges,
     schedules,
     splits,
     streaming,
@@ -142,7 +142,7 @@ def build(config: Any, spec: DataSpec | None = None) -> Experiment:
 
     Raises UserError for an unknown name, a key that nothing reads, or terms and weights that do not match.
     """
-    configuration.check(config)
+    ranges.check(config)
     precision.check(config.train.get("precision"))
     examples = None
     if spec is None:

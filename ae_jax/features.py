@@ -7,6 +7,7 @@ as distances by one network's features cannot be compared with those by another'
 import dataclasses
 import hashlib
 import pathlib
+import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -74,10 +75,17 @@ def _stored(file: str) -> Features:
     path = pathlib.Path(file)
     if not path.is_file():
         raise UserError(f"no file {file!r}\nexpected an .npz with {', '.join(_SPLITS)}, or a run directory")
-    with np.load(path) as arrays:
-        if missing := [name for name in _SPLITS if name not in arrays or arrays[name].ndim != 2]:
-            raise UserError(f"{file!r} has no features {missing[0]!r}\nexpected arrays [N, F]: {', '.join(_SPLITS)}")
-        rows = {name: arrays[name] for name in _SPLITS}
+    wanted = f"expected arrays [N, F] of finite numbers, F of all the same: {', '.join(_SPLITS)}"
+    try:
+        with path.open("rb") as stored, np.load(stored) as arrays:
+            rows = {name: np.asarray(arrays[name], np.float64) for name in arrays if name in _SPLITS}
+    except (ValueError, OSError, TypeError, zipfile.BadZipFile) as error:
+        raise UserError(f"{file!r} cannot be read: {error}\n{wanted}") from None
+    for name in _SPLITS:
+        if name not in rows or rows[name].ndim != 2:
+            raise UserError(f"{file!r} has no features {name!r}\n{wanted}")
+        if rows[name].shape[1] != rows["samples"].shape[1] or not np.isfinite(rows[name]).all():
+            raise UserError(f"{name!r} in {file!r} are {rows[name].shape}, or not all finite\n{wanted}")
     return Features(path.stem, hashlib.sha256(path.read_bytes()).hexdigest()[:12], _equal_in_number(rows))
 
 

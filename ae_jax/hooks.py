@@ -149,6 +149,11 @@ class Profile:
             self._end()
 
 
+def profiled(run: rundir.RunDir) -> Any:
+    """Within it, all that the devices do is traced for the profiler of JAX."""
+    return jax.profiler.trace(str(run.profile))
+
+
 class Stop:
     """Turns the first Ctrl-C or SIGTERM into an orderly end at the next hook; a second one ends at once."""
 

@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import optax
+from ml_collections import ConfigDict
 
 from ae_jax import errors
+from ae_jax.errors import UserError
 
 
 @functools.cache
@@ -28,7 +30,11 @@ def make_tx(section: Mapping[str, Any]) -> tuple[Callable[..., optax.GradientTra
     Raises UserError for an unknown optimiser or argument.
     """
     section = dict(section)
-    others = {module: {**section, **other} for module, other in dict(section.pop("players", {})).items()}
+    players = section.pop("players", {})
+    if not all(isinstance(one, Mapping | ConfigDict) for one in (players, *getattr(players, "values", list)())):
+        plain = getattr(players, "to_dict", lambda: players)()
+        raise UserError(f"optimizer.players is {plain!r}\nexpected sections, such as dict(critic=dict(b1=0.9))")
+    others = {module: {**section, **other} for module, other in players.items()}
     make, numbers = _single(section)
     if not others:
         return make, numbers

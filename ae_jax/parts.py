@@ -32,9 +32,9 @@ def build(section: Any, spec: DataSpec) -> tuple[Any, Any]:
             part = lookup.find(folder, options.pop(role), attribute)
             mine = _options_for(part, role, options)
             read |= set(mine)
-            arguments = {key.removeprefix(f"{role}_"): value for key, value in mine.items()}
+            arguments = _in_tuples(part, {key.removeprefix(f"{role}_"): value for key, value in mine.items()})
             parts[role] = _net(role, part, arguments) if role in _NETS else functools.partial(part, **arguments)
-    own = {key: value for key, value in options.items() if key in fields}
+    own = _in_tuples(family, {key: value for key, value in options.items() if key in fields})
     unread = options.keys() - read - own.keys()
     if unread:
         key = sorted(unread)[0]
@@ -57,6 +57,13 @@ def _parameters(part: Any) -> set[str]:
     """The names of the arguments of a class, a function, a module or a partial."""
     function = part if inspect.isclass(part) or inspect.isfunction(part) else getattr(part, "func", type(part))
     return set(inspect.signature(function).parameters) - {"parent", "name"}
+
+
+def _in_tuples(part: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments, a lone number where this part has several as one of several: hidden=32 is (32,)."""
+    defaults = {name: p.default for name, p in inspect.signature(part).parameters.items()} if callable(part) else {}
+    lone = lambda key, value: isinstance(defaults.get(key), tuple) and isinstance(value, int)
+    return {key: (value,) if lone(key, value) else value for key, value in arguments.items()}
 
 
 def _options_for(part: Any, role: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -64,23 +64,28 @@ def tables() -> dict[str, Any]:
     return {name: table for module in modules for name, table in module.tables().items()}
 
 
+def groups() -> dict[str, list[str]]:
+    """{name: the rows it stands for}: tables, and configs of which no row has the name."""
+    there, found = rows(), {}
+    for row in there.values():
+        found.setdefault(pathlib.Path(row.config.partition(":")[0]).stem, []).append(row.name)
+    found |= {
+        name: [row for line in table["lines"].values() for row in line.values()] for name, table in tables().items()
+    }
+    return {name: members for name, members in found.items() if name not in there}
+
+
 def select(names: list[str]) -> list[Row]:
-    """The rows of these names, each after those that it is compared with; the name of a table stands for its rows, a
-    config's own for all that it has.
+    """The rows of these names, or of the groups, each after those that it is compared with.
 
     Raises UserError for an unknown one.
     """
     there, chosen = rows(), {}
-    members = {
-        name: [row for line in table["lines"].values() for row in line.values()] for name, table in tables().items()
-    }
+    all_groups = groups()
     for name in names:
-        config = f"configs/{name}.py:"
-        group = [row for row in there.values() if row.name == name or row.config.startswith(config)]
-        group += [there[row] for row in members.get(name, ())]
-        if not group:
-            raise errors.unknown("row", name, {**there, **members})
-        for row in group:
+        if name not in there and name not in all_groups:
+            raise errors.unknown("row", name, {**there, **all_groups})
+        for row in [there[one] for one in all_groups.get(name, [name])]:
             others = [
                 expected["row"] for expected in configuration.load(row.config).expected.values() if "row" in expected
             ]

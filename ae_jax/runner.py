@@ -44,6 +44,8 @@ def _train_run(config, workdir, say, profile):
     checkpoints = Checkpoints(folder, config.train.keep, **analysis.criterion(config), warn=complain)
     state = checkpoints.restore(built.state_shapes())
     state = first_state(built) if state is None else state
+    if int(state.step) > steps:
+        raise UserError(f"train.steps is {steps}, and the run in {workdir!r} has {int(state.step)}\nexpected no fewer")
     run = rundir.begin(workdir, config, built.spec)
     for note in notes:
         complain(note)

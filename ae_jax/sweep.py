@@ -12,7 +12,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from ae_jax import configuration, experiment, schedules, splits
+from ae_jax import configuration, experiment, ranges, schedules, splits
 from ae_jax.axes import Assignment
 from ae_jax.errors import UserError
 
@@ -58,7 +58,7 @@ def make_runs(
     runs, seen = [], {}
     for axes in assignments:
         config = _config(base, axes)
-        configuration.check(config)
+        ranges.check(config)
         identity = _identity(config, axes)
         if identity in seen:
             raise UserError(f"the same run twice: {_spelled(seen[identity])} and {_spelled(axes)}\nleave one out")

@@ -1,6 +1,7 @@
 """What rows obtained, as text or in Markdown: a line for each metric, or as the row's paper shows it."""
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -51,6 +52,16 @@ def _cells(row: reproduce.Row, metrics: Sequence[str], stored: Mapping[str, Any]
     by_metric = {line.metric: line.obtained for line in reproduce.lines(row, stored)}
     found = [by_metric[metric] for metric in metrics]
     return shown(expected), shown(found), f"{found[0] - expected[0]:+.2f}"
+
+
+def groups(stored: Mapping[str, Any]) -> list[str]:
+    """A line for each group of rows: its name, which rows it has, and what they cost where they were run."""
+    told = []
+    for name, members in reproduce.groups().items():
+        seconds = [statistics.fmean(stored[row]["seconds"].values()) for row in members if row in stored]
+        cost = f"{len(seconds)} of {len(members)} were run, in {sum(seconds) / 60:.0f} minutes"
+        told.append(f"  {name}: {', '.join(members)} ({cost if seconds else 'not run'})")
+    return told
 
 
 def _drawn(head: Sequence[str], body: Sequence[Sequence[str]], markdown: bool) -> str:

@@ -35,7 +35,7 @@ class Examples:
     form: Form
     label: np.ndarray | None = None  # [N]
     originals: tuple[Path, ...] = ()  # the files
-    unreadable: tuple[str, ...] = ()  # a line for each image that could not be decoded
+    unreadable: tuple[str, ...] = ()  # a line for each file of a folder that could not be read
 
 
 def read_examples(
@@ -53,7 +53,7 @@ def read_examples(
     images of another size are stretched (bicubic), and those in colour made grey for a model of grey ones.
     voice, start_bar: which of the voices of a MIDI file, counted from 0; which bar to begin at, counted from 1. Without
     the latter, a melody is cut into as many examples as it takes, from its first bar on.
-    Raises UserError for examples of another size or kind, RunFailed where there is no image that can be decoded.
+    Raises UserError for examples of another size or kind, RunFailed where nothing in a folder can be read.
     """
     file = Path(path).expanduser()
     if not file.exists():
@@ -101,14 +101,22 @@ def _read_melodies(source: Path, steps: int, limit: int | None, voice: int, star
     files = sorted(f for f in source.rglob("*") if f.suffix.lower() in MELODIES) if source.is_dir() else [source]
     if not files:
         raise UserError(f"--input: {source} holds no {' or '.join(MELODIES)} files")
-    grids, names = [], []
+    grids, names, unreadable = [], [], []
     for file in files:
-        for bar, grid in _windows(file, steps, voice, start_bar).items():
-            grids.append(grid)
-            stem = file.relative_to(source).with_suffix("").as_posix() if source.is_dir() else file.stem
-            names.append(f"{stem}_bar_{bar:02d}")
+        try:
+            windows = _windows(file, steps, voice, start_bar)
+        except UserError as error:
+            if not source.is_dir():
+                raise
+            unreadable.append(str(error))
+            continue
+        stem = file.relative_to(source).with_suffix("").as_posix() if source.is_dir() else file.stem
+        grids += windows.values()
+        names += [f"{stem}_bar_{bar:02d}" for bar in windows]
+    if not grids:
+        raise RunFailed("\n".join(unreadable))
     stem = source.resolve().name if source.is_dir() else source.stem
-    return Examples(np.float32(grids)[:limit], names[:limit], stem, Form(".mid"), originals=tuple(files))
+    return Examples(np.float32(grids)[:limit], names[:limit], stem, Form(".mid"), None, tuple(files), tuple(unreadable))
 
 
 def _windows(file: Path, steps: int, voice: int, start_bar: int) -> dict[int, np.ndarray]:

@@ -5,22 +5,27 @@ python scripts/evaluate.py --workdir=runs/digits --metrics=elbo --elbo_samples=1
 python scripts/evaluate.py --workdir=runs/digits --metrics=mse --data=idx:path/to/mnist --checkpoint=best
 """
 
+import contextlib
 import json
 
 from absl import flags
 
-from ae_jax import analysis, cli, mesh
+from ae_jax import analysis, cli, hooks, mesh
 
 cli.define_run_flags()
 cli.define_process_flags()
+cli.define_profile_flag()
 cli.define_option_flags("evaluation", "evaluate")
 flags.DEFINE_list("metrics", ["elbo"], "names of files in ae_jax/evaluation")
 
 
 def main():
+    metrics = cli.FLAGS.metrics
+    options = cli.options("evaluation", "evaluate", metrics)
     with mesh.over():
         trained = analysis.load(**cli.run_flags())
-        print(json.dumps(analysis.evaluate_run(trained, cli.FLAGS.metrics, cli.options("evaluation", "evaluate"))))
+        with hooks.profiled(trained.run) if cli.FLAGS.profile else contextlib.nullcontext():
+            print(json.dumps(analysis.evaluate_run(trained, metrics, options)))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,8 @@ def main():
         opened, draw, folder, default = survey.load(**options), survey.draw, "sweep_plots", ["metric_curve"]
     else:
         opened, draw, folder, default = analysis.load(**options), analysis.draw, "plots", ["reconstructions"]
-    for path in draw(opened, flag.figures or default, cli.options(folder, "arrays"), flag.format):
+    names = flag.figures or default
+    for path in draw(opened, names, cli.options(folder, "arrays", names), flag.format):
         print(path)
 
 

@@ -29,6 +29,7 @@ def main():
         print(tables.table(done, cli.FLAGS.markdown))
         if not cli.FLAGS.markdown:
             print("not run yet:", ", ".join(name for name in reproduce.rows() if name not in stored) or "none")
+            print("groups:", *tables.groups(stored), sep="\n")
         return 0
     chosen = reproduce.select(cli.arguments)
     for row in () if cli.FLAGS.stored else chosen:

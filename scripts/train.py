@@ -13,8 +13,8 @@ from ae_jax import cli
 
 flags.DEFINE_string("config", None, "config file, with :arguments; --config.KEY=VALUE changes a key")
 flags.DEFINE_string("workdir", None, "the run directory", required=True)
-flags.DEFINE_bool("profile", False, "trace a window of steps into profile/, for the profiler of JAX")
 cli.define_process_flags()
+cli.define_profile_flag()
 
 
 def main():

@@ -93,7 +93,10 @@ def test_wrong_usage_is_said_in_two_lines_before_anything_is_written(call, tmp_p
         ("train.py", [SMOKE, "--config.model.latent_dim=3"], "model.latent_dim (2 there, 3 here)"),
         ("evaluate.py", ["--metrics=elbow"], "did you mean 'elbo'"),
         ("evaluate.py", ["--checkpoint=7"], "what exists: 1, 2"),
+        ("evaluate.py", ["--nll_samples=7"], "add nll to: elbo"),
+        ("train.py", [SMOKE, "--config.train.steps=1"], "has 2\nexpected no fewer"),
         ("plot.py", ["--figures=manifolds"], "did you mean 'manifold'"),
+        ("plot.py", ["--figures=latent_noise", "--latent_noise_levels=a,1"], "expected numbers, such as 0.0,0.25"),
     ],
 )
 def test_a_run_is_left_as_it_is_by_wrong_usage(call, trained, script, flags, says):
@@ -115,6 +118,8 @@ def test_a_run_is_left_as_it_is_by_wrong_usage(call, trained, script, flags, say
         ("train.steps=0", "at least 1"),
         ("optimizer.name=adm", "did you mean 'adam'"),
         ("optimizer.momentum=0.9", "what exists: .*learning_rate"),
+        ("optimizer.players=5", "expected sections"),
+        ("expected.elbo=5", "expected dict"),
         ("model.name=vea", "did you mean 'vae'"),
         ("model.encoder=mpl", "did you mean 'mlp'"),
         ("model.likelihood=normal", "what exists: .*bernoulli"),

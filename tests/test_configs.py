@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from ae_jax import analysis, configuration, experiment, lookup, runner
+from ae_jax import analysis, configuration, experiment, lookup, ranges, runner
 from configs import common
 
 NAMES = sorted(p.stem for p in (configuration.ROOT / "configs").glob("[a-z]*.py") if p.stem != "common")
@@ -42,7 +42,7 @@ def test_every_data_set_resolves_and_the_model_is_built(name):
     assert configuration.load(path).data.name in datasets
     for data in datasets:
         config = configuration.load(f"{path}:{data}")
-        configuration.check(config)
+        ranges.check(config)
         assert config.data.name == data
         assert data in in_rows or not config.expected  # numbers of other data are not to be met on these
         # As JSON in a run directory and back it is the same config.

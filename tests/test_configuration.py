@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
-from ae_jax import configuration
+from ae_jax import configuration, ranges
 from ae_jax.errors import UserError
 
 WORDS = {"mnist": False, "smoke": False, "k": 1, "rate": 0.5, "beta": 4.0}
@@ -33,6 +33,7 @@ def test_a_wrong_argument_is_refused(text, says):
     [
         ("train.steps", "12", 12),
         ("train.ema", "0", 0.0),
+        ("train.ema", "linear:0:0.99:50", "linear:0:0.99:50"),
         ("data.name", "12", "12"),
         ("data.path", "2024_01", "2024_01"),
         ("data.path", "'None'", "None"),
@@ -71,7 +72,7 @@ def test_an_override_takes_the_type_of_the_value_it_replaces(key, text, value):
         ("train.steps", "many", "'many'\nexpected a whole number"),
         ("train.batch_size", "2.5", "2.5\nexpected a whole number"),
         ("train.batch_size", "true", "True\nexpected a whole number"),
-        ("train.ema", "high", "'high'\nexpected a number"),
+        ("train.ema", "high", "linear:FROM:TO:STEPS"),
         ("model.hidden", "64,wide", "'wide'\nexpected a whole number"),
         ("weights.kl", "lineal:0:1:10", "linear:FROM:TO:STEPS"),
         ("optimizer.learning_rate", "fast", "linear:FROM:TO:STEPS"),
@@ -86,14 +87,30 @@ def test_a_wrong_override_is_refused(key, text, says):
 def test_giving_steps_or_epochs_clears_the_other(given_key, other):
     config = configuration.load("configs/vae.py:digits" if given_key == "epochs" else "configs/vae.py:mnist")
     configuration.override(config, f"train.{given_key}", "7")
-    configuration.check(config)
+    ranges.check(config)
     assert (config.train[given_key], config.train[other]) == (7, None)
+
+
+def test_another_data_name_is_other_data(monkeypatch, tmp_path):
+    for name in ("mnist", "fashion_mnist"):
+        (tmp_path / name).mkdir()
+    monkeypatch.setenv("AE_JAX_DATA_DIR", str(tmp_path))
+    config = configuration.load("configs/vae.py:mnist")
+    for name in ("fashion_mnist", "digits", "mnist"):
+        configuration.override(config, "data.name", name)
+        expected = {"source": "digits"} if name == "digits" else {"source": "idx", "dir": str(tmp_path / name)}
+        assert {"name": name, "dir": "", **expected}.items() <= config.data.to_dict().items()
+    with config.unlocked():
+        config.data.dir = "/of/my/own"
+    configuration.override(config, "data.name", "pictures")
+    assert (config.data.name, config.data.dir) == ("pictures", "/of/my/own")
 
 
 @pytest.mark.parametrize(
     "key, value",
     [
         ("seed", -1),
+        ("seed", 2**32),
         ("train.steps", 0),
         ("train.steps", None),
         ("train.epochs", 3),
@@ -113,18 +130,20 @@ def test_giving_steps_or_epochs_clears_the_other(given_key, other):
         ("model.latent_dim", -2),
         ("model.hidden", (64, 0)),
         ("model.hidden", (64, "32")),
+        ("model.encoder_hidden", 0),
+        ("model.components", 0),
         ("optimizer.learning_rate", -1e-3),
         ("weights.kl", None),
     ],
 )
 def test_a_value_out_of_range_is_refused(key, value):
     config = configuration.load("configs/vae.py:digits")
-    configuration.check(config)
+    ranges.check(config)
     with config.unlocked():
         section, _, name = key.rpartition(".")
         (config[section] if section else config)[name] = value
     with pytest.raises(UserError, match=key) as caught:
-        configuration.check(config)
+        ranges.check(config)
     assert len(str(caught.value).splitlines()) <= 2
 
 

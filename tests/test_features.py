@@ -94,7 +94,11 @@ def test_features_from_a_file(runs, tmp_path):
     assert record["fid_examples"] == 200
     np.savez(tmp_path / "less.npz", samples=ROWS)
     np.savez(tmp_path / "one.npz", **{name: rows[:1] for name, rows in sets.items()})
+    np.savez(tmp_path / "nan.npz", **{**sets, "train": ROWS * np.nan})
+    np.savez(tmp_path / "uneven.npz", **{**sets, "train": ROWS[:, :3]})
+    (tmp_path / "damaged.npz").write_bytes((tmp_path / "mine.npz").read_bytes()[:500])
     mistakes = {"": "fid_features=RUN", "less.npz": "'test'", "none.npz": "no file", "one.npz": "1 examples of each"}
+    mistakes |= {"nan.npz": "not all finite", "uneven.npz": r"\(300, 3\)", "damaged.npz": "cannot be read"}
     for features, message in mistakes.items():
         with pytest.raises(UserError, match=message):
             evaluate(runs, "fid", features=features and str(tmp_path / features))

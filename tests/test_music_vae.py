@@ -2,6 +2,7 @@
 
 import functools
 import json
+import shutil
 import subprocess
 import sys
 import wave
@@ -14,7 +15,7 @@ import pytest
 
 from ae_jax import analysis, configuration, experiment, runner, tasks
 from ae_jax.data import scales
-from ae_jax.errors import UserError
+from ae_jax.errors import RunFailed, UserError
 from ae_jax.music import attributes, audio, events, midi, scores
 from ae_jax.nets import autoregressive, recurrent
 from ae_jax.tasks import interpolate
@@ -303,6 +304,16 @@ def test_a_bad_file_is_named_in_two_lines(workdir, tmp_path):
     done = subprocess.run([sys.executable, *words, f"--output={tmp_path / 'out'}"], capture_output=True, text=True)
     assert done.returncode == 2 and "bad.mid is no MIDI file" in done.stderr and done.stderr.count("\n") <= 2
     assert not (tmp_path / "out").exists()
+
+
+def test_the_other_files_of_a_folder_are_read(trained, tunes, tmp_path):
+    (tmp_path / "bad.mid").write_bytes(b"RIFF" + bytes(40))
+    with pytest.raises(RunFailed, match="bad.mid is no MIDI file"):
+        tasks.apply(trained, "encode", str(tmp_path), str(tmp_path / "out"), {})
+    shutil.copy(tunes / "a.mid", tmp_path)
+    (_, table), unreadable = tasks.apply(trained, "encode", str(tmp_path), str(tmp_path / "out"), {})
+    assert [line.partition(",")[0] for line in table.read_text().splitlines()[1:]] == ["a_bar_01"]
+    assert len(unreadable) == 1 and "bad.mid is no MIDI file" in unreadable[0]
 
 
 def test_interpolation_goes_from_one_tune_to_the_other(trained, tunes, tmp_path):

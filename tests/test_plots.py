@@ -1,5 +1,6 @@
 """Every figure from its arrays alone, the arrays against numpy, scipy and scikit-learn, and what cannot be drawn."""
 
+import dataclasses
 import functools
 import inspect
 
@@ -279,6 +280,15 @@ def test_a_decoder_that_adds_the_inputs_is_not_asked_to_decode_codes_alone():
     model, variables, data = made("ae")
     with pytest.raises(UserError, match="decodes codes alone, and this model adds its inputs\ntry --figures=recon"):
         lookup.find("plots", "traversals", "arrays")(model.clone(residual=True), variables, data, KEY)
+
+
+@pytest.mark.parametrize("name", ["cross_data", "loss_comparison"])
+def test_runs_on_examples_of_another_size_are_not_compared(name):
+    model, variables, data = made("ae")
+    larger = model.clone(spec=dataclasses.replace(model.spec, shape=(9, 9, 1)))
+    data = {**data, "open": lambda run: (larger, variables, data)}
+    with pytest.raises(UserError, match=r"'other' is a run on examples \(9, 9, 1\) of pixels\nexpected"):
+        lookup.find("plots", name, "arrays")(model, variables, data, KEY, runs=("other",))
 
 
 def test_curves_without_metrics_are_refused():

@@ -91,6 +91,13 @@ def test_a_table_shows_rows_as_the_paper_does():
     assert cells[4][0] == "2 stochastic layers" and cells[4][2] == "85.33 (21)"
 
 
+def test_a_name_is_that_of_a_row_or_else_of_a_group():
+    names = lambda *given: [row.name for row in reproduce.select(list(given))]
+    assert names("denoising_ae") == ["denoising_ae"]
+    assert names("lossy_ae") == ["lossy_cross_entropy", "lossy_squared_error", "lossy_absolute_error"]
+    assert names("aae_gaussian") == ["aae_plain", "aae_gaussian"]  # and what it is compared with
+
+
 def test_an_unknown_row_names_the_nearest():
     with pytest.raises(UserError, match="did you mean 'simple_ae'"):
         reproduce.select(["simple_aee"])

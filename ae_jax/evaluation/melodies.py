@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -62,7 +63,8 @@ def _evenly(batches, count):
 def _written(model, variables, batch, key, temperature):
     outputs = model.apply(variables, batch, rngs={"latent": key})
     z = outputs.latents[-1].sample[0]
-    written = model.apply(variables, z, temperature, method="write", rngs={"sampling": key})
+    drawing = {"sampling": jax.random.fold_in(key, 1)}
+    written = model.apply(variables, z, temperature, method="write", rngs=drawing)
     return {
         "truth": batch["x"],
         "written": written,

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 
+from ae_jax import evaluation
 from ae_jax.errors import UserError
 from ae_jax.reduce import code_and_label, compiled, gather
 
@@ -16,6 +17,7 @@ def evaluate(model, variables, data, key, *, codes: int = 2000) -> dict[str, flo
 
     Raises UserError where there are fewer than two codes.
     """
+    evaluation.at_least(2, mmd_to_prior_codes=codes)
     z = jnp.asarray(gather(compiled(code_and_label, model), variables, data["test"], key, count=codes)["code"])
     if len(z) < 2:
         raise UserError(f"metric 'mmd_to_prior' needs at least two codes, and there are {len(z)}\ntry a larger --limit")

@@ -67,8 +67,10 @@ def _per_layer(word: str, value: int | Sequence[int], channels: Sequence[int]) -
     return values
 
 
-def check_image(who: str, shape: Sequence[int]):
-    """Raises UserError for examples that are no images."""
+def check_image(who: str, shape: Sequence[int], channels: Sequence[int]):
+    """Raises UserError for examples that are no images, or no channels for them."""
+    if not channels:
+        raise errors.UserError(f"model.channels of a convolutional {who} is empty\nexpected at least one number")
     if len(shape) != 3:
         raise errors.UserError(
             f"a convolutional {who} is for images (height, width, channels), not for examples of shape {tuple(shape)}\n"
@@ -94,7 +96,7 @@ class Encoder(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        check_image("encoder", x.shape[1:])
+        check_image("encoder", x.shape[1:], self.channels)
         if self.down not in _DOWN:
             raise errors.unknown("model.down", self.down, _DOWN)
         pool = _DOWN[self.down]
@@ -128,7 +130,7 @@ class Decoder(nn.Module):
 
     @nn.compact
     def __call__(self, z, shape: tuple[int, ...]):
-        check_image("decoder", shape)
+        check_image("decoder", shape, self.channels)
         if self.up not in _UP:
             raise errors.unknown("model.up", self.up, _UP)
         if self.up == "nearest" and not self.final_kernel:

@@ -95,7 +95,7 @@ class Encoder(_Pyramid):
 
     @nn.compact
     def __call__(self, x):
-        conv.check_image("encoder", x.shape[1:])
+        conv.check_image("encoder", x.shape[1:], self.channels)
         x = self.convolution(self.channels[0])(x)
         for level, features in enumerate(self.channels):
             x = self.convolution(features, 2)(x) if level else x
@@ -111,7 +111,7 @@ class Decoder(_Pyramid):
 
     @nn.compact
     def __call__(self, z, shape: tuple[int, ...]):
-        conv.check_image("decoder", shape)
+        conv.check_image("decoder", shape, self.channels)
         sizes = [tuple(-(-side // 2**level) for side in shape[:2]) for level in range(len(self.channels))]
         h = Mlp(self.hidden[::-1], self.activation, self.kernel_init)(z)
         smallest = (*sizes[-1], self.channels[-1])

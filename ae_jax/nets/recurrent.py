@@ -13,6 +13,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from ae_jax.errors import UserError
+
 
 def step(state, projected, kernel):
     """One step: (h, c) [N, H] each, `projected` = W x + b [N, 4 H] in the order i, f, g, o, U [H, 4 H] -> (h', c')."""
@@ -135,6 +137,8 @@ class Encoder(nn.Module):
 
     @nn.compact
     def __call__(self, x):
+        if not self.hidden:
+            raise UserError("model.hidden of a recurrent encoder is empty\nexpected the width of at least one layer")
         x = x.reshape(*x.shape[:2], -1)
         for features in self.hidden:
             hs = [Lstm(features)(x), *([Lstm(features, reverse=True)(x)] if self.bidirectional else [])]

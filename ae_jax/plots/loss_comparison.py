@@ -18,7 +18,7 @@ def arrays(model, variables, data, key, *, runs: tuple = (), count: int = 10) ->
     if model.spec.kind != "pixels":
         raise UserError(f"figure 'loss_comparison' needs pixels, and these are {model.spec.kind}\ntry --figures=curves")
     found, errors = [], []
-    for other_model, other_variables, _ in [(model, variables, data), *map(data["open"], runs)]:
+    for other_model, other_variables, _ in [(model, variables, data), *plots.opened(data, runs, model.spec)]:
 
         def per_example(variables, batch, key, model=other_model):
             mean = model.apply(variables, batch, rngs={"latent": key}).likelihood.mean[0]

@@ -1,0 +1,69 @@
+"""Which values the keys of a config may have."""
+
+from collections.abc import Mapping
+
+from ml_collections import ConfigDict
+
+from ae_jax import configuration
+from ae_jax.errors import UserError
+
+_AT_LEAST = {
+    "seed": 0,
+    "train.steps": 1,
+    "train.epochs": 1,
+    "train.batch_size": 1,
+    "train.accumulate": 1,
+    "train.log_every": 1,
+    "train.eval_every": 0,
+    "train.checkpoint_every": 1,
+    "train.keep": 1,
+    "train.max_bad_steps": 1,
+    "data.validation": 0,
+    "data.labelled": 0,
+    "data.transpose": 0,
+    "data.size": 1,
+    "objective.num_samples": 1,
+    "model.latent_dim": 0,
+    "model.final_kernel": 0,
+}
+_SEED_AT_MOST = 2**32 - 1  # what numpy takes, too
+# Sizes of a network, whichever part's they are: hidden, encoder_hidden, critic_hidden, ...
+_SIZES = ("hidden", "channels", "kernel", "stride", "dims", "flows", "components", "modes", "mixtures", "groups")
+_MAY_BE_ABSENT = (
+    "train.steps",
+    "train.epochs",
+    "train.accumulate",
+    "data.labelled",
+    "data.transpose",
+    "data.size",
+    "objective.",
+    "model.",
+)
+
+
+def check(config: ConfigDict) -> None:
+    """Raises UserError for a value out of range, or unless there is exactly one of train.steps and train.epochs."""
+    sizes = {f"model.{key}": 1 for key in configuration.keys(config.model) if key.endswith(_SIZES)}
+    for key, least in {**sizes, **_AT_LEAST}.items():
+        value = configuration.value_at(config, key)
+        if value is None and key.startswith(_MAY_BE_ABSENT):
+            continue
+        for number in value if isinstance(value, tuple | list) else (value,):
+            if not isinstance(number, int) or isinstance(number, bool) or number < least:
+                raise UserError(f"config key {key!r} is {value!r}\nexpected a whole number of at least {least}")
+    if config.seed > _SEED_AT_MOST:
+        raise UserError(f"config key 'seed' is {config.seed}\nexpected at most {_SEED_AT_MOST}")
+    if config.train.batch_size % (pieces := config.train.get("accumulate") or 1):
+        raise UserError(f"train.accumulate={pieces} of train.batch_size={config.train.batch_size}\nexpected a divisor")
+    for name, weight in config.weights.items():
+        if weight is None:
+            raise UserError(f"config key 'weights.{name}' is None\nexpected a number or a schedule")
+    for name, one in config.expected.items():
+        if not isinstance(one, Mapping | ConfigDict) or "source" not in one:
+            raise UserError(f"config key 'expected.{name}' is {one!r}\nexpected dict(value=0.09, source='where from')")
+    if isinstance(rate := config.optimizer.get("learning_rate"), int | float) and rate < 0:
+        raise UserError(f"config key 'optimizer.learning_rate' is {rate!r}\nexpected at least 0, or a schedule")
+    if not isinstance(config.train.ema, str) and not 0 <= config.train.ema < 1:
+        raise UserError(f"config key 'train.ema' is {config.train.ema!r}\nexpected a decay from 0 (off) to below 1")
+    if (config.train.steps is None) == (config.train.epochs is None):
+        raise UserError("expected exactly one of train.steps and train.epochs; the other is None")
