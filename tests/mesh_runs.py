@@ -26,10 +26,10 @@ def config(**sizes):
     return made
 
 
-def train(name, steps, stream=None, **sizes):
+def train(name, steps, stream=None, pieces=None, **sizes):
     made = config(**sizes)
     made.data.stream = stream
-    made.train.steps = steps
+    made.train.update(steps=steps, accumulate=pieces)
     runner.train_run(made, str(FOLDER / name), say=lambda *_, **__: None)
 
 
@@ -68,6 +68,8 @@ if __name__ == "__main__":
     train("one", 12, data=1)
     for step, sizes in ((4, {"data": 2}), (8, {"data": 8, "stream": True}), (12, {"data": 2, "fsdp": 4})):
         train("moved", step, **sizes)
+    for name, devices in (("pieces_one", 1), ("pieces", 8)):
+        train(name, 4, pieces=5, data=devices)
     print(
         json.dumps(
             {

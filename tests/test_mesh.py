@@ -31,11 +31,12 @@ def eight(tmp_path_factory):
 def test_losses_and_scores_do_not_depend_on_the_devices(eight):
     folder, answered = eight
     assert answered["devices"] == 8
-    one, moved = (rundir.read_lines(folder / run / "metrics.jsonl") for run in ("one", "moved"))
-    assert [line.keys() for line in one] == [line.keys() for line in moved] and len(one) == 6
-    for expected, found in zip(one, moved):
-        values = [[v for v in line.values() if not isinstance(v, str)] for line in (expected, found)]
-        np.testing.assert_allclose(*values, rtol=1e-5)
+    for pair, count in ((("one", "moved"), 6), (("pieces_one", "pieces"), 2)):
+        one, moved = (rundir.read_lines(folder / run / "metrics.jsonl") for run in pair)
+        assert [line.keys() for line in one] == [line.keys() for line in moved] and len(one) == count
+        for expected, found in zip(one, moved):
+            values = [[v for v in line.values() if not isinstance(v, str)] for line in (expected, found)]
+            np.testing.assert_allclose(*values, rtol=1e-5)
     np.testing.assert_allclose(*answered["scores"], rtol=1e-6)
 
 
