@@ -31,7 +31,11 @@ def parse(text: str) -> tuple[str, list[str]]:
     key, equals, values = text.partition("=")
     if not key.strip() or not equals:
         raise UserError(f"axis {text!r} has no values\nexpected KEY=VALUES: {FORMS}")
-    found = [value for part in _split(values) for value in _values(key, part)]
+    parts = _split(values)
+    if not all(parts):
+        what = "is empty" if len(parts) == 1 else "has an empty value"
+        raise UserError(f"axis {key!r} {what}: {values!r}\nexpected values: {FORMS}")
+    found = [value for part in parts for value in _values(key, part)]
     if not found:
         raise UserError(f"axis {key!r} is empty: {values!r}\nexpected values: {FORMS}")
     return key.strip(), found
@@ -55,7 +59,7 @@ def _split(text: str) -> list[str]:
         parts[-1] += character
     if quote or closing:
         raise UserError(f"{text!r} ends inside {'quotes' if quote else 'brackets'}\nexpected {quote or closing[-1]}")
-    return [part.strip() for part in parts if part.strip()]
+    return [part.strip() for part in parts]
 
 
 def _values(key: str, part: str) -> Sequence[str]:

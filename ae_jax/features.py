@@ -15,6 +15,7 @@ import jax
 import numpy as np
 
 from ae_jax import lookup, reduce, samplers
+from ae_jax.discretized import LogisticMixture
 from ae_jax.errors import UserError
 
 _SPLITS = ("samples", "test", "train")
@@ -148,6 +149,8 @@ def _decoded(model, variables, batch, key):
 
 
 def _examples(likelihood, batch, key):
-    """Means [B, *shape]; draws, where the data are zeros and ones, as means would be grey."""
+    """Means [B, *shape]; draws, where the data are zeros and ones, or levels of a mixture, as means would be grey."""
+    if isinstance(likelihood, LogisticMixture):
+        return likelihood.sample(key, 1)[0, 0]
     binary = ((batch["x"] == 0) | (batch["x"] == 1)).all()
     return jax.lax.cond(binary, lambda: likelihood.sample(key, 1)[0, 0], lambda: likelihood.mean[0])

@@ -8,7 +8,7 @@ from typing import Any
 from ae_jax import analysis, configuration, hooks, lockstep, machine, sweep, sweepdir
 from ae_jax.axes import Assignment
 from ae_jax.engines import Engine, local
-from ae_jax.errors import RunFailed
+from ae_jax.errors import RunFailed, UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +35,8 @@ def make_plan(
     assignments, engine = list(assignments), engine or local.make()
     known = sweepdir.check_new_or_same(workdir, base, list(assignments[0]))
     runs = sweep.make_runs(base, assignments, known)
+    for run in runs:
+        _check_alone(run.config)
     folder = sweepdir.SweepDir(pathlib.Path(workdir))
     pending = {run.name: run for run in runs if not folder.ended(run.name)}
     everything = {run.name: run for run in sweep.make_runs(base, known.values(), known)} | pending if known else pending
@@ -52,13 +54,21 @@ def make_plan(
     return Plan(workdir, base, known, runs, programs, engine)
 
 
+def _check_alone(config: Any) -> None:
+    """Raises UserError for what is of a run that has the machine to itself."""
+    for key, default in (("mesh.data", -1), ("mesh.fsdp", 1), ("data.stream", None)):
+        if (value := configuration.value_at(config, key)) and value != default:
+            raise UserError(f"{key}={value} in a sweep, whose runs are spread over the devices\ntry train.py")
+
+
 def describe(plan: Plan) -> tuple[Plan, str]:
     """(the plan with a way for every program, what to tell of it): chosen by measuring, which takes seconds each.
 
     What is trained elsewhere is measured there.
     """
     lines, programs, total = [sweep.describe(plan.runs, sweep.group(plan.runs))], [], 0.0
-    if ended := len(plan.runs) - sum(len(program.runs) for program, _ in plan.programs):
+    folder = sweepdir.SweepDir(pathlib.Path(plan.workdir))
+    if ended := sum(folder.ended(run.name) for run in plan.runs):
         lines.append(f"  {ended} ended before")
     if not plan.engine.is_here:
         lines += [f"  program {program.name}: {len(program.runs)} x {way}" for program, way in plan.programs]
@@ -76,6 +86,7 @@ def describe(plan: Plan) -> tuple[Plan, str]:
             "  vmap rounds otherwise than train.py: parameters agree within 1e-5 for some 20 steps; as training is "
             "chaotic,\n  later only metrics agree, within their spread over seeds"
         )
+    total /= min(plan.engine.workers, max(len(programs), 1))
     lines.append(f"  training takes about {hooks.clock(total)} in all; evaluating and saving come on top")
     return dataclasses.replace(plan, programs=programs), "\n".join(lines)
 
@@ -90,6 +101,7 @@ def run(plan: Plan, judge: lockstep.Judge | None = None) -> sweepdir.SweepDir:
     folder = sweepdir.begin(
         plan.workdir, plan.base, plan.known | {k: v for k, v in names.items() if k not in plan.known}
     )
+    sweepdir.clear_ended(folder)
     write = lambda: sweepdir.write_results(folder)
     write()
     tasks = [

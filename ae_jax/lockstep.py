@@ -9,6 +9,7 @@ import collections
 import contextlib
 import dataclasses
 import functools
+import os
 import pathlib
 import shutil
 import sys
@@ -18,8 +19,21 @@ from typing import Any
 
 import jax
 
-from ae_jax import analysis, configuration, experiment, fleet, hooks, machine, rundir, runner, sweepdir, train
+from ae_jax import (
+    analysis,
+    checkpoints,
+    configuration,
+    experiment,
+    fleet,
+    hooks,
+    machine,
+    rundir,
+    runner,
+    sweepdir,
+    train,
+)
 from ae_jax.checkpoints import Checkpoints, Policy
+from ae_jax.errors import UserError
 from ae_jax.members import Member
 
 # (step, {name of a run: its scores}) -> {name: reason} of the runs that end early
@@ -62,6 +76,8 @@ def train_task(task: Task, stopping: Callable[[], bool] = lambda: False, say=pri
     finally:
         training.close()
     if training.ended:
+        machine.forget(training.config)
+        os.sync()  # what the runs left must outlive the power, before what they are made of is removed
         shutil.rmtree(training.folder)
         with contextlib.suppress(OSError):  # others are under way
             training.folder.parent.rmdir()
@@ -73,7 +89,8 @@ class _Training:
         self._task, self._say, self._compiling = task, say, runner.CompileClock()
         self._sweep = sweepdir.SweepDir(pathlib.Path(task.folder))
         configs = {name: configuration.from_plain(plain) for name, plain in task.runs.items()}
-        self._machine = machine.of(next(iter(configs.values())))
+        self.config = next(iter(configs.values()))  # of one of the runs
+        self._machine = machine.of(self.config)
         hparams = lambda config: train.make_hparams(**experiment.numbers(config))
         self._members = [Member(name, config, hparams(config)) for name, config in configs.items()]
         self._built, self.folder = self._machine.built, self._sweep.programs / task.name
@@ -125,9 +142,7 @@ class _Training:
             member.seconds += window.seconds
             spent += window.seconds
             if window.bad_steps >= member.config.train.max_bad_steps:
-                member.status = "failed"
-                member.reason = str(train.NonFiniteError(window.step, window.totals, window.bad_steps))
-                self._say(f"failed: {member.name}: {member.reason}", file=sys.stderr)
+                self._fail(member, str(train.NonFiniteError(window.step, window.totals, window.bad_steps)))
                 continue
             metrics = train.means(window.totals)
             losses.append(metrics["loss"])
@@ -143,6 +158,10 @@ class _Training:
         self._keep(alive, scores)
         self._progress(losses, (self._step - start) / spent)
 
+    def _fail(self, member, reason):
+        member.status, member.reason = "failed", reason
+        self._say(f"failed: {member.name}: {reason}", file=sys.stderr)
+
     def _evaluate(self, i):
         member = self._members[i]
         # Evaluation data are corrupted as the run's own numbers say: runs that agree in them share the batches.
@@ -151,7 +170,14 @@ class _Training:
             built = dataclasses.replace(self._built, hparams=member.hparams)
             vars(built)["splits"] = self._built.splits
             self._data[corruption] = analysis.data_of(built, self._split)
-        scores = runner.score(self._built, self._together.state(i), self._lines[i], self._data[corruption])
+        try:
+            scores = runner.score(self._built, self._together.state(i), self._lines[i], self._data[corruption])
+        except UserError:
+            raise
+        except Exception as error:  # of a library that was given codes that are not finite, say: the others go on
+            said = (str(error).splitlines() or [""])[0]
+            self._fail(member, f"evaluating it at step {self._step} ended in {type(error).__name__}: {said}")
+            return {}
         self._lines[i].append(hooks.line(self._step, self._split, scores))
         return scores
 
@@ -194,28 +220,32 @@ class _Training:
         if not self.ended:
             self._save()
         self._checkpoints.close()
-        there = self._checkpoints.steps()
-        like = self._machine.state_shapes(len(self._members))
-        read = functools.cache(lambda step: fleet.on_host(self._checkpoints.restore(like, step)))
         seconds = round(self._compiling.seconds, 2)
         timings = collections.defaultdict(list)
         for line in rundir.read_lines(self._timings):
             timings[line["run"]].append(_without_run(line))
         self._say(f"writing the run directories in {self._sweep.path}")
-        for i, member in enumerate(self._members):
-            if self._sweep.ended(member.name):
-                continue
-            steps = dict(member.kept)
-            if not self.ended and not member.status:
-                steps.setdefault(self._step, None)
-            states = [(fleet.at(read(step), i), score) for step, score in steps.items() if step in there]
-            run, lines = self._sweep.run(member.name), self._lines[i]
-            member.leave(run, self._built.spec, lines, timings[i], states, seconds)
-            found = sweepdir.outcome(lines, self._split, analysis.directions(member.config))
+        left = {i: member for i, member in enumerate(self._members) if not self._sweep.ended(member.name)}
+        for i, member in left.items():
+            member.leave(self._sweep.run(member.name), self._built.spec, self._lines[i], timings[i], seconds)
+        self._write_checkpoints(left)
+        for i, member in left.items():  # last, as it says that all is there
+            found = sweepdir.outcome(self._lines[i], self._split, analysis.directions(member.config))
             found["final"] = runner.headline(found["final"])
-            rundir.write_json(
-                run.result, {**found, **member.end(self._step, self._steps, self.ended), "way": self._way}
-            )
+            end = member.end(self._step, self._steps, self.ended)
+            rundir.write_json(self._sweep.run(member.name).result, {**found, **end, "way": self._way})
+
+    def _write_checkpoints(self, left):
+        """Those that each run keeps; of the stacked ones, one at a time is in memory."""
+        unfinished = {} if self.ended else {self._step: None}
+        kept = {i: {**({} if member.status else unfinished), **member.kept} for i, member in left.items()}
+        like = self._machine.state_shapes(len(self._members))
+        for step in self._checkpoints.steps():
+            if wanted := [i for i, steps in kept.items() if step in steps]:
+                states = fleet.on_host(self._checkpoints.restore(like, step))
+                for i in wanted:
+                    folder = self._sweep.run(left[i].name).checkpoints
+                    checkpoints.write(folder, fleet.at(states, i), kept[i][step])
 
     def close(self) -> None:
         self._checkpoints.close()

@@ -13,7 +13,7 @@ from ae_jax import fleet, mesh, runner, sweep, train
 _HANDICAP = {"map": 1.0, "threads": 1.0, "vmap": 1.2}
 _WORTH_COMPILING = 30.0  # seconds that another program could save
 _MEASURED = 0.1  # seconds
-_KEPT = 4
+_KEPT = 16  # programs planned and not trained yet, whose data and compiled steps stay
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,7 +70,8 @@ class Machine:
         if way == "auto" and count > 1:
             if fleet.threads() > 1:
                 probes["threads"] = self._probe("threads", count)
-            if min(probe() for probe in probes.values()) > _WORTH_COMPILING:
+            # On an accelerator, which a single small run leaves idle, it always may.
+            if jax.default_backend() != "cpu" or min(probe() for probe in probes.values()) > _WORTH_COMPILING:
                 probes["vmap"] = self._probe("vmap", count)
         rounds = [{name: probe() for name, probe in probes.items()} for _ in range(3)]
         # Whatever else the machine does only adds to a time: the least is the nearest to the truth.
@@ -111,8 +112,13 @@ class Machine:
 _machines: dict[str, Machine] = {}
 
 
+def forget(config: Any) -> None:
+    """Lets go of the machine of a program that was trained."""
+    _machines.pop(sweep.program_of(config), None)
+
+
 def of(config: Any) -> Machine:
-    """The machine of the program to which a config belongs; of the last few programs it is kept."""
+    """The machine of the program to which a config belongs; those of the last programs are kept."""
     program = sweep.program_of(config)
     if program not in _machines:
         while len(_machines) >= _KEPT:

@@ -2,10 +2,10 @@
 
 import dataclasses
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ae_jax import checkpoints, hooks, rundir, train
+from ae_jax import hooks, rundir
 from ae_jax.types import DataSpec
 
 _NOTED = ("seconds", "status", "reason")
@@ -44,12 +44,10 @@ class Member:
         spec: DataSpec,
         lines: Sequence[Mapping[str, Any]],
         timings: Sequence[Mapping[str, Any]],
-        states: Iterable[tuple[train.TrainState, float | None]],
         compile_seconds: float,
     ) -> None:
-        """Writes all that training leaves in the directory of the run, beside whatever else it holds already.
-
-        lines, timings: of metrics.jsonl and timings.jsonl; states: those to keep, with their scores.
+        """Writes all that training leaves in the directory of the run but checkpoints, which it empties, and the
+        result, beside whatever else it holds already. lines, timings: of metrics.jsonl and timings.jsonl.
         """
         run.result.unlink(missing_ok=True)
         for folder in (run.checkpoints, run.tensorboard):
@@ -63,5 +61,3 @@ class Member:
             values = {name: value for name, value in line.items() if name not in ("step", "split")}
             board.scalars(line["split"], line["step"], values)
         board.close()
-        for state, score in states:
-            checkpoints.write(run.checkpoints, state, score)

@@ -145,6 +145,9 @@ def piwae(outputs: Outputs, batch: Batch, *, groups: int = 1) -> dict[str, dict[
 def stl(outputs: Outputs, batch: Batch) -> dict[str, Any]:
     """IWAE with the "sticking the landing" gradient of the encoder (Roeder et al. 2017, arXiv:1703.09194, section 4):
     unbiased for one sample, biased for more.
+
+    One bound is of both players: its gradient by the decoder and the prior is the ordinary one, as nothing of theirs is
+    stopped, and so is that by a prior that shares the encoder.
     """
     return {"bound": -log_mean_exp(log_weights(outputs, batch, path=True)), **outputs.penalties}
 

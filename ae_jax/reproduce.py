@@ -7,8 +7,9 @@ What full-length runs obtain stands in `benchmarks/results.json`, from which the
     expected.METRIC = dict(row="aae_plain", times=0.05, source="...")              times what another row obtained
     expected.METRIC = dict(metric="baseline_psnr_db", plus=4.0, source="...")  so much above its own other metric
 
-With judged=False it stands beside what is obtained and decides nothing, as that of a longer training. A config may have
-`tables()`, {name: dict(metrics=(METRIC, ...), lines={line: {column: row}})}, which show rows as a paper does.
+With `paper` a paper's own number stands beside it in that paper's table. With judged=False it stands beside what is
+obtained and decides nothing, as that of a longer training. A config may have `tables()`, {name: dict(metrics=(METRIC,
+...), lines={line: {column: row}})}, which show rows as a paper does.
 """
 
 import dataclasses

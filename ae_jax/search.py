@@ -58,7 +58,8 @@ def make(workdir: str, base: Any, texts: Sequence[str], minimize: str = "", maxi
         raise UserError(f"{metric!r} is better the {'larger' if minimize else 'smaller'} it is\ntry {word}={metric}")
     found = Search(workdir, base, space, metric, better[metric])
     sweepdir.check_new_or_same(workdir, base, list(space))
-    if (path := _path(workdir)).exists() and (told := _study(path).user_attrs) not in ({}, _told(found)):
+    told = _told_there(_path(workdir))
+    if not told.items() <= _told(found).items():
         raise UserError(f"workdir {workdir!r} holds another search: {told} there\ntry another --workdir")
     return found
 
@@ -108,7 +109,7 @@ def run(search: Search, trials: int, together: int, way: str, engine: Any, say=p
     from optuna.trial import TrialState
 
     folder = sweepdir.SweepDir(pathlib.Path(search.workdir).absolute())
-    launch.make_plan(search.workdir, search.base, [_corner(search.space)], way)
+    launch.make_plan(search.workdir, search.base, _corners(search.space), way)
     folder.path.mkdir(parents=True, exist_ok=True)
     study = _study(_path(search.workdir), search)
     while True:
@@ -118,7 +119,7 @@ def run(search: Search, trials: int, together: int, way: str, engine: Any, say=p
         if not going:
             study.sampler = _sampler(len(study.trials))
             going = [study.ask(search.space) for _ in range(min(left, together))]
-        named = _train(search, going, way, engine)
+        named = _train(search, going, way, engine, say)
         for trial in going:
             study.tell(trial.number, **_answer(folder.result(named[trial.number]), search.metric))
         complete = study.get_trials(states=(TrialState.COMPLETE,))
@@ -126,7 +127,7 @@ def run(search: Search, trials: int, together: int, way: str, engine: Any, say=p
         say(f"{len(study.trials)} of {trials} trials: {best}", flush=True)
 
 
-def _train(search, going, way, engine):
+def _train(search, going, way, engine, say):
     """Trains the runs of these trials; answers {number of a trial: name of its run}, which several may share."""
     texts = {trial.number: _texts(trial.params) for trial in going}
     distinct = {tuple(spelled.items()): spelled for spelled in texts.values()}
@@ -134,13 +135,26 @@ def _train(search, going, way, engine):
     names = {tuple(run.axes.items()): run.name for run in plan.runs}
     named = {number: names[tuple(spelled.items())] for number, spelled in texts.items()}
     numbers = {name: number for number, name in named.items()}
-    launch.run(launch.describe(plan)[0], Judge(str(_path(search.workdir)), search.metric, numbers))
+    plan, said = launch.describe(plan)
+    say(said, flush=True)
+    launch.run(plan, Judge(str(_path(search.workdir)), search.metric, numbers))
     return named
 
 
-def _corner(space: Mapping[str, Any]) -> axes.Assignment:
-    """One of the assignments that may be drawn."""
-    return _texts({key: kind.choices[0] if hasattr(kind, "choices") else kind.low for key, kind in space.items()})
+def _corners(space: Mapping[str, Any]) -> list[axes.Assignment]:
+    """Assignments among which are every choice, both ends of every span, and what lies between."""
+    spread = {key: _spread(kind) for key, kind in space.items()}
+    first = {key: values[0] for key, values in spread.items()}
+    found = [_texts({**first, key: value}) for key, values in spread.items() for value in values]
+    return list({tuple(one.items()): one for one in found}.values())
+
+
+def _spread(kind: Any) -> Sequence[Any]:
+    if hasattr(kind, "choices"):
+        return kind.choices
+    if isinstance(kind.low, int):
+        return kind.low, kind.high
+    return kind.low, kind.low + 0.381966 * (kind.high - kind.low), kind.high  # between, no whole number by chance
 
 
 def _answer(result: Mapping[str, Any], metric: str) -> dict[str, Any]:
@@ -194,6 +208,14 @@ def _study(path: str | pathlib.Path, search: Search | None = None) -> Any:
     for key, value in _told(search).items():
         study.set_user_attr(key, value)
     return study
+
+
+def _told_there(path: pathlib.Path) -> dict[str, Any]:
+    """What the study in this file remembers of its search; less, or nothing, where it was killed as it began."""
+    try:
+        return _study(path).user_attrs if path.exists() else {}
+    except KeyError:
+        return {}
 
 
 def _sampler(seed: int) -> Any:

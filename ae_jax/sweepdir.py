@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pathlib
+import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -44,8 +45,7 @@ class SweepDir:
 
     def result(self, name: str) -> dict[str, Any] | None:
         """The result of a run, or None where it has none yet."""
-        path = self.run(name).result
-        return json.loads(path.read_text()) if path.exists() else None
+        return _read(self.run(name).result)
 
     def ended(self, name: str) -> bool:
         return (self.result(name) or {}).get("status") in ENDED
@@ -99,14 +99,28 @@ def begin_program(folder: pathlib.Path, names: Sequence[str], way: str) -> None:
 
 def way_of(folder: pathlib.Path) -> str | None:
     """The way in which the program in this directory was begun; None where it was not."""
-    path = folder / _PROGRAM
-    return json.loads(path.read_text())["way"] if path.exists() else None
+    return (_read(folder / _PROGRAM) or {}).get("way")
 
 
 def programs(sweep: SweepDir) -> list[tuple[list[str], str]]:
     """(names of the runs, way) of every program that was begun and has not ended."""
-    found = [json.loads(path.read_text()) for path in sorted(sweep.programs.glob(f"*/{_PROGRAM}"))]
-    return [(program["runs"], program["way"]) for program in found]
+    found = [_read(path) for path in sorted(sweep.programs.glob(f"*/{_PROGRAM}"))]
+    return [(program["runs"], program["way"]) for program in found if program]
+
+
+def clear_ended(sweep: SweepDir) -> None:
+    """Removes what a kill has left of programs whose runs had all ended."""
+    for folder in sweep.programs.glob("*"):
+        if all(map(sweep.ended, (_read(folder / _PROGRAM) or {}).get("runs", ()))):
+            shutil.rmtree(folder)
+
+
+def _read(path: pathlib.Path) -> dict[str, Any] | None:
+    """The JSON in a file; None where there is none, or what a power cut left of it."""
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, ValueError):
+        return None
 
 
 def outcome(lines: Iterable[Mapping[str, Any]], split: str, better: Mapping[str, str]) -> dict[str, dict[str, float]]:
@@ -116,7 +130,7 @@ def outcome(lines: Iterable[Mapping[str, Any]], split: str, better: Mapping[str,
     plain = [{k: v for k, v in line.items() if k != "step"} for line in lines]
     scored = [line for line in plain if line["split"] == split] or plain[-1:]
     final = {k: v for k, v in (scored[-1] if scored else {}).items() if k != "split"}
-    found = {k: [line[k] for line in scored if k in line] for k in final if k in better}
+    found = {k: values for k in better if (values := [line[k] for line in scored if k in line])}
     return {"final": final, "best": {k: (max if better[k] == "max" else min)(values) for k, values in found.items()}}
 
 

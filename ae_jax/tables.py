@@ -45,7 +45,7 @@ def grid(table: Mapping[str, Any], stored: Mapping[str, Any], markdown: bool = F
 def _cells(row: reproduce.Row, metrics: Sequence[str], stored: Mapping[str, Any]) -> tuple[str, str, str]:
     """What was expected, obtained, and the difference."""
     section = configuration.load(row.config).expected
-    expected = [section[metric]["value"] for metric in metrics]
+    expected = [section[metric].get("paper", section[metric]["value"]) for metric in metrics]
     shown = lambda values: f"{values[0]:.2f}" + "".join(f" ({value:.4g})" for value in values[1:])
     if row.name not in stored:
         return shown(expected), "-", "-"

@@ -3,6 +3,8 @@
 python scripts/evaluate.py --workdir=runs/digits --metrics=elbo,mse,psnr
 python scripts/evaluate.py --workdir=runs/digits --metrics=elbo --elbo_samples=100 --limit=100
 python scripts/evaluate.py --workdir=runs/digits --metrics=mse --data=idx:path/to/mnist --checkpoint=best
+
+The rate against the distortion of a sweep's runs: plot.py --figures=rate_distortion.
 """
 
 import contextlib

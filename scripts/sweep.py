@@ -19,7 +19,7 @@ import sys
 
 from absl import flags
 
-from ae_jax import axes, cli, configuration, lookup
+from ae_jax import axes, cli, configuration, errors, lookup
 from ae_jax.errors import UserError
 
 cli.define_shared_flags("engines", "make")
@@ -44,6 +44,10 @@ flags.DEFINE_bool("dry_run", False, "print the plan and train nothing")
 def main():
     flag, config = cli.FLAGS, cli.config()
     proposed = configuration.load_sweep(flag.config)
+    if not flag.search and (ignored := [name for name in ("trials", "together") if flag[name].present]):
+        raise UserError(f"--{ignored[0]} is of a search\ntry --search=optuna, or leave it out")
+    if flag.search and flag.trials > flag.max_runs:
+        raise UserError(f"--trials={flag.trials}, and --max_runs={flag.max_runs}\nexpected fewer trials")
     if flag.search:
         folder, names = searched(flag, config, flag.axis or [f"{key}={values}" for key, values in proposed.items()])
     else:
@@ -55,8 +59,11 @@ def main():
 def swept(flag, config, assignments):
     """(the sweep's directory, or None after a dry run, the names of its runs)."""
     engine = chosen_engine(flag)  # before JAX is imported: a cluster that is not there is soon said
-    from ae_jax import launch
+    from ae_jax import analysis, launch
 
+    metric, known = flag.minimize or flag.maximize, analysis.directions(config)
+    if metric and metric not in known:
+        raise errors.unknown("metric among those of eval.metrics", metric, known)
     plan, said = launch.describe(launch.make_plan(flag.workdir, config, assignments, flag.way, engine))
     print(said, flush=True)
     return None if flag.dry_run else launch.run(plan), [run.name for run in plan.runs]

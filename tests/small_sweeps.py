@@ -63,7 +63,7 @@ class Sweeps:
         command = [sys.executable, str(configuration.ROOT / "scripts" / "sweep.py"), "--config=configs/vae.py:digits"]
         command += [f"--config.{key}={text}" for key, text in {**OVERRIDES, "train.steps": steps}.items()]
         command += [f"--workdir={self.folder / workdir}", *flags]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True}
         return subprocess.Popen(command, env=self.environment, **pipes)
 
     def finish(self, *arguments, **options):
@@ -81,9 +81,9 @@ class Sweeps:
             assert process.poll() is None and time.monotonic() < deadline, process.communicate()
             time.sleep(0.002)
 
-    def interrupt(self, number, step, *arguments):
+    def interrupt(self, number, step, *arguments, all_processes=False):
         """Sends a signal soon after a checkpoint of this step or a later one is there."""
         process = self.start(*arguments)
         self.reach(process, arguments[0], step)
-        process.send_signal(number)
+        os.killpg(process.pid, number) if all_processes else process.send_signal(number)
         return process.wait(timeout=300), process.communicate()[1]

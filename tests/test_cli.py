@@ -94,6 +94,7 @@ def test_wrong_usage_is_said_in_two_lines_before_anything_is_written(call, tmp_p
         ("evaluate.py", ["--metrics=elbow"], "did you mean 'elbo'"),
         ("evaluate.py", ["--checkpoint=7"], "what exists: 1, 2"),
         ("evaluate.py", ["--nll_samples=7"], "add nll to: elbo"),
+        ("evaluate.py", ["--metrics=nll", "--nll_samples=0"], "--nll_samples is 0"),
         ("train.py", [SMOKE, "--config.train.steps=1"], "has 2\nexpected no fewer"),
         ("plot.py", ["--figures=manifolds"], "did you mean 'manifold'"),
         ("plot.py", ["--figures=latent_noise", "--latent_noise_levels=a,1"], "expected numbers, such as 0.0,0.25"),

@@ -39,7 +39,7 @@ def assert_same_sweep(here, path):
 
 
 def test_processes_are_stopped_together_and_go_on_to_the_same_bytes(sweeps, here):
-    status, said = sweeps.interrupt(signal.SIGTERM, 60, "jobs", *flags("--jobs=2"))
+    status, said = sweeps.interrupt(signal.SIGTERM, 60, "jobs", *flags("--jobs=2"), all_processes=True)  # as Slurm does
     assert (status, said.splitlines()[-1]) == (1, "the same command goes on from there")
     assert ",stopped," in SweepDir(sweeps.folder / "jobs").results.read_text()
     status, said, _ = sweeps.finish("jobs", *flags("--jobs=2"))

@@ -116,7 +116,18 @@ def test_densities_integrate_to_one_and_are_those_of_the_samples(make, size):
     np.testing.assert_array_equal(q.sample(KEY, 200), z)
 
 
-@pytest.mark.parametrize("posterior", ["planar", "iaf"])
+@pytest.mark.parametrize("prior", ["mixture", "vamp", "flow"])
+def test_a_config_chooses_priors(prior):
+    config = iwae.get_config("smoke,k=2")
+    config.model.update(prior=prior, latent_dim=3)
+    built = experiment.build(config)
+    batch = next(iter(built.held_out(built.splits["test"], 4)))
+    made = lambda key: built.model.init_with_output({"params": key, "latent": key}, batch, num_samples=2)
+    outputs, variables = jax.jit(made)(KEY)
+    assert variables["params"]["p_z"] and np.isfinite(outputs.latents[0].log_p).all()
+
+
+@pytest.mark.parametrize("posterior", ["planar", "radial", "iaf"])
 def test_a_config_chooses_them(posterior):
     config = iwae.get_config("smoke,k=2,objective=dreg")
     config.model.update(posterior=posterior, flows=2, latent_dim=3)

@@ -17,6 +17,7 @@ from ae_jax.errors import UserError
 from ae_jax.importance import log_weights
 from ae_jax.models import ae
 from ae_jax.nets import mlp
+from ae_jax.priors import mixture
 from configs import iwae, vae
 
 X = linear_gaussian.draw(3)
@@ -111,11 +112,19 @@ def test_piwae_moves_the_encoder_as_miwae_and_the_decoder_as_iwae():
     assert np.abs(both["q_z"]["z_mean"]["bias"] - gradients("iwae")["q_z"]["z_mean"]["bias"]).max() > 1e-2
 
 
-@pytest.mark.parametrize("objective", ["stl", "dreg"])
-def test_the_decoders_gradient_is_the_ordinary_one(objective):
+@pytest.mark.parametrize("objective", ["stl", "dreg", "piwae"])
+def test_the_gradient_of_the_decoder_and_of_a_learned_prior_is_the_ordinary_one(objective):
     assert_same(gradients(objective)["decoder"], gradients("iwae")["decoder"])
-    # And that of a learned prior, which is the decoder's player's.
-    assert players.owner("p_z", ["decoder", "encoder"], MODEL.roles) == "decoder"
+    model = MODEL.clone(prior=functools.partial(mixture.Prior, components=3))
+    made = model.init({"params": jax.random.key(2), "latent": jax.random.key(0)}, BATCH)
+    variables = {"params": {**AWAY["params"], "p_z": made["params"]["p_z"]}}
+    for module in ("p_z", "decoder"):
+        found, ordinary = (
+            gradient_by(model, variables, OBJECTIVES[name], module, SAMPLES, BATCH, jax.random.key(3))
+            for name in (objective, "iwae")
+        )
+        assert np.abs(ordinary).max() > 1e-2
+        np.testing.assert_allclose(found, ordinary, atol=2e-6)
 
 
 @pytest.mark.parametrize("objective", ["stl", "dreg"])
@@ -126,19 +135,22 @@ def test_with_the_exact_posterior_the_encoders_gradient_vanishes_for_every_draw(
     assert np.abs(gradients("iwae", EXACT)["q_z"]["z_log_sigma"]).max() > 1e-2
 
 
+def gradient_by(model, variables, objective, module, samples, batch, key):
+    """The gradient, laid out flat, of the terms of the player that has the module."""
+
+    def loss(part):
+        params = {**variables["params"], module: part}
+        outputs = model.apply({"params": params}, batch, num_samples=samples, rngs={"latent": key})
+        terms = players.by_player(objective(outputs, batch))
+        mine = terms[players.owner(module, list(terms), model.roles)]
+        return sum(values.mean() for values in mine.values())
+
+    return jax.flatten_util.ravel_pytree(jax.grad(loss)(variables["params"][module]))[0]
+
+
 def assert_same_in_the_mean(model, variables, one, other, module, samples, batch=BATCH, keys=4000):
     """The mean gradients of two objectives by one module, on the same draws, within four standard errors."""
-
-    def gradient(objective, key):
-        def loss(part):
-            params = {**variables["params"], module: part}
-            outputs = model.apply({"params": params}, batch, num_samples=samples, rngs={"latent": key})
-            terms = players.by_player(objective(outputs, batch))
-            mine = terms[players.owner(module, list(terms), model.roles)]
-            return sum(values.mean() for values in mine.values())
-
-        return jax.flatten_util.ravel_pytree(jax.grad(loss)(variables["params"][module]))[0]
-
+    gradient = lambda objective, key: gradient_by(model, variables, objective, module, samples, batch, key)
     difference = lambda key: gradient(one, key) - gradient(other, key)
     found = np.asarray(jax.jit(jax.vmap(difference))(jax.random.split(jax.random.key(1), keys)), float)
     error = found.std(axis=0) / np.sqrt(keys)

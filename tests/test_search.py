@@ -1,5 +1,6 @@
 """Searches by Optuna: trials that train together, end early by the median, and go on where they were stopped."""
 
+import dataclasses
 import sys
 
 import numpy as np
@@ -99,7 +100,16 @@ def test_a_search_that_cannot_be_is_refused_before_anything_is_written(tmp_path,
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("text, says", [("train.stpes=1:9", "train.steps"), ("weights.kl=log:0:1", "above 0")])
+SPACES = [
+    ("train.stpes=1:9", "train.steps"),
+    ("weights.kl=log:0:1", "above 0"),
+    ("model.latent_dim=lin:2:8", "expected a whole number"),  # though both ends are
+    ("seed=0,many", "expected a whole number"),
+    ("train.ema=lin:0:2", "below 1"),
+]
+
+
+@pytest.mark.parametrize("text, says", SPACES)
 def test_so_are_axes_that_cannot_be(tmp_path, text, says):
     with pytest.raises(UserError, match=says):
         search.run(make(tmp_path / "search", text), 2, 2, "map", local.make())
@@ -115,6 +125,21 @@ def test_a_search_has_axes(tmp_path):
 def test_another_search_is_refused(searched):
     with pytest.raises(UserError, match="another search"):
         make(searched.path, *AXES[:2], "seed=0:9")
+
+
+def test_a_search_that_was_killed_as_it_began_goes_on(tmp_path):
+    """Before the study was in the file, or before it knew all of its search."""
+    found = make(tmp_path / "search")
+    found_path = search._path(found.workdir)
+    found_path.parent.mkdir()
+    found_path.touch()
+    assert make(tmp_path / "search") == found
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(found_path)))
+    optuna.create_study(storage=storage, study_name="sweep", direction="maximize").set_user_attr("metric", "elbo")
+    assert make(tmp_path / "search") == found
+    search._study(found_path, dataclasses.replace(found, space={}))
+    with pytest.raises(UserError, match="another search"):
+        make(tmp_path / "search")
 
 
 def test_without_optuna_the_extra_is_named(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jax.experimental.compilation_cache import compilation_cache
 from small_sweeps import STEPS, Sweeps, assert_same_run, base, leaves, state_of, train_sweep
 
-from ae_jax import analysis, axes, configuration, fleet, machine, rundir, runner, sweep, sweepdir
+from ae_jax import analysis, axes, configuration, launch, machine, rundir, runner, sweep, sweepdir
 from ae_jax.errors import UserError
 
 AXES = ("weights.kl=1,4", "optimizer.learning_rate=0.001,1e30")  # half of them cannot but diverge
@@ -180,8 +180,9 @@ def test_on_its_own_every_run_has_the_bytes_that_it_has_alone(folder, swept, way
         assert there.result(name)["status"] == "done"
 
 
-@pytest.mark.parametrize("way", fleet.WAYS)
-def test_there_are_as_many_compilations_as_programs(tmp_path, way):
+@pytest.mark.parametrize(("way", "dims"), [("map", "2,3,4"), ("threads", "2,3"), ("vmap", "2,3")])
+def test_there_are_as_many_compilations_as_programs(tmp_path, way, dims):
+    """Those that measure how long training will take are those that train."""
     compiled = []
     listen = lambda event, _, fun_name="", **__: (
         event.endswith("backend_compile_duration") and compiled.append(fun_name)
@@ -189,10 +190,13 @@ def test_there_are_as_many_compilations_as_programs(tmp_path, way):
     jax.monitoring.register_event_duration_secs_listener(listen)
     machine._machines.clear()
     try:
-        train_sweep(tmp_path, "model.latent_dim=2,3", "seed=0:3", way=way, **{"train.steps": "20"})
+        drawn = axes.assignments([f"model.latent_dim={dims}", "seed=0:3"])
+        plan, _ = launch.describe(launch.make_plan(str(tmp_path), base(**{"train.steps": "20"}), drawn, way))
+        launch.run(plan)
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
-    assert compiled.count("jit(run)") == 2
+    assert compiled.count("jit(run)") == len(dims.split(","))
+    assert not machine._machines  # what was trained is let go of
 
 
 def test_a_run_that_diverges_is_marked_and_the_others_go_on(swept):
@@ -208,6 +212,32 @@ def test_a_run_that_diverges_is_marked_and_the_others_go_on(swept):
             assert float(row["best.elbo"]) == max(line["elbo"] for line in last)
             assert float(row["seconds"]) > 0
     assert not swept.programs.exists()
+
+
+def test_a_run_that_cannot_be_evaluated_is_marked_and_the_others_go_on(tmp_path, monkeypatch):
+    score = runner.score
+
+    def of_finite_codes(built, state, lines, data):
+        if lines[-1]["loss"] < 0:
+            raise ValueError("Input contains NaN.\nMore.")
+        return score(built, state, lines, data)
+
+    monkeypatch.setattr(runner, "score", of_finite_codes)
+    found = train_sweep(tmp_path / "sweep", "weights.kl=1,-100")
+    assert found.result("weights.kl=1")["status"] == "done"
+    failed = found.result("weights.kl=-100")
+    assert failed["status"] == "failed" and failed["reason"].endswith("ended in ValueError: Input contains NaN.")
+
+
+def test_what_a_kill_or_a_power_cut_has_left_is_no_obstacle(tmp_path):
+    found = train_sweep(tmp_path / "sweep", "seed=0:2")
+    left = found.programs / "of_old"
+    left.mkdir(parents=True)
+    (left / "program.json").write_text('{"runs": ["seed=0"], "way": "map"}')
+    found.run("seed=1").result.write_text("")
+    train_sweep(tmp_path / "sweep", "seed=0:2")
+    assert not found.programs.exists() or not list(found.programs.iterdir())
+    assert found.result("seed=1")["status"] == "done"
 
 
 def test_finished_runs_are_not_run_again_and_further_values_are(folder, swept):
@@ -271,6 +301,8 @@ WRONG = {
     "unknown key": (["weights.kl=1", "train.stpes=1,2"], "did you mean 'train.steps'"),
     "a key that nothing reads": (["weights.kll=1,2"], "did you mean 'kl'"),
     "an empty axis": (["seed="], "is empty"),
+    "an empty value": (["seed=1,,2"], "has an empty value"),
+    "devices of its own": (["mesh.fsdp=1,2"], "mesh.fsdp=2 in a sweep"),
     "an empty range": (["seed=3:3"], "is empty"),
     "no values": (["seed"], "has no values"),
     "an unparsable value": (["seed=0,many"], "expected a whole number"),

@@ -66,12 +66,16 @@ def _in_processes(jobs, tasks, ended):
     return whole
 
 
+_terminated: list[bool] = []  # of this process, once it was asked to end
+
+
 def _begin(settings, stopping):
     """What a fresh process does first."""
     global _stopping
     _stopping = stopping
     engines.settle(settings)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches all; the first process tells the others
+    signal.signal(signal.SIGTERM, lambda *_: _terminated.append(True))  # as Slurm sends it to all
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
@@ -84,7 +88,8 @@ def _end_with_parent():
 def _train(number, tasks):
     from ae_jax import lockstep
 
-    if _stopping.is_set():
+    stopping = lambda: bool(_terminated) or _stopping.is_set()
+    if stopping():
         return False
     engines.announce(number, tasks)
-    return lockstep.train_task(tasks[number], _stopping.is_set)
+    return lockstep.train_task(tasks[number], stopping)

@@ -7,6 +7,7 @@ import functools
 import os
 import socket
 import threading
+import time
 
 from ae_jax import configuration, engines
 from ae_jax.errors import RunFailed, UserError
@@ -43,6 +44,7 @@ def _connect(address, patience):
     """Connects to the cluster. Ray itself waits for a minute and then aborts the process."""
     import ray
 
+    deadline = time.monotonic() + patience
     failed = UserError(f"no Ray cluster at --ray_address={address}\ntry: ray start --head, and --ray_address=auto")
     if address != "auto" and not _listens(address, patience):
         raise failed
@@ -53,12 +55,12 @@ def _connect(address, patience):
         try:
             ray.init(address, logging_level="ERROR", runtime_env={"env_vars": {"PYTHONPATH": paths}})
             answered.append(True)
-        except (ConnectionError, RuntimeError, ValueError):
+        except Exception:  # Ray has many, and a thread's would be printed
             pass
 
     thread = threading.Thread(target=connect, daemon=True)
     thread.start()
-    thread.join(patience)
+    thread.join(max(deadline - time.monotonic(), 0.1))
     if not answered:
         raise failed
 
@@ -92,7 +94,9 @@ def _train(options, tasks, ended):
                     whole &= ray.get(one)
                 except ray.exceptions.TaskCancelledError:
                     whole = False
-                except (ray.exceptions.WorkerCrashedError, ray.exceptions.NodeDiedError) as error:
+                except ray.exceptions.RayTaskError as error:
+                    lost[task.name] = f"{type(error.cause).__name__}: {error.cause}".splitlines()[0]
+                except ray.exceptions.RayError as error:  # a worker or a node died, or had no memory left
                     lost[task.name] = str(error).splitlines()[0]
                 ended()
             if stop.requested and not told:
