@@ -83,6 +83,14 @@ def load(
     return Trained(run, built, variables_of(state, which), readable, context, seed)
 
 
+def mesh_of(workdir: str) -> dict[str, int]:
+    """The mesh over which the run in `workdir` is evaluated: all devices, its parameters cut as they were in training,
+    where the devices can be shared out so.
+    """
+    fsdp = rundir.RunDir(pathlib.Path(workdir).absolute()).read()[0].mesh.fsdp
+    return {"data": -1, "fsdp": fsdp if fsdp > 0 and jax.device_count() % fsdp == 0 else 1}
+
+
 def variables_of(state: Any, params: str) -> dict[str, Any]:
     return {"params": state.ema if params == "ema" else state.params, **state.extra}
 

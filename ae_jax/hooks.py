@@ -63,7 +63,8 @@ class Progress:
         if self._printed > -math.inf:
             self._trained_steps, self._trained_seconds = self._trained_steps + steps, self._trained_seconds + seconds
         rate = self._trained_steps / self._trained_seconds if self._trained_steps else steps / seconds
-        rundir.append_line(self._run.timings, timing(step, steps, seconds, self._batch_size))
+        compiled = {"with_compilation": True} if self._printed == -math.inf else {}
+        rundir.append_line(self._run.timings, {**timing(step, steps, seconds, self._batch_size), **compiled})
         if now - self._printed >= 1 or step >= self._steps:
             self._printed = now
             self._print(step, metrics, rate)

@@ -114,9 +114,10 @@ def sharding_of_chunks() -> Any:
 
 
 def device_memory() -> int:
-    """Bytes of memory that a device has; the machine's, where it does not say."""
+    """Bytes of memory that a device has; its share of the machine's, where it does not say."""
     stats = jax.local_devices()[0].memory_stats() or {}
-    return stats.get("bytes_limit") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return stats.get("bytes_limit") or machine // len(jax.local_devices())
 
 
 def put_rows(array: Any) -> Any:

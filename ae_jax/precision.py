@@ -43,12 +43,22 @@ def apply(kind: str | None, model: Any, variables: Any, *arguments: Any, **optio
     if kind in (None, "float32"):
         return model.apply(variables, *arguments, **options)
     params = {name: _half(part) if name in _NETS else part for name, part in variables["params"].items()}
-    with nn.intercept_methods(_at_the_door):
+    with nn.intercept_methods(_door()):
         return model.apply({**variables, "params": params}, *arguments, **options)
 
 
-def _at_the_door(method, arguments, options, context):
+def _door():
     """What goes into a network is rounded, what comes out is not: only inside does it compute in bfloat16."""
-    if context.module.path not in [(name,) for name in _NETS] or context.method_name == "setup":
-        return method(*arguments, **options)
-    return full(method(*_half(arguments), **_half(options)))
+    inside = []
+
+    def pass_through(method, arguments, options, context):
+        is_net = context.module.path in [(name,) for name in _NETS] and context.method_name != "setup"
+        if inside or not is_net:  # a network's own helpers are inside
+            return method(*arguments, **options)
+        inside.append(context.module)
+        try:
+            return full(method(*_half(arguments), **_half(options)))
+        finally:
+            inside.pop()
+
+    return pass_through

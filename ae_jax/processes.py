@@ -4,12 +4,14 @@ All of them run the same program; the first writes what only one may write, and 
 """
 
 import contextlib
+import importlib.util
 import json
 import os
 import re
 import socket
 import sys
 import time
+import urllib.request
 from typing import Any
 
 from ae_jax.errors import UserError
@@ -37,12 +39,13 @@ def join(coordinator: str | None = None, num_processes: int | None = None, proce
     """
     given = {"coordinator": coordinator, "num_processes": num_processes, "process_id": process_id}
     absent = [name for name, value in given.items() if value in (None, "")]
-    if len(absent) == 3 and not _scheduled():
-        return
-    if absent and len(absent) < 3:
+    if len(absent) == 3:
+        if (found := _scheduled()) is None:
+            return
+        given = dict(zip(given, found))
+    elif absent:
         raise UserError(f"--{absent[0]} is missing\nexpected --coordinator=HOST:PORT --num_processes=N --process_id=I")
-    if not absent:
-        _meet(coordinator, num_processes, process_id)
+    _meet(*given.values())
     import jax
 
     seconds = int(PATIENCE)
@@ -57,10 +60,31 @@ def join(coordinator: str | None = None, num_processes: int | None = None, proce
         sys.stdout = open(os.devnull, "w")
 
 
-def _scheduled() -> bool:
-    """Whether a scheduler that JAX knows started several processes."""
-    several = int(os.environ.get("SLURM_NTASKS", 1)) > 1 and "SLURM_STEP_NODELIST" in os.environ
-    return several or "," in os.environ.get("TPU_WORKER_HOSTNAMES", "")
+def _scheduled() -> tuple[str, int, int] | None:
+    """(address of the first, number, own number) of the processes that Slurm, or a TPU pod, started; None where nothing
+    says that there are several.
+    """
+    slurm = int(os.environ.get("SLURM_NTASKS", 1)) > 1 and "SLURM_STEP_NODELIST" in os.environ
+    if not (slurm or "," in os.environ.get("TPU_WORKER_HOSTNAMES", "") or "," in _pod()):
+        return None
+    from jax._src import clusters  # there is no public way to ask
+
+    kinds = [kind for kind in clusters.ClusterEnv._cluster_types if not kind.opt_in_only_method]
+    kind = next(kind for kind in kinds if kind.is_env_present())
+    address = kind.get_coordinator_address(timeout_secs=int(PATIENCE), override_coordinator_port=None)
+    return address, kind.get_process_count(), kind.get_process_id()
+
+
+def _pod() -> str:
+    """The workers of the TPU pod of which this machine is one, joined by commas; "" where it is none."""
+    if importlib.util.find_spec("libtpu") is None or "TPU_SKIP_MDS_QUERY" in os.environ:
+        return ""
+    server = os.environ.get("GCE_METADATA_IP", "metadata.google.internal")
+    address = f"http://{server}/computeMetadata/v1/instance/attributes/worker-network-endpoints"
+    with contextlib.suppress(OSError):
+        request = urllib.request.Request(address, headers={"Metadata-Flavor": "Google"})
+        return urllib.request.urlopen(request, timeout=2).read().decode()
+    return ""
 
 
 def _meet(coordinator, count, process):
@@ -69,7 +93,7 @@ def _meet(coordinator, count, process):
     JAX's own meeting ends the process where someone does not come, and does not compare the numbers.
     """
     match = re.fullmatch(r"\[?(.+?)\]?:(\d+)", coordinator)
-    if not match:
+    if not match or int(match[2]) > 65535:
         raise UserError(f"--coordinator={coordinator} is no address\nexpected HOST:PORT of process 0")
     if not 0 <= process < count:
         raise UserError(f"--process_id={process} of --num_processes={count}\nexpected a number from 0 to {count - 1}")

@@ -130,9 +130,12 @@ def _scores(run: rundir.RunDir, lines: Sequence[Mapping[str, Any]]) -> dict[str,
     return found
 
 
+_NOT_MEASURED = ("step", "window_seconds", "with_compilation")
+
+
 def _timings(lines: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """Seconds of training, and the median of whatever else is measured at every window."""
-    measured = dict.fromkeys(key for line in lines for key in line if key not in ("step", "window_seconds"))
+    measured = dict.fromkeys(key for line in lines for key in line if key not in _NOT_MEASURED)
     medians = {key: statistics.median(line[key] for line in lines if key in line) for key in measured}
     named = {f"{key}, median": float(value) for key, value in medians.items()}
     return {"seconds": sum(line["window_seconds"] for line in lines), **named}

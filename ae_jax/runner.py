@@ -39,7 +39,8 @@ def _train_run(config, workdir, say, profile):
     started, compiling = time.perf_counter(), CompileClock()
     notes = rundir.check_new_or_same(workdir, config)
     built = checked(config)
-    steps, complain = built.steps, functools.partial(say, file=sys.stderr)
+    steps = built.steps
+    complain = functools.partial(say, file=sys.stderr) if processes.leads() else lambda line: None
     folder = rundir.RunDir(pathlib.Path(workdir)).checkpoints
     checkpoints = Checkpoints(folder, config.train.keep, **analysis.criterion(config), warn=complain)
     state = checkpoints.restore(built.state_shapes())
@@ -73,7 +74,7 @@ def _train_run(config, workdir, say, profile):
         ) from None
     finally:
         watch.close()
-    rundir.write_json(run.versions, {**rundir.versions(), "compile_seconds": round(compiling.seconds, 2)})
+        rundir.write_json(run.versions, {**rundir.versions(), "compile_seconds": round(compiling.seconds, 2)})
     if int(state.step) < steps:
         raise RunFailed(
             f"stopped at step {int(state.step)} of {steps}, saved in {run.path}\nthe same command goes on from there"

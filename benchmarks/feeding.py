@@ -3,9 +3,10 @@
 python benchmarks/feeding.py [--steps=100]
 
 Streamed: the convolutional VAE on generated images, batch 128, beside the same data resident. Weak scaling: the MLP VAE
-with 64 examples a device, and the convolutional one with 32, on 1, 2, 4 and 8 fake devices, which share the processors
-of one machine, so that the arithmetic is as much longer as there are devices. Seconds are those that the processors
-worked (`time.process_time`): other work on the machine does not count, nor does waiting.
+with 512 examples a device, and with 64, of which adding up the gradients is a larger part; and the convolutional one
+with 128; on 1, 2, 4 and 8 fake devices, which share the processors of one machine, so that the arithmetic is as much
+longer as there are devices. Seconds are those that the processors worked (`time.process_time`): other work on the
+machine does not count, nor does waiting.
 """
 
 import argparse
@@ -17,6 +18,7 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_p
 
 import jax
 import numpy as np
+import pairs
 
 from ae_jax import configuration, experiment, mesh, train
 from ae_jax.types import DataSpec
@@ -45,14 +47,18 @@ def main():
     steps = parser.parse_args().steps
     with mesh.over(1):
         resident, streamed = (seconds("configs/conv_vae.py", 128, steps, stream=stream) for stream in (False, True))
-    print(json.dumps({"resident_seconds": resident, "streamed_seconds": streamed, "ratio": streamed / resident}))
-    for name, examples in (("vae_mlp", 64), ("conv_vae", 32)):
-        scaling = {}
+    fed = {"resident": round(resident, 4), "streamed": round(streamed, 4)}
+    scaling = {}
+    for name, examples in (("vae_mlp", 512), ("vae_mlp", 64), ("conv_vae", 128)):
+        taken = {}
         for devices in (1, 2, 4, 8):
             with mesh.over(devices):
-                scaling[devices] = seconds(f"configs/{name}.py", examples * devices, steps)
-        ratios = {devices: value / (devices * scaling[1]) for devices, value in scaling.items()}
-        print(json.dumps({"weak_scaling": name, "seconds": scaling, "of_the_arithmetic": ratios}))
+                taken[devices] = seconds(f"configs/{name}.py", examples * devices, steps)
+        ratios = {devices: round(value / (devices * taken[1]), 3) for devices, value in taken.items() if devices > 1}
+        scaling[f"{name}, {examples} a device"] = ratios
+        print(json.dumps({"weak_scaling": name, "seconds": taken, "of_the_arithmetic": ratios}), flush=True)
+    times = {"streamed": round(streamed / resident, 3)}
+    pairs.report("feeding", processor_seconds=fed, times_resident=times, of_the_arithmetic=scaling, runs=3)
 
 
 if __name__ == "__main__":

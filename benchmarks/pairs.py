@@ -11,6 +11,7 @@ import gzip
 import json
 import os
 import pathlib
+import resource
 import statistics
 import subprocess
 import sys
@@ -33,7 +34,8 @@ def main(file: str, description: str, sides: dict) -> None:
     options = arguments(description)
     if options.side:
         seconds, loss = sides[options.side](pathlib.Path(options.data))
-        print(json.dumps({"seconds": seconds, "loss": loss}))
+        megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # kilobytes, on Linux
+        print(json.dumps({"seconds": seconds, "loss": loss, "megabytes": round(megabytes)}))
         return
     timed = {side: [] for side in sides}
     for run in range(options.runs):
@@ -47,7 +49,9 @@ def main(file: str, description: str, sides: dict) -> None:
     losses = {side: lines[-1]["loss"] for side, lines in timed.items()}
     others = {side: round(seconds / medians["ours"], 3) for side, seconds in medians.items() if side != "ours"}
     rounded = {side: round(seconds, 3) for side, seconds in medians.items()}
-    report(pathlib.Path(file).stem, median_seconds=rounded, loss=losses, times_faster=others, runs=options.runs)
+    peaks = {side: max(line["megabytes"] for line in lines) for side, lines in timed.items()}
+    measured = {"median_seconds": rounded, "loss": losses, "peak_megabytes": peaks}
+    report(pathlib.Path(file).stem, **measured, times_faster=others, runs=options.runs)
 
 
 def report(benchmark: str, **figures) -> None:
@@ -61,14 +65,22 @@ def report(benchmark: str, **figures) -> None:
 def table() -> str:
     """What stands in speed.json, as the README shows it."""
     lines = ["| `python benchmarks/...` | median seconds | runs | on |", "| --- | --- | --- | --- |"]
-    for name, entry in json.loads(SPEED.read_text()).items():
+    stored = json.loads(SPEED.read_text())
+    for name, entry in stored.items():
         for seconds, faster, of in (
             ("median_seconds", "times_faster", ""),
             ("seconds_without_start", "times_faster_without_start", ", without start-up"),
         ):
             if seconds in entry:
-                sides = _sides(entry[seconds], entry.get(faster, {}))
+                sides = _sides(entry[seconds], entry.get(faster, {})) + _memory(entry.get("peak_megabytes", {}))
                 lines.append(f"| `{name}.py`{of} | {sides} | {entry['runs']} | {entry['device']} |")
+    fed = stored["feeding"]
+    seconds, times = fed["processor_seconds"], fed["times_resident"]["streamed"]
+    told = f"resident {seconds['resident']:.3f}, streamed {seconds['streamed']:.3f} ({times:.2f} times resident)"
+    lines.append(f"| `feeding.py`, processor seconds a step | {told} | {fed['runs']} | {fed['device']} |")
+    for of, ratios in fed["of_the_arithmetic"].items():
+        told = ", ".join(f"{devices} devices {ratio:.2f}" for devices, ratio in ratios.items())
+        lines.append(f"| `feeding.py`, times the arithmetic: `{of}` | {told} | {fed['runs']} | {fed['device']} |")
     return "\n".join(lines)
 
 
@@ -77,6 +89,10 @@ def _sides(seconds: dict[str, float], faster: dict[str, float]) -> str:
     times = {side: f" ({ratio:.2f} times ours)" for side, ratio in faster.items()}
     ordered = sorted(seconds, key=lambda side: side != "ours")
     return ", ".join(f"{side} {seconds[side]:.2f}{times.get(side, '')}" for side in ordered)
+
+
+def _memory(peaks: dict[str, float]) -> str:
+    return f"; at most {', '.join(f'{side} {peak} MB' for side, peak in peaks.items())}" if peaks else ""
 
 
 def mnist_images(folder: pathlib.Path, part: str = "train"):

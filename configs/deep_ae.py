@@ -2,7 +2,7 @@
 
 Chollet 2016, "Building autoencoders in Keras": about 0.08 nats a pixel.
 
-    python scripts/reproduce.py deep_ae          (two minutes on two cores; expects 0.081)
+    python scripts/reproduce.py deep_ae          (minutes on two cores; expects 0.081)
 """
 
 from configs import common, simple_ae

@@ -3,7 +3,7 @@
 Chollet 2016, "Building autoencoders in Keras". There the penalty of 1e-4 stands beside a mean over 784 pixels; beside
 nats per example it is 784 times that.
 
-    python scripts/reproduce.py sparse_ae        (two minutes on two cores; expects 0.0918)
+    python scripts/reproduce.py sparse_ae        (minutes on two cores; expects 0.0918)
 """
 
 from configs import common, simple_ae

@@ -24,7 +24,7 @@ flags.DEFINE_list("metrics", ["elbo"], "names of files in ae_jax/evaluation")
 def main():
     metrics = cli.FLAGS.metrics
     options = cli.options("evaluation", "evaluate", metrics)
-    with mesh.over():
+    with mesh.over(**analysis.mesh_of(cli.FLAGS.workdir)):
         trained = analysis.load(**cli.run_flags())
         with hooks.profiled(trained.run) if cli.FLAGS.profile else contextlib.nullcontext():
             print(json.dumps(analysis.evaluate_run(trained, metrics, options)))

@@ -1,12 +1,14 @@
 """Networks compute in bfloat16 where that was asked for, and nothing else does."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ae_jax import configuration, experiment
+from ae_jax import configuration, experiment, precision
 from ae_jax.errors import UserError
+from ae_jax.nets import conv_resnet, recurrent
 
 
 def built(name, kind):
@@ -40,6 +42,40 @@ def test_networks_multiply_in_bfloat16_and_all_else_is_float32(name, kind, kept)
     assert products(program.jaxpr) == {"bfloat16", "float32"}  # the networks', and the posterior's heads'
     assert dtypes(state.params) == dtypes(after.params) == {kept}
     assert dtypes([state.ema, state.opt_state, after.ema, after.opt_state, metrics]) == {"float32"}
+
+
+class Model(nn.Module):
+    """A network at the place where models have theirs."""
+
+    encoder: nn.Module
+
+    def __call__(self, *arguments):
+        return self.encoder(*arguments)
+
+
+IMAGES = jnp.zeros((2, 8, 8, 3))
+
+
+@pytest.mark.parametrize(
+    ("net", "arguments"),
+    [
+        (conv_resnet.Encoder(channels=(4, 8), blocks=1, groups=2), (IMAGES,)),
+        (conv_resnet.Decoder(channels=(4, 8), blocks=1, groups=2), (jnp.zeros((2, 3)), (8, 8, 3))),
+        (recurrent.Encoder(hidden=(4, 4), bidirectional=True), (IMAGES,)),
+        (recurrent.Decoder(hidden=(4, 4)), (jnp.zeros((2, 3)), (8, 24))),
+    ],
+    ids=["resnet encoder", "resnet decoder", "lstm encoder", "lstm decoder"],
+)
+def test_all_of_a_network_is_in_bfloat16_and_what_leaves_it_is_not(net, arguments):
+    model = Model(net)
+    given, words = arguments[:1], arguments[1:]
+    variables = model.init(jax.random.key(0), *arguments)
+
+    def loss(params, *given):
+        return precision.apply("mixed", model, {**variables, "params": params}, *given, *words).sum()
+
+    program, answered = jax.make_jaxpr(jax.grad(loss), return_shape=True)(variables["params"], *given)
+    assert products(program.jaxpr) == {"bfloat16"} and dtypes(answered) == {"float32"}
 
 
 def test_float32_is_what_it_is_without_a_word():

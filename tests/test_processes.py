@@ -1,14 +1,18 @@
 """Two real processes on the loopback address: one run, stopped, gone on with, and ended by a single process."""
 
 import concurrent.futures
+import http.server
+import importlib.util
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
+from jax._src.clusters import cloud_tpu_cluster
 
 from ae_jax import configuration, processes, rundir
 from ae_jax.errors import UserError
@@ -59,12 +63,42 @@ def test_nobody_waits_for_ever(monkeypatch):
         (("127.0.0.1:1", 2, None), "--process_id is missing"),
         (("", 2, 0), "--coordinator is missing"),
         (("nowhere", 2, 0), "--coordinator=nowhere is no address"),
+        (("127.0.0.1:70000", 2, 0), "--coordinator=127.0.0.1:70000 is no address"),
         (("127.0.0.1:1", 2, 2), "--process_id=2 of --num_processes=2"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(arguments, said):
     with pytest.raises(UserError, match=said):
         processes.join(*arguments)
+
+
+def test_slurm_and_a_tpu_pod_say_who_is_who(monkeypatch):
+    for name in ("SLURM_NTASKS", "TPU_WORKER_HOSTNAMES", "TPU_SKIP_MDS_QUERY"):  # JAX sets the last where no TPU is
+        monkeypatch.delenv(name, raising=False)
+    assert processes._scheduled() is None
+    slurm = {"JOB_ID": "4096", "STEP_NODELIST": "node[07-09]", "NTASKS": "3", "PROCID": "2", "LOCALID": "0"}
+    with monkeypatch.context() as patch:
+        for name, value in slurm.items():
+            patch.setenv(f"SLURM_{name}", value)
+        assert processes._scheduled() == ("node07:61440", 3, 2)
+    metadata = {"worker-network-endpoints": "a:b:127.0.0.1,a:b:10.0.0.2", "agent-worker-number": "1", "tpu-env": ""}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(metadata[self.path.rpartition("/")[2]].encode())
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("GCE_METADATA_IP", f"127.0.0.1:{server.server_port}")
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)  # as where libtpu is installed
+        monkeypatch.setattr(cloud_tpu_cluster, "running_in_cloud_tpu_vm", True)
+        assert processes._scheduled() == ("127.0.0.1:8482", 2, 1)
+        server.shutdown()
 
 
 class Runs:

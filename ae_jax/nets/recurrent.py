@@ -110,7 +110,7 @@ class Lstm(nn.Module):
 
     def begin(self, count: int):
         """The state (h, c) before the first step, zeros [count, features] each."""
-        zeros = jnp.zeros((count, self.features))
+        zeros = jnp.zeros((count, self.features), self.kernel.dtype)
         return zeros, zeros
 
     def step(self, state, x, context=None):
