@@ -5,6 +5,8 @@ import pathlib
 from collections.abc import Iterable
 from typing import Any
 
+import jax
+
 from ae_jax import analysis, configuration, hooks, lockstep, machine, sweep, sweepdir
 from ae_jax.axes import Assignment
 from ae_jax.engines import Engine, local
@@ -87,7 +89,9 @@ def describe(plan: Plan) -> tuple[Plan, str]:
             "chaotic,\n  later only metrics agree, within their spread over seeds"
         )
     total /= min(plan.engine.workers, max(len(programs), 1))
-    lines.append(f"  training takes about {hooks.clock(total)} in all; evaluating and saving come on top")
+    devices = jax.local_device_count()
+    where = f" on {devices} devices" if devices > 1 else ""
+    lines.append(f"  training takes about {hooks.clock(total)} in all{where}; evaluating and saving come on top")
     return dataclasses.replace(plan, programs=programs), "\n".join(lines)
 
 

@@ -76,7 +76,6 @@ def train_task(task: Task, stopping: Callable[[], bool] = lambda: False, say=pri
     finally:
         training.close()
     if training.ended:
-        machine.forget(training.config)
         os.sync()  # what the runs left must outlive the power, before what they are made of is removed
         shutil.rmtree(training.folder)
         with contextlib.suppress(OSError):  # others are under way
@@ -89,8 +88,7 @@ class _Training:
         self._task, self._say, self._compiling = task, say, runner.CompileClock()
         self._sweep = sweepdir.SweepDir(pathlib.Path(task.folder))
         configs = {name: configuration.from_plain(plain) for name, plain in task.runs.items()}
-        self.config = next(iter(configs.values()))  # of one of the runs
-        self._machine = machine.of(self.config)
+        self._machine = machine.of(next(iter(configs.values())))
         hparams = lambda config: train.make_hparams(**experiment.numbers(config))
         self._members = [Member(name, config, hparams(config)) for name, config in configs.items()]
         self._built, self.folder = self._machine.built, self._sweep.programs / task.name

@@ -13,7 +13,8 @@ from ae_jax import fleet, mesh, runner, sweep, train
 _HANDICAP = {"map": 1.0, "threads": 1.0, "vmap": 1.2}
 _WORTH_COMPILING = 30.0  # seconds that another program could save
 _MEASURED = 0.1  # seconds
-_KEPT = 16  # programs planned and not trained yet, whose data and compiled steps stay
+_SHARE = 4  # a quarter of a device's memory is for what programs that are planned, or were trained, keep
+_COMPILED = 2**25  # bytes, roughly, of the compiled steps of a program
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +85,11 @@ class Machine:
         leaves = jax.tree.leaves(self.built.state_shapes())
         return sum(leaf.size * leaf.dtype.itemsize for leaf in leaves)
 
+    @property
+    def kept_bytes(self) -> int:
+        """What stays in memory while this object does."""
+        return sum(array.nbytes for array in self._batches.arrays.values()) + _COMPILED
+
     def most_together(self) -> int:
         """How many runs may be in memory together: those whose states take an eighth of it, as saving copies them."""
         return max(1, mesh.device_memory() // 8 // self.state_bytes)
@@ -112,16 +118,12 @@ class Machine:
 _machines: dict[str, Machine] = {}
 
 
-def forget(config: Any) -> None:
-    """Lets go of the machine of a program that was trained."""
-    _machines.pop(sweep.program_of(config), None)
-
-
 def of(config: Any) -> Machine:
-    """The machine of the program to which a config belongs; those of the last programs are kept."""
+    """The machine of the program to which a config belongs: kept from planning to training, as many as have room."""
     program = sweep.program_of(config)
     if program not in _machines:
-        while len(_machines) >= _KEPT:
+        made, room = Machine(config), mesh.device_memory() // _SHARE
+        while _machines and made.kept_bytes + sum(other.kept_bytes for other in _machines.values()) > room:
             _machines.pop(next(iter(_machines)))
-        _machines[program] = Machine(config)
+        _machines[program] = made
     return _machines[program]

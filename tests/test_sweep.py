@@ -196,7 +196,6 @@ def test_there_are_as_many_compilations_as_programs(tmp_path, way, dims):
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
     assert compiled.count("jit(run)") == len(dims.split(","))
-    assert not machine._machines  # what was trained is let go of
 
 
 def test_a_run_that_diverges_is_marked_and_the_others_go_on(swept):

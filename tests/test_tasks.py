@@ -223,6 +223,13 @@ def test_classes(load, photos, tmp_path):
     np.testing.assert_allclose(np.load(tmp_path / "out/labelled.npz")["code"], expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("sampler", ["gaussian", "mixture"])
+def test_a_plain_autoencoder_draws_by_a_sampler_fitted_to_its_codes(load, tmp_path, sampler):
+    trained = load("ae")
+    paths, _ = apply(trained, "sample", "", tmp_path / "out", count=3, sampler=sampler)
+    assert len({path.read_bytes() for path in paths}) == 3
+
+
 def test_a_sampler_of_the_users_own(load, tmp_path, monkeypatch):
     code = "import numpy\ndef fit(codes, key):\n    return lambda key, n: numpy.repeat(codes.mean(0)[None], n, 0)\n"
     (tmp_path / "average.py").write_text(code)
