@@ -48,7 +48,7 @@ ROOMS = {
     "accumulation": "",
     "train": "types mesh precision reduce schedules batching players accumulation",
     "samplers": "types distributions nets priors likelihoods models objectives optim batching train",
-    "features": "lookup reduce samplers",
+    "features": "lookup discretized reduce samplers",
     "evaluation": "types distributions discretized reduce importance objectives music features",
     "figures": "types music",
     "pages": "",
@@ -56,7 +56,8 @@ ROOMS = {
     "results": "types data figures music",
     "userfiles": "types data music results",
     "tasks": "types lookup distributions samplers music results userfiles",
-    "configuration": "schedules",
+    "configuration": "schedules data",
+    "ranges": "configuration",
     "rundir": "types processes configuration",
     "sweep_plots": "figures plots",
     "axes": "",
@@ -67,13 +68,13 @@ ROOMS = {
     "splits": "types lookup corruptions data",
     "parts": "types lookup",
     "experiment": "types lookup mesh precision schedules corruptions objectives splits parts batching streaming optim "
-    "train configuration",
+    "train configuration ranges",
     "analysis": "lookup reduce rundir checkpoints splits experiment figures",
     "runner": "mesh precision processes reduce train rundir checkpoints hooks experiment analysis",
-    "sweep": "axes schedules configuration splits experiment",
+    "sweep": "axes schedules configuration ranges splits experiment",
     "fleet": "train",
     "machine": "mesh train runner sweep fleet",
-    "members": "types train checkpoints rundir hooks",
+    "members": "types rundir hooks",
     "lockstep": "train checkpoints configuration rundir sweepdir hooks experiment analysis runner fleet machine "
     "members",
     "engines": "configuration hooks lockstep",
@@ -87,7 +88,7 @@ ROOMS = {
     "cli": "lookup processes configuration",
     "__init__": "analysis",
     "configs": "configuration data",
-    "scripts": "lookup mesh tasks axes configuration sweepdir cli analysis runner reproduce tables launch search "
+    "scripts": "lookup mesh tasks axes configuration sweepdir hooks cli analysis runner reproduce tables launch search "
     "survey report devices",
 }
 # What may be imported at the top of a module. All else waits for the function that needs it.
