@@ -87,8 +87,9 @@ def mesh_of(workdir: str) -> dict[str, int]:
     """The mesh over which the run in `workdir` is evaluated: all devices, its parameters cut as they were in training,
     where the devices can be shared out so.
     """
-    fsdp = rundir.RunDir(pathlib.Path(workdir).absolute()).read()[0].mesh.fsdp
-    return {"data": -1, "fsdp": fsdp if fsdp > 0 and jax.device_count() % fsdp == 0 else 1}
+    fsdp, there = rundir.RunDir(pathlib.Path(workdir).absolute()).read()[0].mesh.fsdp, jax.device_count()
+    fsdp = there if fsdp == -1 else fsdp
+    return {"data": -1, "fsdp": 1 if there % fsdp else fsdp}
 
 
 def variables_of(state: Any, params: str) -> dict[str, Any]:

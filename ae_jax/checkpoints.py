@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax import mesh, processes
+from ae_jax import errors, mesh, processes
 from ae_jax.errors import UserError
 from ae_jax.train import TrainState
 
@@ -165,8 +165,8 @@ class Checkpoints:
             return self._read(step, like)
         except Exception as error:
             self._refuse_another_model(step, like)
-            path = self._path(step)
-            raise UserError(f"checkpoint {path} is damaged ({_reason(error)})\ntry --checkpoint=newest") from None
+            path, why = self._path(step), errors.first_line(error)
+            raise UserError(f"checkpoint {path} is damaged ({why})\ntry --checkpoint=newest") from None
 
     def _read(self, step: int, like: TrainState) -> TrainState:
         from orbax.checkpoint import args
@@ -193,7 +193,8 @@ class Checkpoints:
             raise UserError(f"checkpoint {self._path(step)} is of another model\n{difference}")
 
     def _set_aside(self, step: int, error: Exception) -> None:
-        path, warning = self._path(step), f"warning: checkpoint {self._path(step)} is damaged ({_reason(error)})"
+        path = self._path(step)
+        warning = f"warning: checkpoint {path} is damaged ({errors.first_line(error)})"
         if self._read_only:
             return self._warn(f"{warning}; the one before is taken")
         target = self._directory / _DAMAGED / path.name
@@ -265,10 +266,6 @@ def _plain(state: TrainState) -> dict[str, Any]:
 
 def _typed_key(fields: dict[str, Any]) -> TrainState:
     return TrainState(**{**fields, "key": jax.random.wrap_key_data(jnp.asarray(fields["key"]))})
-
-
-def _reason(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
 
 
 def _digest(tree: Any) -> int:

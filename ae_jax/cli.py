@@ -81,8 +81,7 @@ def config():
     loaded = configuration.load(FLAGS.config)
     if {"train.steps", "train.epochs"} <= dict(assignments).keys():
         raise UserError("both --config.train.steps and --config.train.epochs\nexpected one of them")
-    for key, text in sorted(assignments, key=lambda one: one[0] != "data.name"):  # which sets others, first
-        configuration.override(loaded, key, text)
+    configuration.override_all(loaded, assignments)
     return loaded
 
 

@@ -5,7 +5,7 @@ import importlib.util
 import json
 import pathlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -89,10 +89,17 @@ def keys(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{key}"
 
 
+def override_all(config: ConfigDict, assignments: Iterable[tuple[str, str]]) -> None:
+    """`override` for each (key, text), data.name first, as it sets other keys."""
+    for key, text in sorted(assignments, key=lambda one: one[0] != "data.name"):
+        override(config, key, text)
+
+
 def override(config: ConfigDict, key: str, text: str) -> None:
     """Sets the dotted `key` to the value that `text` spells. Raises UserError: the nearest key, the type expected.
 
-    Another data.name is other data: the keys by which the old one was read, unless they were changed, follow it.
+    Another data.name is other data: the keys by which the old one was read, unless they were changed, follow it, and
+    numbers are expected of it no more.
     """
     section_name, _, name = key.rpartition(".")
     known = list(keys(config))
@@ -110,6 +117,7 @@ def override(config: ConfigDict, key: str, text: str) -> None:
         if key == "data.name" and (stood_for := data.named(default)).items() <= section.to_dict().items():
             unset = {"dir": "", "size": None}
             section.update({name: unset[name] for name in stood_for if name in unset} | data.named(str(value)))
+            config.expected = config.expected if value == default else {}  # numbers of the old data
         section[name] = _typed(key, default, value)
         if key in ("train.steps", "train.epochs"):
             section["epochs" if name == "steps" else "steps"] = None

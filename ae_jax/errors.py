@@ -1,6 +1,8 @@
 """The mistakes a user can make, said in one or two lines: what was expected, what came, what would work."""
 
 import difflib
+import zipfile
+import zlib
 from collections.abc import Iterable
 
 
@@ -10,6 +12,15 @@ class UserError(ValueError):
 
 class RunFailed(RuntimeError):
     """A run did not reach its end; the message says where it stands. Scripts exit with status 1."""
+
+
+# What NumPy raises of a file that is none of its own, or is damaged.
+DAMAGED = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error)
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, cut to one line; its kind where it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

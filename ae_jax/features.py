@@ -7,14 +7,13 @@ as distances by one network's features cannot be compared with those by another'
 import dataclasses
 import hashlib
 import pathlib
-import zipfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
-from ae_jax import lookup, reduce, samplers
+from ae_jax import errors, lookup, reduce, samplers
 from ae_jax.discretized import LogisticMixture
 from ae_jax.errors import UserError
 
@@ -80,7 +79,7 @@ def _stored(file: str) -> Features:
     try:
         with path.open("rb") as stored, np.load(stored) as arrays:
             rows = {name: np.asarray(arrays[name], np.float64) for name in arrays if name in _SPLITS}
-    except (ValueError, OSError, TypeError, zipfile.BadZipFile) as error:
+    except (*errors.DAMAGED, TypeError) as error:
         raise UserError(f"{file!r} cannot be read: {error}\n{wanted}") from None
     for name in _SPLITS:
         if name not in rows or rows[name].ndim != 2:

@@ -23,6 +23,7 @@ from ae_jax import (
     analysis,
     checkpoints,
     configuration,
+    errors,
     experiment,
     fleet,
     hooks,
@@ -172,9 +173,9 @@ class _Training:
             scores = runner.score(self._built, self._together.state(i), self._lines[i], self._data[corruption])
         except UserError:
             raise
-        except Exception as error:  # of a library that was given codes that are not finite, say: the others go on
-            said = (str(error).splitlines() or [""])[0]
-            self._fail(member, f"evaluating it at step {self._step} ended in {type(error).__name__}: {said}")
+        except (ValueError, ArithmeticError) as error:  # of a library that was given codes that are not finite
+            kind, said = type(error).__name__, errors.first_line(error)
+            self._fail(member, f"evaluating it at step {self._step} ended in {kind}: {said}")
             return {}
         self._lines[i].append(hooks.line(self._step, self._split, scores))
         return scores

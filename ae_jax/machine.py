@@ -124,6 +124,6 @@ def of(config: Any) -> Machine:
     if program not in _machines:
         made, room = Machine(config), mesh.device_memory() // _SHARE
         while _machines and made.kept_bytes + sum(other.kept_bytes for other in _machines.values()) > room:
-            _machines.pop(next(iter(_machines)))
+            _machines.popitem()  # planning, estimating and training go through them in one order: the first come next
         _machines[program] = made
     return _machines[program]

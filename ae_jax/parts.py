@@ -55,13 +55,17 @@ def _net(role: str, part: Any, arguments: Mapping[str, Any]) -> nn.Module:
 
 def _parameters(part: Any) -> set[str]:
     """The names of the arguments of a class, a function, a module or a partial."""
+    return set(_signature(part)) - {"parent", "name"}
+
+
+def _signature(part: Any) -> Mapping[str, inspect.Parameter]:
     function = part if inspect.isclass(part) or inspect.isfunction(part) else getattr(part, "func", type(part))
-    return set(inspect.signature(function).parameters) - {"parent", "name"}
+    return inspect.signature(function).parameters
 
 
 def _in_tuples(part: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments, a lone number where this part has several as one of several: hidden=32 is (32,)."""
-    defaults = {name: p.default for name, p in inspect.signature(part).parameters.items()} if callable(part) else {}
+    defaults = {name: parameter.default for name, parameter in _signature(part).items()}
     lone = lambda key, value: isinstance(defaults.get(key), tuple) and isinstance(value, int)
     return {key: (value,) if lone(key, value) else value for key, value in arguments.items()}
 

@@ -69,10 +69,8 @@ def _scheduled() -> tuple[str, int, int] | None:
         return None
     from jax._src import clusters  # there is no public way to ask
 
-    kinds = [kind for kind in clusters.ClusterEnv._cluster_types if not kind.opt_in_only_method]
-    kind = next(kind for kind in kinds if kind.is_env_present())
-    address = kind.get_coordinator_address(timeout_secs=int(PATIENCE), override_coordinator_port=None)
-    return address, kind.get_process_count(), kind.get_process_id()
+    found = clusters.ClusterEnv.auto_detect_unset_distributed_params(None, None, None, None, None, int(PATIENCE))[:3]
+    return None if None in found else found
 
 
 def _pod() -> str:

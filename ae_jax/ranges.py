@@ -24,7 +24,6 @@ _AT_LEAST = {
     "data.size": 1,
     "objective.num_samples": 1,
     "model.latent_dim": 0,
-    "model.final_kernel": 0,
 }
 _SEED_AT_MOST = 2**32 - 1  # what numpy takes, too
 # Sizes of a network, whichever part's they are: hidden, encoder_hidden, critic_hidden, ...
@@ -41,9 +40,14 @@ _MAY_BE_ABSENT = (
 )
 
 
+def _sizes(section: ConfigDict) -> list[str]:
+    """The keys of sizes, but those that are words: of a part of the user's own."""
+    return [key for key in configuration.keys(section) if key.endswith(_SIZES) and not isinstance(section[key], str)]
+
+
 def check(config: ConfigDict) -> None:
     """Raises UserError for a value out of range, or unless there is exactly one of train.steps and train.epochs."""
-    sizes = {f"model.{key}": 1 for key in configuration.keys(config.model) if key.endswith(_SIZES)}
+    sizes = {f"model.{key}": int(not key.endswith("final_kernel")) for key in _sizes(config.model)}
     for key, least in {**sizes, **_AT_LEAST}.items():
         value = configuration.value_at(config, key)
         if value is None and key.startswith(_MAY_BE_ABSENT):
@@ -60,7 +64,8 @@ def check(config: ConfigDict) -> None:
             raise UserError(f"config key 'weights.{name}' is None\nexpected a number or a schedule")
     for name, one in config.expected.items():
         if not isinstance(one, Mapping | ConfigDict) or "source" not in one:
-            raise UserError(f"config key 'expected.{name}' is {one!r}\nexpected dict(value=0.09, source='where from')")
+            plain = getattr(one, "to_dict", lambda one=one: one)()
+            raise UserError(f"config key 'expected.{name}' is {plain!r}\nexpected dict(value=0.09, source='...')")
     if isinstance(rate := config.optimizer.get("learning_rate"), int | float) and rate < 0:
         raise UserError(f"config key 'optimizer.learning_rate' is {rate!r}\nexpected at least 0, or a schedule")
     if not isinstance(config.train.ema, str) and not 0 <= config.train.ema < 1:

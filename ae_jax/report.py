@@ -134,11 +134,13 @@ _NOT_MEASURED = ("step", "window_seconds", "with_compilation")
 
 
 def _timings(lines: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Seconds of training, and the median of whatever else is measured at every window."""
+    """Seconds of training, and the median of whatever else is measured at every window that compiled nothing."""
+    seconds = sum(line["window_seconds"] for line in lines)
+    lines = [line for line in lines if not line.get("with_compilation")] or lines
     measured = dict.fromkeys(key for line in lines for key in line if key not in _NOT_MEASURED)
     medians = {key: statistics.median(line[key] for line in lines if key in line) for key in measured}
     named = {f"{key}, median": float(value) for key, value in medians.items()}
-    return {"seconds": sum(line["window_seconds"] for line in lines), **named}
+    return {"seconds": seconds, **named}
 
 
 def _verdicts(name, config, scores, seconds):

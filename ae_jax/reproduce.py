@@ -73,7 +73,7 @@ def groups() -> dict[str, list[str]]:
     found |= {
         name: [row for line in table["lines"].values() for row in line.values()] for name, table in tables().items()
     }
-    return {name: members for name, members in found.items() if name not in there}
+    return {name: list(dict.fromkeys(members)) for name, members in found.items() if name not in there}
 
 
 def select(names: list[str]) -> list[Row]:

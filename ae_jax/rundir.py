@@ -155,7 +155,10 @@ def write_text(path: pathlib.Path, text: str) -> None:
     if not processes.leads():
         return
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text)
+    with temporary.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     os.replace(temporary, path)
 
 

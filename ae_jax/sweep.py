@@ -69,8 +69,7 @@ def make_runs(
 
 def _config(base: ConfigDict, axes: Assignment) -> ConfigDict:
     config = base.copy_and_resolve_references()
-    for key, text in axes.items():
-        configuration.override(config, key, text)
+    configuration.override_all(config, axes.items())
     return config
 
 

@@ -111,7 +111,7 @@ def programs(sweep: SweepDir) -> list[tuple[list[str], str]]:
 def clear_ended(sweep: SweepDir) -> None:
     """Removes what a kill has left of programs whose runs had all ended."""
     for folder in sweep.programs.glob("*"):
-        if all(map(sweep.ended, (_read(folder / _PROGRAM) or {}).get("runs", ()))):
+        if (program := _read(folder / _PROGRAM)) and all(map(sweep.ended, program["runs"])):
             shutil.rmtree(folder)
 
 

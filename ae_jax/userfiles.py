@@ -8,12 +8,12 @@ Codes     a .csv with the header file,z0,z1,..., an .npz with `code` and optiona
 import csv
 import dataclasses
 import io
-import zipfile
-import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from ae_jax import errors
 from ae_jax.data.files import IMAGES, find_images, read_images
 from ae_jax.errors import RunFailed, UserError
 from ae_jax.music import events, midi
@@ -104,12 +104,13 @@ def _read_melodies(source: Path, steps: int, limit: int | None, voice: int, star
     grids, names, unreadable = [], [], []
     for file in files:
         try:
-            windows = _windows(file, steps, voice, start_bar)
+            voices = midi.read(file).voices
         except UserError as error:
             if not source.is_dir():
                 raise
             unreadable.append(str(error))
             continue
+        windows = _windows(file, voices, steps, voice, start_bar)
         stem = file.relative_to(source).with_suffix("").as_posix() if source.is_dir() else file.stem
         grids += windows.values()
         names += [f"{stem}_bar_{bar:02d}" for bar in windows]
@@ -119,11 +120,12 @@ def _read_melodies(source: Path, steps: int, limit: int | None, voice: int, star
     return Examples(np.float32(grids)[:limit], names[:limit], stem, Form(".mid"), None, tuple(files), tuple(unreadable))
 
 
-def _windows(file: Path, steps: int, voice: int, start_bar: int) -> dict[int, np.ndarray]:
+def _windows(
+    file: Path, voices: Sequence[midi.Voice], steps: int, voice: int, start_bar: int
+) -> dict[int, np.ndarray]:
     """{number of its first bar: canonical grid [steps]} of one voice of a MIDI file. Raises UserError that lists what
     there is, where that is not one.
     """
-    voices = midi.read(file).voices
     chosen = [n for n, each in enumerate(voices) if each.is_melodic] if voice < 0 else [voice]
     if len(chosen) != 1 or chosen[0] >= len(voices):
         there = "; ".join(f"--track={number} ({each})" for number, each in enumerate(voices))
@@ -199,7 +201,7 @@ def _load(file: Path, main: str, *others: str) -> dict[str, np.ndarray]:
             return {main: stored}
         with stored:
             arrays = {name: stored[name] for name in (main, *others) if name in stored}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except errors.DAMAGED as error:
         raise UserError(f"{file} cannot be read as {file.suffix}: {error}") from None
     if main not in arrays:
         raise UserError(f"{file} holds {', '.join(stored.files) or 'nothing'}\nexpected an array named {main}")

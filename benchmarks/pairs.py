@@ -72,7 +72,8 @@ def table() -> str:
             ("seconds_without_start", "times_faster_without_start", ", without start-up"),
         ):
             if seconds in entry:
-                sides = _sides(entry[seconds], entry.get(faster, {})) + _memory(entry.get("peak_megabytes", {}))
+                sides = _sides(entry[seconds], entry.get(faster, {}))
+                sides += "" if of else _memory(entry.get("peak_megabytes", {}))
                 lines.append(f"| `{name}.py`{of} | {sides} | {entry['runs']} | {entry['device']} |")
     fed = stored["feeding"]
     seconds, times = fed["processor_seconds"], fed["times_resident"]["streamed"]

@@ -104,6 +104,10 @@ def test_another_data_name_is_other_data(monkeypatch, tmp_path):
         config.data.dir = "/of/my/own"
     configuration.override(config, "data.name", "pictures")
     assert (config.data.name, config.data.dir) == ("pictures", "/of/my/own")
+    config = configuration.load("configs/vae_mlp.py:mnist")
+    assert config.expected
+    configuration.override_all(config, [("data.dir", "/of/my/own"), ("data.name", "digits")])
+    assert (config.data.source, config.data.dir) == ("digits", "/of/my/own") and not config.expected
 
 
 @pytest.mark.parametrize(
@@ -132,6 +136,7 @@ def test_another_data_name_is_other_data(monkeypatch, tmp_path):
         ("model.hidden", (64, "32")),
         ("model.encoder_hidden", 0),
         ("model.components", 0),
+        ("expected.elbo", {"value": 5}),
         ("optimizer.learning_rate", -1e-3),
         ("weights.kl", None),
     ],

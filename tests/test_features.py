@@ -97,8 +97,10 @@ def test_features_from_a_file(runs, tmp_path):
     np.savez(tmp_path / "nan.npz", **{**sets, "train": ROWS * np.nan})
     np.savez(tmp_path / "uneven.npz", **{**sets, "train": ROWS[:, :3]})
     (tmp_path / "damaged.npz").write_bytes((tmp_path / "mine.npz").read_bytes()[:500])
+    (tmp_path / "empty.npz").touch()
     mistakes = {"": "fid_features=RUN", "less.npz": "'test'", "none.npz": "no file", "one.npz": "1 examples of each"}
     mistakes |= {"nan.npz": "not all finite", "uneven.npz": r"\(300, 3\)", "damaged.npz": "cannot be read"}
+    mistakes |= {"empty.npz": "cannot be read"}
     for features, message in mistakes.items():
         with pytest.raises(UserError, match=message):
             evaluate(runs, "fid", features=features and str(tmp_path / features))

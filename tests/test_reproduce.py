@@ -94,6 +94,7 @@ def test_a_table_shows_rows_as_the_paper_does():
 def test_a_name_is_that_of_a_row_or_else_of_a_group():
     names = lambda *given: [row.name for row in reproduce.select(list(given))]
     assert names("denoising_ae") == ["denoising_ae"]
+    assert len(reproduce.groups()["iwae_table1_short"]) == 5  # IWAE with one sample is the VAE
     assert names("lossy_ae") == ["lossy_cross_entropy", "lossy_squared_error", "lossy_absolute_error"]
     assert names("aae_gaussian") == ["aae_plain", "aae_gaussian"]  # and what it is compared with
 

@@ -58,6 +58,8 @@ def _in_processes(jobs, tasks, ended):
             if stop.requested:
                 stopping.set()
     except futures.process.BrokenProcessPool:
+        for process in multiprocessing.active_children():  # SIGTERM, by which the pool ends them, only tells them
+            process.kill()
         raise RunFailed("a process that trained a program died\nthe same command goes on from there") from None
     finally:
         stopping.set()
@@ -73,9 +75,9 @@ def _begin(settings, stopping):
     """What a fresh process does first."""
     global _stopping
     _stopping = stopping
-    engines.settle(settings)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C reaches all; the first process tells the others
     signal.signal(signal.SIGTERM, lambda *_: _terminated.append(True))  # as Slurm sends it to all
+    engines.settle(settings)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

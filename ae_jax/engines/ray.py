@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 
-from ae_jax import configuration, engines
+from ae_jax import configuration, engines, errors
 from ae_jax.errors import RunFailed, UserError
 
 _RETRIES = 10  # of a program whose worker or node died
@@ -45,24 +45,26 @@ def _connect(address, patience):
     import ray
 
     deadline = time.monotonic() + patience
-    failed = UserError(f"no Ray cluster at --ray_address={address}\ntry: ray start --head, and --ray_address=auto")
+    failed = lambda why="": UserError(
+        f"no Ray cluster at --ray_address={address}{why}\ntry: ray start --head, and --ray_address=auto"
+    )
     if address != "auto" and not _listens(address, patience):
-        raise failed
+        raise failed()
     paths = os.pathsep.join([str(configuration.ROOT), os.getcwd(), os.environ.get("PYTHONPATH", "")])
     answered = []
 
     def connect():
         try:
             ray.init(address, logging_level="ERROR", runtime_env={"env_vars": {"PYTHONPATH": paths}})
-            answered.append(True)
-        except Exception:  # Ray has many, and a thread's would be printed
-            pass
+            answered.append("")
+        except Exception as error:  # Ray has many, and a thread's would be printed
+            answered.append(f": {errors.first_line(error)}")
 
     thread = threading.Thread(target=connect, daemon=True)
     thread.start()
     thread.join(max(deadline - time.monotonic(), 0.1))
-    if not answered:
-        raise failed
+    if answered != [""]:
+        raise failed(*answered)
 
 
 def _listens(address, patience):
@@ -95,9 +97,11 @@ def _train(options, tasks, ended):
                 except ray.exceptions.TaskCancelledError:
                     whole = False
                 except ray.exceptions.RayTaskError as error:
-                    lost[task.name] = f"{type(error.cause).__name__}: {error.cause}".splitlines()[0]
+                    if isinstance(error.cause, UserError):
+                        raise error.cause from None
+                    raise
                 except ray.exceptions.RayError as error:  # a worker or a node died, or had no memory left
-                    lost[task.name] = str(error).splitlines()[0]
+                    lost[task.name] = errors.first_line(error)
                 ended()
             if stop.requested and not told:
                 told = True
