@@ -120,9 +120,7 @@ def _read_melodies(source: Path, steps: int, limit: int | None, voice: int, star
     return Examples(np.float32(grids)[:limit], names[:limit], stem, Form(".mid"), None, tuple(files), tuple(unreadable))
 
 
-def _windows(
-    file: Path, voices: Sequence[midi.Voice], steps: int, voice: int, start_bar: int
-) -> dict[int, np.ndarray]:
+def _windows(file: Path, voices: Sequence[midi.Voice], steps: int, voice: int, start_bar: int) -> dict[int, np.ndarray]:
     """{number of its first bar: canonical grid [steps]} of one voice of a MIDI file. Raises UserError that lists what
     there is, where that is not one.
     """

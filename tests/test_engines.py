@@ -1,8 +1,10 @@
 """Engines: processes of this machine, and a Ray cluster of two nodes of which one dies; all in the same bytes."""
 
+import os
 import signal
 import socket
 import sys
+from pathlib import Path
 
 import pytest
 from small_sweeps import Sweeps, assert_same_run, train_sweep
@@ -36,6 +38,21 @@ def assert_same_sweep(here, path):
     for run in here.read()[1]:
         assert there.result(run)["status"] == "done"
         assert_same_run(there.path / run, here.path / run)
+
+
+def workers(process):
+    """The processes that it has begun to train in."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="asks Linux which processes there are")
+def test_a_process_that_dies_ends_the_sweep_which_goes_on_later(sweeps):
+    process = sweeps.start("jobs", *flags("--jobs=2"))
+    sweeps.reach(process, "jobs", 30)
+    os.kill(workers(process)[0], signal.SIGKILL)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1 and "a process that trained a program died" in said
 
 
 def test_processes_are_stopped_together_and_go_on_to_the_same_bytes(sweeps, here):
