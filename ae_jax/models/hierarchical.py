@@ -36,7 +36,8 @@ class Link(nn.Module):
 
 
 class Model(vae.Model):
-    """As `vae.Model`, whose code h1 is the layer next to the data, with layers above it; the prior is that of the top.
+    """As `vae.Model`, whose code h1 is the layer next to the data, with layers above it; the prior is that of the top,
+    the posterior that of h1: between layers all are diagonal normals.
 
     upper_dims: the sizes of the layers above h1, upwards.
     upper_hidden: the dense layers between one stochastic layer and the next, either way; activation: what follows them.
