@@ -40,7 +40,7 @@ class Trained:
     run: rundir.RunDir
     experiment: experiment.Experiment
     variables: dict[str, Any]
-    data: Lazy  # "train", "test": prepared batches; "metrics": the lines of metrics.jsonl
+    data: Lazy  # what `data_of` answers
     context: dict[str, Any]  # what an evaluation's record says of where its numbers come from
     seed: int
 
@@ -123,13 +123,13 @@ def data_of(
     other: str = "",
     run: rundir.RunDir | None = None,
 ) -> Lazy:
-    """{"train", "test", "metrics", "open"}, made when read: prepared batches, "test" being `split`; the lines of
-    metrics.jsonl; and the function that opens another run.
+    """{"train", "test", "corpus", "metrics", "open"}, made when read: prepared batches, "test" being `split`, "corpus"
+    the training data whatever the limit; the lines of metrics.jsonl; and the function that opens another run.
 
     other: "NAME" or "SOURCE:PATH" of data to use instead of the run's own. Raises UserError where they do not fit.
     """
 
-    def batches(name):
+    def batches(name, limit=limit):
         found = splits.other(built.config, built.spec, other) if other else built.splits
         if name not in found:
             raise UserError(f"no split {name!r} in these data\nwhat exists: {', '.join(found)}")
@@ -140,6 +140,7 @@ def data_of(
         {
             "train": lambda: batches("train"),
             "test": lambda: batches(split),
+            "corpus": lambda: batches("train", None),
             "metrics": lambda: rundir.read_lines(run.metrics) if run else [],
             "open": lambda: _opened,
         }

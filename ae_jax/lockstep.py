@@ -77,7 +77,6 @@ def train_task(task: Task, stopping: Callable[[], bool] = lambda: False, say=pri
     finally:
         training.close()
     if training.ended:
-        os.sync()  # what the runs left must outlive the power, before what they are made of is removed
         shutil.rmtree(training.folder)
         with contextlib.suppress(OSError):  # others are under way
             training.folder.parent.rmdir()
@@ -228,11 +227,13 @@ class _Training:
         for i, member in left.items():
             member.leave(self._sweep.run(member.name), self._built.spec, self._lines[i], timings[i], seconds)
         self._write_checkpoints(left)
-        for i, member in left.items():  # last, as it says that all is there
+        os.sync()  # a result says that all the rest is there: on disk, should the power fail
+        for i, member in left.items():
             found = sweepdir.outcome(self._lines[i], self._split, analysis.directions(member.config))
             found["final"] = runner.headline(found["final"])
             end = member.end(self._step, self._steps, self.ended)
-            rundir.write_json(self._sweep.run(member.name).result, {**found, **end, "way": self._way})
+            rundir.write_json(self._sweep.run(member.name).result, {**found, **end, "way": self._way}, flush=False)
+        os.sync()  # before what the runs are made of is removed
 
     def _write_checkpoints(self, left):
         """Those that each run keeps; of the stacked ones, one at a time is in memory."""

@@ -47,15 +47,16 @@ class Member:
         compile_seconds: float,
     ) -> None:
         """Writes all that training leaves in the directory of the run but checkpoints, which it empties, and the
-        result, beside whatever else it holds already. lines, timings: of metrics.jsonl and timings.jsonl.
+        result, beside whatever else it holds already. What it writes is not yet flushed to disk.
+
+        lines, timings: of metrics.jsonl and timings.jsonl.
         """
         run.result.unlink(missing_ok=True)
         for folder in (run.checkpoints, run.tensorboard):
             shutil.rmtree(folder, ignore_errors=True)
-        rundir.begin(str(run.path), self.config, spec)
-        rundir.write_json(run.versions, {**rundir.versions(), "compile_seconds": compile_seconds})
-        rundir.write_text(run.metrics, rundir.as_lines(lines))
-        rundir.write_text(run.timings, rundir.as_lines(timings))
+        rundir.begin(str(run.path), self.config, spec, flush=False, compile_seconds=compile_seconds)
+        rundir.write_text(run.metrics, rundir.as_lines(lines), flush=False)
+        rundir.write_text(run.timings, rundir.as_lines(timings), flush=False)
         board = hooks.TensorBoard(run, 0)
         for line in lines:
             values = {name: value for name, value in line.items() if name not in ("step", "split")}

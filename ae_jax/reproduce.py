@@ -107,7 +107,13 @@ def config_hash(config: Any) -> str:
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def run(row: Row, folder: pathlib.Path, seed: int = 0) -> dict[str, Any]:
+def seeds(row: Row, count: int) -> range:
+    """So many seeds from the config's own."""
+    first = configuration.load(row.config).seed
+    return range(first, first + count)
+
+
+def run(row: Row, folder: pathlib.Path, seed: int) -> dict[str, Any]:
     """Trains the row (and first what it starts from) below `folder`, or goes on with it; answers its record."""
     from ae_jax import analysis, runner
 
@@ -128,7 +134,7 @@ def run(row: Row, folder: pathlib.Path, seed: int = 0) -> dict[str, Any]:
 
 
 def _place(folder: pathlib.Path, row: Row, seed: int) -> pathlib.Path:
-    return folder / (f"{row.name},seed={seed}" if seed else row.name)
+    return folder / (row.name if seed in seeds(row, 1) else f"{row.name},seed={seed}")
 
 
 def device() -> str:

@@ -55,11 +55,11 @@ def rendered(values: np.ndarray, names: Sequence[str], stem: str, form: Form) ->
     if form.suffix == ".npy":
         return {f"{stem}.npy": values}
     if form.suffix == ".mid":
-        return {
-            file: content
-            for name, grid in zip(names, values, strict=True)
-            for file, content in melody([grid], name, form.sound).items()
-        }
+        melodies = {name: melody([grid], name, form.sound) for name, grid in zip(names, values, strict=True)}
+        if len(melodies) < len(names):
+            twice = next(name for place, name in enumerate(names) if name in names[:place])
+            raise UserError(f"two of these melodies would both become {twice}.mid\nrename a file")
+        return {file: content for files in melodies.values() for file, content in files.items()}
     files, of = {}, {}
     for name, value in zip(names, values, strict=True):
         path = PurePosixPath(name)
@@ -81,11 +81,15 @@ def melody(grids: Sequence[np.ndarray], name: str, sound: bool = False) -> dict[
     """{file: content} of grids of events [T], one after the other: NAME.mid, NAME.png, a piano roll each, and NAME.wav
     where `sound` is wanted.
     """
-    whole = np.concatenate(grids).astype(np.uint8)
-    notes = events.to_notes(events.canonical(whole))
+    # Each by itself: the last note of one does not sound on through a silence with which the next begins.
+    notes, steps = [], 0
+    for grid in grids:
+        notes.append(events.to_notes(events.canonical(np.uint8(grid))) + [steps, 0, 0])
+        steps += len(grid)
+    notes = np.concatenate(notes)
     roll = figures.styled(lambda rows: figures.pixels(figures.piano_rolls(rows)))([[grid] for grid in grids])
-    files = {f"{name}.mid": midi.to_bytes(notes, len(whole)), f"{name}.png": roll}
-    return {**files, **({f"{name}.wav": audio.to_wav(notes, len(whole))} if sound else {})}
+    files = {f"{name}.mid": midi.to_bytes(notes, steps), f"{name}.png": roll}
+    return {**files, **({f"{name}.wav": audio.to_wav(notes, steps)} if sound else {})}
 
 
 def check_folder(output: str) -> Path:

@@ -104,15 +104,18 @@ def _has_horizon(plain: Mapping[str, Any], key: str) -> bool:
     return isinstance(plain, str) and plain.startswith(("linear:", "cosine:", "optax."))
 
 
-def begin(workdir: str, config: Any, spec: DataSpec) -> RunDir:
-    """The run directory, with config.json and versions.json written. Raises UserError where it cannot be made."""
+def begin(workdir: str, config: Any, spec: DataSpec, *, flush: bool = True, **more: Any) -> RunDir:
+    """The run directory, with config.json and versions.json written, the latter with `more` in it.
+
+    flush: see `write_text`. Raises UserError where it cannot be made.
+    """
     run = RunDir(pathlib.Path(workdir).absolute())
     try:
         run.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"workdir {workdir!r} cannot be made: {error}\ntry another --workdir") from None
-    write_json(run.config, {"config": configuration.to_plain(config), "spec": dataclasses.asdict(spec)})
-    write_json(run.versions, versions())
+    write_json(run.config, {"config": configuration.to_plain(config), "spec": dataclasses.asdict(spec)}, flush=flush)
+    write_json(run.versions, {**versions(), **more}, flush=flush)
     return run
 
 
@@ -145,20 +148,24 @@ def versions() -> Mapping[str, Any]:
     }
 
 
-def write_json(path: pathlib.Path, value: Any) -> None:
-    """Writes the whole file or nothing."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+def write_json(path: pathlib.Path, value: Any, *, flush: bool = True) -> None:
+    """`write_text` of the value as JSON."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n", flush=flush)
 
 
-def write_text(path: pathlib.Path, text: str) -> None:
-    """Writes the whole file or nothing; of several processes, the first does."""
+def write_text(path: pathlib.Path, text: str, *, flush: bool = True) -> None:
+    """Writes the whole file or nothing; of several processes, the first does.
+
+    flush: whether it is on disk when this returns. Who writes hundreds of files does better with one `os.sync` at last.
+    """
     if not processes.leads():
         return
     temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("w") as file:
         file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+        if flush:
+            file.flush()
+            os.fsync(file.fileno())
     os.replace(temporary, path)
 
 

@@ -35,7 +35,7 @@ class Examples:
     form: Form
     label: np.ndarray | None = None  # [N]
     originals: tuple[Path, ...] = ()  # the files
-    unreadable: tuple[str, ...] = ()  # a line for each file of a folder that could not be read
+    unreadable: tuple[str, ...] = ()  # a line for each file that could not be read, or not all of it
 
 
 def read_examples(
@@ -58,6 +58,11 @@ def read_examples(
     file = Path(path).expanduser()
     if not file.exists():
         raise UserError(f"--input: {path!r} does not exist")
+    if voice < -1 or start_bar < 0:
+        raise UserError(
+            f"--track={voice} --start_bar={start_bar}\nexpected a track from 0 on, or -1 for the only melodic one; "
+            "a bar from 1 on, or 0 for all"
+        )
     if spec.kind == "events" and (file.is_dir() or file.suffix.lower() in MELODIES):
         return _read_melodies(file, shape[0], limit, voice, start_bar)
     if voice >= 0 or start_bar:
@@ -65,7 +70,8 @@ def read_examples(
     if file.is_dir() or file.suffix.lower() in IMAGES:
         return _read_images(file, spec, shape, resize, limit)
     if file.suffix not in (".npy", ".npz"):
-        raise UserError(f"--input: {path!r} is none of what can be read\nexpected {', '.join(IMAGES)}, .npy or .npz")
+        readable = MELODIES if spec.kind == "events" else IMAGES
+        raise UserError(f"--input: {path!r} is none of what can be read\nexpected {', '.join(readable)}, .npy or .npz")
     stored = _load(file, "x", "label")
     x, form = _values(file, stored["x"], spec, shape)
     label = stored.get("label")
@@ -104,13 +110,14 @@ def _read_melodies(source: Path, steps: int, limit: int | None, voice: int, star
     grids, names, unreadable = [], [], []
     for file in files:
         try:
-            voices = midi.read(file).voices
+            score = midi.read(file)
+            windows = _windows(file, score.voices, steps, voice, start_bar)
         except UserError as error:
             if not source.is_dir():
                 raise
             unreadable.append(str(error))
             continue
-        windows = _windows(file, voices, steps, voice, start_bar)
+        unreadable += [f"{file} could be read in part: {score.damage}"] * bool(score.damage)
         stem = file.relative_to(source).with_suffix("").as_posix() if source.is_dir() else file.stem
         grids += windows.values()
         names += [f"{stem}_bar_{bar:02d}" for bar in windows]

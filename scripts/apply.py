@@ -1,13 +1,15 @@
-"""Uses a trained run on your own files: images (a folder, or one), .npy, .npz; results keep their names.
+"""Uses a trained run on your own files: images (a folder, or one), MIDI, .npy, .npz; results keep their names.
 
 python scripts/apply.py --workdir=runs/denoise --task=reconstruct --input=photos/ --output=clean/
 python scripts/apply.py --workdir=runs/digits --task=encode --input=photos/ --output=codes/ --resize
 python scripts/apply.py --workdir=runs/digits --task=decode --input=codes/photos.csv --output=decoded/
 python scripts/apply.py --workdir=runs/digits --task=interpolate --input=a.png,b.png --output=between/ --steps=12
 python scripts/apply.py --workdir=runs/digits --task=sample --output=new/ --count=64 --temperature=0.8
+python scripts/apply.py --workdir=runs/melodies --task=reconstruct --input=a.mid --output=b/ --attribute=density:+1
 
-Without --input, encode and reconstruct read the run's own data: --split, --data, --limit.
-Exit status 1 where an image could not be decoded; it is named, and the others are done.
+Without --input, encode and reconstruct read the run's own data: --split, --data, --limit. The directions of --attribute
+are made from the training data, or from the --data given.
+Exit status 1 where a file could not be read, or not all of it; it is named, and the others are done.
 """
 
 import sys
@@ -20,14 +22,17 @@ from ae_jax.errors import UserError
 cli.define_run_flags()
 cli.define_shared_flags("tasks", "run")
 flags.DEFINE_string("task", None, "a file in ae_jax/tasks: encode, decode, reconstruct, ...", required=True)
-flags.DEFINE_string("input", "", "a folder of images, an image, .npy, .npz; codes for decode; A,B for interpolate")
+flags.DEFINE_string(
+    "input", "", "images or MIDI files (a folder, or one), .npy, .npz; codes for decode; A,B for interpolate"
+)
 flags.DEFINE_string("output", None, "the folder for results", required=True)
 
 
 def main():
     flag = cli.FLAGS
     options = cli.shared_options("tasks", "run", flag.task)
-    if flag.input and (flag["split"].present or flag["data"].present):
+    of_own = flag["split"].present or (flag["data"].present and not options.get("attribute"))
+    if flag.input and of_own:
         raise UserError("--split and --data are for the run's own data, --input for your files\nexpected one of them")
     trained = analysis.load(**cli.run_flags())
     paths, unreadable = tasks.apply(trained, flag.task, flag.input, flag.output, options)

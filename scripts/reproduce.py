@@ -16,7 +16,7 @@ from absl import flags
 from ae_jax import cli, reproduce, tables
 
 flags.DEFINE_string("folder", "runs/reproduce", "where the run directories are")
-flags.DEFINE_integer("seeds", 1, "how many seeds, from 0", lower_bound=1)
+flags.DEFINE_integer("seeds", 1, "how many seeds, from the config's own", lower_bound=1)
 flags.DEFINE_bool("markdown", False, "print the table in Markdown")
 flags.DEFINE_bool("stored", False, "train nothing: print what stands in benchmarks/results.json")
 
@@ -33,7 +33,8 @@ def main():
         return 0
     chosen = reproduce.select(cli.arguments)
     for row in () if cli.FLAGS.stored else chosen:
-        by_seed = {seed: reproduce.run(row, pathlib.Path(cli.FLAGS.folder), seed) for seed in range(cli.FLAGS.seeds)}
+        seeds = reproduce.seeds(row, cli.FLAGS.seeds)
+        by_seed = {seed: reproduce.run(row, pathlib.Path(cli.FLAGS.folder), seed) for seed in seeds}
         stored = reproduce.record(row, by_seed)
     finished = [line for row in chosen if row.name in stored for line in reproduce.lines(row, stored)]
     print(tables.table(finished, cli.FLAGS.markdown))

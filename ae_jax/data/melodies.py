@@ -113,6 +113,10 @@ def _tunes(files: list[tuple[Path, int]]) -> Iterator[tuple[list[Melody], int]]:
             else:
                 score = midi.read(file)
                 voices = [voice for voice in score.voices if voice.is_melodic]
+                if not voices:
+                    raise UserError(f"{file} has no voice of single notes")
+                if score.damage:
+                    print(f"read in part: {file}: {score.damage}", file=sys.stderr)
                 yield [melody for voice in voices for melody in midi.melodies(score, voice)], label
         except UserError as error:
             print(f"left out: {error}", file=sys.stderr)

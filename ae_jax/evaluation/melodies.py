@@ -15,7 +15,7 @@ from ae_jax.music.events import STEPS
 _OF_GREEDY = ("accuracy", "note_f1", "onset_f1", "onset_pitch_accuracy")
 BETTER = {f"{name}_argmax": "max" for name in _OF_GREEDY}
 BETTER |= {"accuracy_teacher_forced": "max", "accuracy_argmax_train": "max", "note_f1_argmax_train": "max"}
-BETTER |= {"kl_bits": "min"}
+BETTER |= {"kl_bits": "min", "kl_bits_train": "min"}
 
 
 def evaluate(model, variables, data, key, *, temperature: float = 0.0, train: int = 2000) -> dict[str, float]:
@@ -26,11 +26,13 @@ def evaluate(model, variables, data, key, *, temperature: float = 0.0, train: in
     accuracy_teacher_forced     share of the events that are the most probable given the true ones before them
     NAME_argmax_train           the same of about `train` training examples, taken evenly, not transposed
     NAME_BASELINE               of the rules of `music.scores.baselines`, counted on the training examples
-    kl_bits                     KL(q(z|x) || p(z))
+    kl_bits, kl_bits_train      KL(q(z|x) || p(z))
 
-    All are means over the examples. Raises UserError for a model that does not write melodies.
+    All are means over the examples. Raises UserError for a model that does not write melodies, or no temperature.
     """
     evaluation.at_least(1, melodies_train=train)
+    if not 0 <= temperature < math.inf:
+        raise UserError(f"--melodies_temperature={temperature}\nexpected a number from 0, the likeliest events, on")
     if not hasattr(model, "write"):
         raise UserError("metric 'melodies' needs a model that writes melodies\ntry --metrics=elbo, or configs/music_*")
     name = f"temperature_{temperature:g}" if temperature else "argmax"
@@ -45,6 +47,7 @@ def evaluate(model, variables, data, key, *, temperature: float = 0.0, train: in
         result |= {f"accuracy_{name}_bar_{bar:02d}": float(value) for bar, value in enumerate(same, 1)}
     seen = reduce.gather(compute, variables, _evenly(data["train"], train), key)
     own = scores.scores(seen["written"].astype(int), seen["truth"].astype(int))
+    result["kl_bits_train"] = float(seen["kl"].mean() / math.log(2))
     result |= {f"{score}_{name}_train": value for score, value in _means(own).items() if score in _OF_GREEDY[:2]}
     training = np.asarray(data["train"].arrays["x"])
     for rule, grids in scores.baselines(training, truth).items():
@@ -53,7 +56,7 @@ def evaluate(model, variables, data, key, *, temperature: float = 0.0, train: in
 
 
 def _evenly(batches, count):
-    """About `count` of the examples, from the first to the last: a corpus stands in the order of its sources."""
+    """About `count` of the examples, from the first to the last, whatever they are sorted by."""
     stored, total = {name: np.asarray(rows) for name, rows in batches.arrays.items()}, batches.num_examples
     arrays = {name: rows[: total : max(1, total // count)] for name, rows in stored.items()}
     size = min(batches.batch_size, len(arrays["x"]))

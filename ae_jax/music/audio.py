@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ae_jax.errors import RunFailed, UserError
 from ae_jax.music import midi
 
 RATE = 22050  # samples a second
@@ -20,7 +21,11 @@ _FONTS = ("/usr/share/sounds/sf2", "/usr/share/soundfonts")
 
 
 def to_wav(notes: np.ndarray, steps: int) -> bytes:
-    """A WAV file, one channel of 16 bits, of integer notes [N, 3], `steps` sixteenths long at 120 quarters a minute."""
+    """A WAV file of integer notes [N, 3], `steps` sixteenths long at 120 quarters a minute: one channel of 16 bits, or
+    what FluidSynth makes of them, with the time that the last sounds take to die away.
+
+    Raises UserError where $SOUNDFONT names no file, RunFailed where FluidSynth fails.
+    """
     font = _font()
     return _by_fluidsynth(font, notes, steps) if font else _wav(samples(notes, steps))
 
@@ -55,8 +60,11 @@ def _font() -> str:
     """The sound font for FluidSynth, $SOUNDFONT or the first of the system's; "" where either of the two is missing."""
     if not shutil.which("fluidsynth"):
         return ""
+    font = os.environ.get("SOUNDFONT")
+    if font and not Path(font).is_file():
+        raise UserError(f"SOUNDFONT={font!r} is no file\nexpected a sound font, .sf2 or .sf3, for FluidSynth")
     of_system = [str(file) for folder in _FONTS for file in sorted(Path(folder).glob("*.sf[23]"))]
-    return next(iter([*filter(None, [os.environ.get("SOUNDFONT")]), *of_system]), "")
+    return font or next(iter(of_system), "")
 
 
 def _by_fluidsynth(font: str, notes: np.ndarray, steps: int) -> bytes:
@@ -64,5 +72,8 @@ def _by_fluidsynth(font: str, notes: np.ndarray, steps: int) -> bytes:
         tune, sound = Path(folder, "tune.mid"), Path(folder, "tune.wav")
         tune.write_bytes(midi.to_bytes(notes, steps))
         command = ["fluidsynth", "-ni", "-q", "-r", str(RATE), "-F", str(sound), font, str(tune)]
-        subprocess.run(command, check=True, capture_output=True)
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+        if done.returncode or not sound.is_file():
+            said = (done.stderr or done.stdout).strip().splitlines() or [f"status {done.returncode}"]
+            raise RunFailed(f"FluidSynth fails with the sound font {font}: {said[-1]}")
         return sound.read_bytes()

@@ -49,6 +49,7 @@ class Score:
 
     voices: list[Voice]
     metres: list[tuple[float, float]]  # (where it begins, length of a bar), in sixteenths
+    damage: str = ""  # which track cannot be read to its end, and why
 
 
 class _DamagedError(Exception):
@@ -78,12 +79,12 @@ def parse(data: bytes, name: str = "this MIDI file") -> Score:
             reader.read(track)
         except (_DamagedError, IndexError) as error:
             reason = error if isinstance(error, _DamagedError) else "it ends early"
-            damage = damage or f"; track {number} is damaged: {reason}"
+            damage = damage or f"track {number} is damaged: {reason}"
         voices += reader.voices(number, 4 / quarter)
         metres += [(tick * 4 / quarter, bar) for tick, bar in reader.metres]
     if not voices:
-        raise UserError(f"{name} has no notes{damage}")
-    return Score(voices, sorted(metres))
+        raise UserError(f"{name} has no notes{'; ' * bool(damage)}{damage}")
+    return Score(voices, sorted(metres), damage)
 
 
 def _quarter(high: int, low: int) -> float:

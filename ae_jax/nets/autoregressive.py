@@ -68,7 +68,7 @@ class Conductor(nn.Module):
     @nn.compact
     def __call__(self, z, parts: int):
         """Codes [N, D] -> [N, parts, hidden[-1]]."""
-        h = jnp.zeros((len(z), parts, 1))
-        for features, state in zip(self.hidden, States(self.hidden)(z), strict=True):
-            h = Lstm(features)(h, state)
+        h = jnp.zeros((len(z), parts, 0))
+        for layer, (features, state) in enumerate(zip(self.hidden, States(self.hidden)(z), strict=True)):
+            h = Lstm(features, blind=layer == 0)(h, state)
         return h

@@ -86,13 +86,18 @@ class Lstm(nn.Module):
     """One layer: x [N, T, F] -> h [N, T, features] at every step. All steps' inputs are projected in one product.
 
     reverse: whether time runs backwards; the outputs stay in the order of the inputs.
+    blind: whether it reads nothing, of x only how long it is.
     """
 
     features: int
     reverse: bool = False
+    blind: bool = False
 
     def setup(self):
-        self.inputs = nn.Dense(4 * self.features)
+        if self.blind:
+            self.bias = self.param("bias", nn.initializers.zeros, (4 * self.features,))
+        else:
+            self.inputs = nn.Dense(4 * self.features)
         self.kernel = self.param("kernel", _orthogonal_gates, (self.features, 4 * self.features))
 
     def __call__(self, x, state=None, context=None):
@@ -103,7 +108,10 @@ class Lstm(nn.Module):
         # Time comes first before the product, not after it, where there are many more numbers to move; as one product
         # of two matrices its gradient is one too, without a transposed copy.
         x = x.swapaxes(0, 1)
-        projected = self.inputs(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:2], -1)
+        if self.blind:
+            projected = jnp.broadcast_to(self.bias, (*x.shape[:2], len(self.bias)))
+        else:
+            projected = self.inputs(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:2], -1)
         projected = projected + (0 if context is None else context[None])
         hs, _ = run(projected, self.kernel, h, c, self.reverse)
         return hs.swapaxes(0, 1)

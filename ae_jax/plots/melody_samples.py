@@ -1,5 +1,7 @@
 """New melodies at several temperatures: the same codes, drawn from the prior, written more or less at random."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -20,7 +22,7 @@ def arrays(model, variables, data, key, *, count: int = 4, temperatures: tuple =
         values = [float(text) for text in temperatures]
     except ValueError:
         values = []
-    if not values or min(values) <= 0:
+    if not values or not all(0 < value < math.inf for value in values):
         raise UserError(f"temperatures are {','.join(map(str, temperatures))}\nexpected numbers above 0")
     key_codes, key_events = jax.random.split(key)
     batch = {"mask": jnp.ones(count)}

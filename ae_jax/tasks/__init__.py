@@ -16,6 +16,7 @@ What the tasks share in using a model stands here; how files are read and writte
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -171,7 +172,7 @@ def shift(trained: Any, attributes: Sequence[str], key: Any, label: Sequence, ba
         raise UserError("--attribute is for melodies, and this model has others\nleave it out")
     amounts = [(name, _amount(name, text)) for name, _, text in (each.partition(":") for each in attributes)]
     functions = [lookup.function(melody_attributes, name, ("events",), "attribute") for name, _ in amounts]
-    corpus = own(trained, "train", "train", _CORPUS)
+    corpus = own(trained, "corpus", "train", _CORPUS)
     codes, grids = codes_of(trained, corpus, key, label, batch_size), corpus.inputs.astype(np.uint8)
     directions = [melody_attributes.direction(function(grids), codes) for function in functions]
     return sum(amount * direction for (_, amount), direction in zip(amounts, directions, strict=True))
@@ -179,9 +180,12 @@ def shift(trained: Any, attributes: Sequence[str], key: Any, label: Sequence, ba
 
 def _amount(name: str, text: str) -> float:
     try:
-        return float(text)
+        amount = float(text)
     except ValueError:
-        raise UserError(f"--attribute={name}:{text} has no amount\nexpected such as --attribute=density:+1.5") from None
+        amount = math.nan
+    if not math.isfinite(amount):
+        raise UserError(f"--attribute={name}:{text} has no amount\nexpected such as --attribute=density:+1.5")
+    return amount
 
 
 def means_at(trained: Any, codes: np.ndarray, key: Any, label: Sequence, batch_size: int) -> np.ndarray:

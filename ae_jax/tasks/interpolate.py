@@ -54,7 +54,8 @@ def run(
         files[f"{stem}.png"] = np.concatenate(list(files.values()), axis=1)
     elif form.suffix == ".mid":
         files |= results.melody(means, stem, render)
-    return tasks.Result(files, [path for end in ends for path in end.originals])
+    both = lambda lines: [line for end in ends for line in lines(end)]
+    return tasks.Result(files, both(lambda end: end.originals), both(lambda end: end.unreadable))
 
 
 def _slerp(start: np.ndarray, end: np.ndarray, t: np.ndarray) -> np.ndarray:
