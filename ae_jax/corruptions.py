@@ -53,7 +53,7 @@ def none(key: Any, x: Any) -> Any:
 
 
 def gaussian(key: Any, x: Any, *, level: Any = 0.4, mean: Any = 0.0) -> Any:
-    """Adds noise N(mean, level^2), in units of x."""
+    """Adds noise N(mean, level^2), in units of x; a mean stays at level 0."""
     return x + mean + level * jax.random.normal(key, x.shape, x.dtype)
 
 

@@ -87,11 +87,12 @@ def sparse(outputs: Outputs, batch: Batch) -> dict[str, Any]:
 def sparse_kl(outputs: Outputs, batch: Batch, *, target: Any = 0.05) -> dict[str, Any]:
     """Reconstruction, and "sparsity": the sum over the code's dimensions of KL(target || mean activation), in nats.
 
-    The code must lie in (0, 1), as with code_activation="sigmoid"; means are over the batch (Ng 2011, "Sparse
-    autoencoder", CS294A lecture notes).
+    The code must lie in [0, 1], as with code_activation="sigmoid"; means are over the batch (Ng 2011, "Sparse
+    autoencoder", CS294A lecture notes). A mean outside makes the term NaN, at which training ends.
     """
     mask = jnp.asarray(batch["mask"])[:, None]
-    mean = jnp.clip((outputs.code * mask).sum(axis=0) / jnp.maximum(mask.sum(), 1), 1e-6, 1 - 1e-6)
+    mean = (outputs.code * mask).sum(axis=0) / jnp.maximum(mask.sum(), 1)
+    mean = jnp.where((mean >= 0) & (mean <= 1), jnp.clip(mean, 1e-6, 1 - 1e-6), jnp.nan)
     nats = target * jnp.log(target / mean) + (1 - target) * jnp.log((1 - target) / (1 - mean))
     return {**reconstruction(outputs, batch), "sparsity": jnp.broadcast_to(nats.sum(), len(outputs.code))}
 
@@ -99,6 +100,8 @@ def sparse_kl(outputs: Outputs, batch: Batch, *, target: Any = 0.05) -> dict[str
 def adversarial(outputs: Outputs, batch: Batch) -> dict[str, dict[str, Any]]:
     """The two players of an adversarial autoencoder: the autoencoder, reconstructing and generating, and the critic."""
     terms = reconstruction(outputs, batch)
+    if "critic" not in terms:
+        raise UserError("objective 'adversarial' needs a model with a critic\ntry --config.model.name=aae")
     return {"autoencoder": terms, "critic": {"critic": terms.pop("critic")}}
 
 

@@ -66,6 +66,9 @@ def check(config: ConfigDict) -> None:
         if not isinstance(one, Mapping | ConfigDict) or "source" not in one:
             plain = getattr(one, "to_dict", lambda one=one: one)()
             raise UserError(f"config key 'expected.{name}' is {plain!r}\nexpected dict(value=0.09, source='...')")
+    target = config.objective.get("target")
+    if isinstance(target, int | float) and not 0 < target < 1:
+        raise UserError(f"config key 'objective.target' is {target!r}\nexpected a mean activation between 0 and 1")
     if isinstance(rate := config.optimizer.get("learning_rate"), int | float) and rate < 0:
         raise UserError(f"config key 'optimizer.learning_rate' is {rate!r}\nexpected at least 0, or a schedule")
     if not isinstance(config.train.ema, str) and not 0 <= config.train.ema < 1:

@@ -8,8 +8,11 @@ What full-length runs obtain stands in `benchmarks/results.json`, from which the
     expected.METRIC = dict(metric="baseline_psnr_db", plus=4.0, source="...")  so much above its own other metric
 
 With `paper` a paper's own number stands beside it in that paper's table. With judged=False it stands beside what is
-obtained and decides nothing, as that of a longer training. A config may have `tables()`, {name: dict(metrics=(METRIC,
-...), lines={line: {column: row}})}, which show rows as a paper does.
+obtained and decides nothing, as that of a longer training. Better by more than `suspicious`, by default a tenth of what
+somebody obtained, is not believed: something else was measured.
+
+A config may have `tables()`, {name: dict(metrics=(METRIC, ...), lines={line: {column: row}})}, which show rows as a
+paper does.
 """
 
 import dataclasses
@@ -28,6 +31,7 @@ from ae_jax.errors import UserError
 
 RESULTS = configuration.ROOT / "benchmarks" / "results.json"
 TOLERANCE = 0.015
+_SUSPICIOUS = 0.1
 # Where the data lie, and how a run is watched, is not part of what was run.
 _NOT_HASHED = ("data.source", "data.dir", "data.path", "data.cache", "train.log_every", "train.eval_every")
 _NOT_HASHED += ("train.checkpoint_every", "train.keep", "data.stream", "mesh.", "expected.", "seed")
@@ -151,12 +155,16 @@ def device() -> str:
 
 
 def record(row: Row, by_seed: Mapping[int, Mapping[str, Any]], results: pathlib.Path = RESULTS) -> dict[str, Any]:
-    """Writes what the seeds of a row obtained into the results file; answers all that stands there: {row: entry}."""
-    first = next(iter(by_seed.values()))
+    """Writes what the seeds of a row obtained into the results file, beside other seeds of the same config; answers all
+    that stands there: {row: entry}.
+    """
+    stored, first = read(results), next(iter(by_seed.values()))
     entry = {key: first[key] for key in ("config", "hash", "device")}
-    entry["seconds"] = {str(seed): one["seconds"] for seed, one in by_seed.items()}
-    entry["scores"] = {str(seed): one["scores"] for seed, one in by_seed.items()}
-    stored = {**read(results), row.name: entry}
+    before = stored.get(row.name, {})
+    for key in ("seconds", "scores"):
+        others = before[key] if before.get("hash") == entry["hash"] else {}
+        entry[key] = {**others, **{str(seed): one[key] for seed, one in by_seed.items()}}
+    stored[row.name] = entry
     rundir.write_json(results, stored)
     return stored
 
@@ -205,17 +213,17 @@ def judge(name: str, config: Any, expectations: Mapping[str, Any], stored: Mappi
         values = [scores[metric] for scores in entry["scores"].values()]
         mean, value = statistics.fmean(values), _expected_value(name, metric, expected, stored)
         tolerance = expected.get("tolerance", TOLERANCE * abs(value))
+        is_result = "value" in expected and "tolerance" not in expected
+        suspicious = expected.get("suspicious", _SUSPICIOUS * abs(value) if is_result else math.inf)
         gain = (mean - value) * (1 if better[metric] == "max" else -1)
-        verdict = _verdict(gain, tolerance, expected)
+        verdict = _verdict(gain, tolerance, suspicious) if expected.get("judged", True) else "not judged"
         spread = statistics.stdev(values) if len(values) > 1 else math.nan
         answered.append(Line(name, metric, value, mean, spread, verdict, expected["source"], seconds))
     return answered
 
 
-def _verdict(gain: float, tolerance: float, expected: Mapping[str, Any]) -> str:
-    if not expected.get("judged", True):
-        return "not judged"
-    if gain > expected.get("suspicious", math.inf):
+def _verdict(gain: float, tolerance: float, suspicious: float) -> str:
+    if gain > suspicious:
         return "suspicious: check binarisation and normalisation"
     return "better" if gain > tolerance else "meets it" if gain >= -tolerance else "misses"
 

@@ -1,7 +1,9 @@
 """Adversarial autoencoder with a 2-D code whose distribution a critic shapes to N(0, I), or to ten modes on a circle.
 
 Makhzani et al. 2016, "Adversarial autoencoders", arXiv:1511.05644. Expected: an unbiased squared MMD between codes and
-prior of at most 5 % of that of the plain autoencoder with the same network (`:plain`).
+prior of at most 5 % of that of the plain autoencoder with the same network (`:plain`); on the circle, where 10,000
+labels give each class a mode, more test codes in the mode of their class than logistic regression gets right on the
+plain code. With a generator weight of 10 in place of 100 the squared MMD stayed at 13 %.
 
     python scripts/reproduce.py aae
     python scripts/train.py --config=configs/aae.py:mnist,circle,labelled --workdir=runs/circle
@@ -9,6 +11,8 @@ prior of at most 5 % of that of the plain autoencoder with the same network (`:p
 """
 
 from configs import ae, common
+
+_PLAIN, _PRIOR = "logistic regression on aae_plain's codes", "prior against prior, beside"
 
 
 def get_config(arg=""):
@@ -23,15 +27,22 @@ def get_config(arg=""):
         prior = "circle" if arguments.circle else "standard_normal"
         config.model.update(name="aae", prior=prior, critic_hidden=(512, 512), labelled=arguments.labelled)
         config.objective.name = "adversarial"
-        config.weights.update(generator=10.0, critic=1.0)
+        config.weights.update(generator=100.0, critic=1.0)
         config.optimizer.update(learning_rate="cosine:1e-3:0:14070", b1=0.5)  # 30 epochs of MNIST
         config.optimizer.players = dict(critic={})
     if arguments.labelled and arguments.data != "digits":
         config.data.labelled = 10000
-    if not arguments.plain and not arguments.circle:
-        config.expected.mmd2_to_prior = dict(row="aae_plain", times=0.05, tolerance=0.0, source="5 % of aae_plain's")
-    else:
+    if arguments.plain:
         config.expected.probe_knn_code_accuracy = dict(metric="probe_knn_pca_accuracy", source="PCA's codes")
+    elif arguments.circle and arguments.labelled:
+        config.eval.metrics += ("own_mode",)
+        config.expected.own_mode_share = dict(row="aae_plain", metric="probe_logistic_code_accuracy", source=_PLAIN)
+        config.expected.mmd2_to_prior = dict(metric="mmd2_prior_to_prior", judged=False, source=_PRIOR)
+    elif not arguments.circle:
+        config.expected.mmd2_to_prior = dict(row="aae_plain", times=0.05, tolerance=0.0, source="5 % of aae_plain's")
+        config.expected.mmd2_prior_to_prior = dict(value=0.0, judged=False, source=_PRIOR)
+    if not arguments.plain:
+        config.expected.bce_nats_per_pixel = dict(row="aae_plain", judged=False, source="aae_plain, beside")
     return common.finish(config, arguments)
 
 

@@ -12,6 +12,7 @@ def get_config(arg=""):
     config, arguments = common.start(arg, data="mnist", parent=simple_ae)
     config.model.hidden = (128, 64)
     config.train.epochs = 100
+    config.eval.metrics = ("bce", "mse")
     config.expected.bce_nats_per_pixel = dict(value=0.081, source="own prototype; Keras blog: about 0.08")
     return common.finish(config, arguments)
 

@@ -1,7 +1,7 @@
 """Hierarchical MusicVAE of sixteen bars: a conductor makes a code of each bar, from which the decoder starts anew.
 
-Roberts et al. 2018, arXiv:1803.05428: `hierdec-mel_16bar`, and the finding that the flat decoder, that of
-`music_vae_16bar_flat`, falls behind once it reads its own events. `:tiny` is for two CPU cores.
+Roberts et al. 2018, arXiv:1803.05428, and the finding that the flat decoder, that of `music_vae_16bar_flat`, falls
+behind once it reads its own events. `:big` has the sizes of `hierdec-mel_16bar`, `:tiny` is for two CPU cores.
 
     python scripts/reproduce.py music_vae_16bar --seeds=3    (`:tiny`, after the flat decoder that it is compared with)
     python scripts/sweep.py --config=configs/music_vae_16bar.py:tiny --workdir=runs/16bar    (beta and free bits)
@@ -18,7 +18,7 @@ def get_config(arg=""):
     config = music_vae_2bar.get_config(",".join([arguments.data, *sizes]))
     config.model.conductor_hidden = (256,)
     if arguments.big:
-        config.model.update(conductor_hidden=(1024,), decoder_hidden=(1024, 1024))
+        config.model.update(encoder_hidden=(2048, 2048), conductor_hidden=(1024, 1024), decoder_hidden=(1024, 1024))
     config.objective.free_bits = 256.0
     config.weights.kl = "linear:0:0.2:10000"
     if arguments.tiny:

@@ -13,6 +13,7 @@ def get_config(arg=""):
     config.model.update(hidden=(), latent_dim=32, code_activation="relu", kernel_init="glorot_uniform")
     config.train.update(steps=None, epochs=50, batch_size=256)
     config.data.validation = 0
+    config.eval.metrics = ("bce", "mse", "mean_code")
     config.expected.bce_nats_per_pixel = dict(value=0.0914, source="own prototype; Keras blog: about 0.09")
     return common.finish(config, arguments)
 

@@ -38,10 +38,12 @@ def main():
         stored = reproduce.record(row, by_seed)
     finished = [line for row in chosen if row.name in stored for line in reproduce.lines(row, stored)]
     print(tables.table(finished, cli.FLAGS.markdown))
+    if missing := [row.name for row in chosen if row.name not in stored]:
+        print("not run yet:", ", ".join(missing))
     for name, table in reproduce.tables().items():
         if name in cli.arguments:
             print("", name, tables.grid(table, stored, cli.FLAGS.markdown), sep="\n")
-    return int(not all(line.passed for line in finished))
+    return int(bool(missing) or not all(line.passed for line in finished))
 
 
 if __name__ == "__main__":

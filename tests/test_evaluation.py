@@ -17,6 +17,7 @@ from ae_jax.distributions import Normal
 from ae_jax.errors import UserError
 from ae_jax.evaluation import mmd_to_prior
 from ae_jax.types import DataSpec, Latent, Outputs
+from configs import aae as aae_config
 from configs import ae as ae_config
 from configs import iwae
 
@@ -104,6 +105,24 @@ def test_pca_is_scikit_learns():
     pca = sklearn.decomposition.PCA(4, svd_solver="full").fit(rows)
     expected = np.square(rows - pca.inverse_transform(pca.transform(rows))).mean()
     np.testing.assert_allclose(score("pca_mse", model, data)["pca_mse_per_pixel"], expected, rtol=1e-4)
+
+
+def test_codes_are_counted_in_the_mode_of_their_class():
+    """The nearest of ten modes on a circle, which are equally likely and equally wide."""
+    config = aae_config.get_config("circle,labelled,smoke")
+    built = experiment.build(config)
+    trained = built.init(KEY)
+    data = {"test": built.held_out({key: rows[:300] for key, rows in built.splits["train"].items()}, 128)}
+    scale = 40.0  # codes of an untrained encoder lie at the middle
+    params = {**trained.params, "z": jax.tree.map(lambda leaf: scale * leaf, trained.params["z"])}
+    score = lookup.find("evaluation", "own_mode", "evaluate")(built.model, {"params": params}, data, KEY)
+    label, x = built.splits["train"]["label"][:300], data["test"].arrays["x"]
+    batch = {"inputs": jnp.asarray(x, jnp.float32) / 16, "label": label, "mask": jnp.ones(300)}
+    codes = built.model.apply({"params": params}, batch, rngs={"latent": KEY}).code
+    angle = 2 * np.pi * np.arange(10) / 10
+    distance = np.square(np.asarray(codes)[:, None] - 4 * np.stack([np.cos(angle), np.sin(angle)], axis=1)).sum(axis=2)
+    expected = np.mean(distance.argmin(axis=1) == label)
+    assert 0 < expected < 1 and np.isclose(score["own_mode_share"], expected)
 
 
 def test_the_discrepancy_of_codes_from_the_prior_is_gretton_and_others():

@@ -96,6 +96,19 @@ def test_free_bits_on_the_sum_and_capacity_hold_for_each_example():
     np.testing.assert_allclose(capacity, np.abs(rate - middle), rtol=1e-4, atol=1e-5)
 
 
+def test_sparsity_is_the_absolute_code_or_how_far_its_means_are_from_their_target():
+    outputs, batch = example()
+    np.testing.assert_allclose(
+        objectives.sparse(outputs, batch)["sparsity"], np.abs(outputs.code).sum(axis=1), rtol=1e-6
+    )
+    activations = special.expit(np.asarray(outputs.code, float))
+    means = activations[MASK > 0].mean(axis=0)
+    nats = sum(stats.entropy([0.2, 0.8], [mean, 1 - mean]) for mean in means)
+    sparsity = lambda code: objectives.sparse_kl(outputs.replace(code=jnp.asarray(code)), batch, target=0.2)["sparsity"]
+    np.testing.assert_allclose(sparsity(activations), np.full(B, nats), rtol=1e-5)
+    assert np.isnan(sparsity(activations + 1)).all()  # no mean of sigmoids: training ends, rather than going on without
+
+
 def test_padding_has_no_part_in_the_statistics_of_a_batch():
     outputs, batch = example(latent())
     (layer,), padding = outputs.latents, jnp.asarray(1 - MASK)[:, None]
@@ -113,6 +126,8 @@ def test_mistakes_are_explained():
         objectives.elbo(outputs, batch)
     with pytest.raises(UserError, match="did you mean 'sum'"):
         objectives.elbo(*example(), free_bits=1.0, free_bits_on="sums")
+    with pytest.raises(UserError, match="needs a model with a critic\ntry --config.model.name=aae"):
+        objectives.adversarial(outputs, batch)
     with pytest.raises(UserError, match="weights.lk weighs no term.*\nthe terms are: kl, reconstruction"):
         reduce.check_weights({"kl": 0, "reconstruction": 0}, {"lk": 1, "kl": 1, "reconstruction": 1})
     with pytest.raises(UserError, match="'kl' has no weight\nset weights.kl"):

@@ -7,7 +7,7 @@ from ae_jax import evaluation
 from ae_jax.errors import UserError
 from ae_jax.reduce import code_and_label, compiled, gather
 
-BETTER = {"mmd2_to_prior": "min"}
+BETTER = {"mmd2_to_prior": "min", "mmd2_prior_to_prior": "min"}
 
 
 def evaluate(model, variables, data, key, *, codes: int = 2000) -> dict[str, float]:

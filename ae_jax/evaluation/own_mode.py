@@ -1,0 +1,36 @@
+"""How many codes lie in the mode of the prior that belongs to their class."""
+
+import jax
+
+from ae_jax.distributions import Normal, NormalMixture
+from ae_jax.errors import UserError
+from ae_jax.reduce import mean_and_se
+
+BETTER = {"own_mode_share": "max"}
+
+
+def evaluate(model, variables, data, key) -> dict[str, float]:
+    """Share of the examples whose code is likeliest under the component of the prior with the number of their class,
+    where a critic that sees labels moves them (Makhzani et al. 2016, arXiv:1511.05644, section 2.3).
+
+    Raises UserError unless the prior is a mixture of as many components as there are classes.
+    """
+    classes = data["test"].spec.classes
+    has_prior = hasattr(model, "generate") and hasattr(model, "prior")
+    prior = jax.eval_shape(lambda variables: _prior(model, variables), variables) if has_prior else None
+    if not isinstance(prior, NormalMixture) or prior.loc.shape[0] != classes:
+        raise UserError(
+            f"metric 'own_mode' needs a prior with a mode for each of {classes} classes\n"
+            "try configs/aae.py:circle,labelled"
+        )
+    return mean_and_se(_in_own_mode, model, variables, data["test"], key)
+
+
+def _in_own_mode(model, variables, batch, key):
+    code, prior = model.apply(variables, batch, rngs={"latent": key}).code, _prior(model, variables)
+    log_prob = jax.nn.log_softmax(prior.logits)[None] + Normal(prior.loc, prior.log_scale).log_prob(code[:, None])
+    return {"own_mode_share": (log_prob.argmax(axis=1) == batch["label"]).astype(code.dtype)}
+
+
+def _prior(model, variables):
+    return model.apply(variables, method=lambda module: module.p_z())
