@@ -183,6 +183,7 @@ class Line:
     expected: float
     obtained: float
     spread: float  # standard deviation over seeds, nan for one
+    floor: float  # what no model gets below, METRIC_floor; nan where none is known
     verdict: str
     source: str
     seconds: float
@@ -218,7 +219,8 @@ def judge(name: str, config: Any, expectations: Mapping[str, Any], stored: Mappi
         gain = (mean - value) * (1 if better[metric] == "max" else -1)
         verdict = _verdict(gain, tolerance, suspicious) if expected.get("judged", True) else "not judged"
         spread = statistics.stdev(values) if len(values) > 1 else math.nan
-        answered.append(Line(name, metric, value, mean, spread, verdict, expected["source"], seconds))
+        floor = statistics.fmean(scores.get(f"{metric}_floor", math.nan) for scores in entry["scores"].values())
+        answered.append(Line(name, metric, value, mean, spread, floor, verdict, expected["source"], seconds))
     return answered
 
 

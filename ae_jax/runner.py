@@ -129,8 +129,8 @@ def scored_variables(state: train.TrainState) -> dict[str, Any]:
 
 
 def headline(scores: Mapping[str, float]) -> dict[str, float]:
-    """The scores without standard errors and the rates of single dimensions of the code."""
-    return {k: v for k, v in scores.items() if not k.endswith("_se") and not k.startswith("kl_dimension")}
+    """The scores without standard errors, floors and the rates of single dimensions of the code."""
+    return {k: v for k, v in scores.items() if not k.endswith(("_se", "_floor")) and not k.startswith("kl_dimension")}
 
 
 class CompileClock:

@@ -18,7 +18,7 @@ def table(all_lines: Sequence[reproduce.Line], markdown: bool = False) -> str:
             line.row,
             line.metric,
             f"{line.expected:.4g}",
-            f"{line.obtained:.4g}" + ("" if math.isnan(line.spread) else f" ± {line.spread:.2g}"),
+            _obtained(line),
             f"{line.obtained - line.expected:+.2g}",
             line.verdict,
             f"{line.seconds / 60:.1f}",
@@ -27,6 +27,12 @@ def table(all_lines: Sequence[reproduce.Line], markdown: bool = False) -> str:
         for line in all_lines
     ]
     return _drawn(head, body, markdown)
+
+
+def _obtained(line: reproduce.Line) -> str:
+    spread = "" if math.isnan(line.spread) else f" ± {line.spread:.2g}"
+    excess = "" if math.isnan(line.floor) else f" ({line.obtained - line.floor:.4f} above the floor)"
+    return f"{line.obtained:.4g}{spread}{excess}"
 
 
 def grid(table: Mapping[str, Any], stored: Mapping[str, Any], markdown: bool = False) -> str:

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 import skimage.metrics
 import skimage.transform
 import sklearn.decomposition
@@ -96,7 +97,10 @@ def test_errors_per_pixel():
     np.testing.assert_allclose(score("mae", model, data)["mae_per_pixel"], np.abs(x - inputs).mean(), rtol=1e-5)
     p = inputs.clip(np.float32(1e-7), np.float32(1 - 1e-7)).astype(np.float64)
     bce = -(x * np.log(p) + (1 - x) * np.log1p(-p)).mean()
-    np.testing.assert_allclose(score("bce", model, data)["bce_nats_per_pixel"], bce, rtol=1e-4)
+    scores = score("bce", model, data)
+    np.testing.assert_allclose(scores["bce_nats_per_pixel"], bce, rtol=1e-4)
+    floor = scipy.stats.bernoulli.entropy(x).mean()
+    np.testing.assert_allclose(scores["bce_nats_per_pixel_floor"], floor, rtol=1e-4)
 
 
 def test_pca_is_scikit_learns():
