@@ -211,7 +211,7 @@ def judge(name: str, config: Any, expectations: Mapping[str, Any], stored: Mappi
     for metric, expected in expectations.items():
         if metric not in better:
             raise UserError(f"{name} expects {metric!r}, which none of its eval.metrics answers")
-        values = [scores[metric] for scores in entry["scores"].values()]
+        values = [_score(scores, metric, name) for scores in entry["scores"].values()]
         mean, value = statistics.fmean(values), _expected_value(name, metric, expected, stored)
         tolerance = expected.get("tolerance", TOLERANCE * abs(value))
         is_result = "value" in expected and "tolerance" not in expected
@@ -235,5 +235,11 @@ def _expected_value(name: str, metric: str, expected: Mapping[str, Any], stored:
         return expected["value"]
     if (other := expected.get("row", name)) not in stored:
         raise UserError(f"row {name!r} is compared with {other!r}, which was not run\ntry: reproduce.py {other}")
-    values = [scores[expected.get("metric", metric)] for scores in stored[other]["scores"].values()]
+    values = [_score(scores, expected.get("metric", metric), other) for scores in stored[other]["scores"].values()]
     return expected.get("times", 1.0) * statistics.fmean(values) + expected.get("plus", 0.0)
+
+
+def _score(scores: Mapping[str, float], metric: str, row: str) -> float:
+    if metric not in scores:
+        raise UserError(f"row {row!r} was run when it had no {metric}\ntry: reproduce.py {row}")
+    return scores[metric]
