@@ -134,6 +134,8 @@ def data_of(
         if name not in found:
             raise UserError(f"no split {name!r} in these data\nwhat exists: {', '.join(found)}")
         arrays = {key: values[:limit] for key, values in found[name].items()}
+        if "label" not in arrays:
+            _check_reads_no_label(built, other)
         return built.held_out(arrays, batch_size, seed)
 
     return Lazy(
@@ -145,6 +147,23 @@ def data_of(
             "open": lambda: _opened,
         }
     )
+
+
+def _check_reads_no_label(built: experiment.Experiment, other: str) -> None:
+    """Raises UserError for a model that reads labels when it is evaluated, as the data have none."""
+    batch = dict(built.shapes().batch)
+    if batch.pop("label", None) is None:  # nor had it any in training
+        return
+    reads = lambda variables, batch, key: built.model.apply(variables, batch, rngs={"latent": key})
+    try:
+        jax.eval_shape(reads, variables_of(built.state_shapes(), "raw"), batch, jax.random.key(0))
+    except KeyError as error:
+        if error.args != ("label",):
+            raise
+        raise UserError(
+            f"{f'--data={other}' if other else 'the data of this run'} has no labels, and this model reads them\n"
+            f"expected data with classes 0 to {built.spec.classes - 1}"
+        ) from None
 
 
 def _opened(workdir: str) -> tuple[Any, Any, Lazy]:
