@@ -161,8 +161,8 @@ def _check_reads_no_label(built: experiment.Experiment, other: str) -> None:
         if error.args != ("label",):
             raise
         raise UserError(
-            f"{f'--data={other}' if other else 'the data of this run'} has no labels, and this model reads them\n"
-            f"expected data with classes 0 to {built.spec.classes - 1}"
+            f"{f'--data={other}' if other else 'the data of this run'} has no labels that this model reads\n"
+            f"expected data with {built.spec.labels}"
         ) from None
 
 

@@ -122,8 +122,12 @@ class Experiment:
     def example(self, count: int = 2) -> dict[str, Any]:
         """A batch of zeros."""
         x = np.zeros((count, *self.spec.shape), np.float32)
-        labels = {"label": np.zeros(count, np.int32)} if self.spec.classes else {}
-        return {"x": x, "inputs": x, "mask": np.ones(count, np.float32), **labels}
+        batch = {"x": x, "inputs": x, "mask": np.ones(count, np.float32)}
+        if self.spec.label_dim:
+            batch["label"] = np.zeros((count, self.spec.label_dim), np.float32)
+        elif self.spec.classes:
+            batch["label"] = np.zeros(count, np.int32)
+        return batch
 
 
 @dataclasses.dataclass(frozen=True)

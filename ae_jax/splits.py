@@ -51,15 +51,20 @@ def _check_probabilities(splits: Mapping[str, Any]) -> None:
 
 
 def _with_labels(split: Mapping[str, Any], count: int) -> dict[str, Any]:
-    """The split with the labels of its first `count` examples only; the others have -1, as the unknown class."""
-    label = split.get("label")
-    if label is None or count > len(label):
-        raise UserError(f"data.labelled={count} of {0 if label is None else len(label)} labels\nexpected at most those")
+    """The split with the classes of its first `count` examples only; the others have -1, as the unknown class."""
+    label = split.get("label", np.zeros(0))
+    if label.ndim > 1:
+        raise UserError(f"data.labelled={count} is for classes, and these labels are vectors\nleave it out")
+    if count > len(label):
+        raise UserError(f"data.labelled={count} of {len(label)} labels\nexpected at most those")
     return {**split, "label": np.where(np.arange(len(label)) < count, label, -1).astype(label.dtype)}
 
 
 def other(config: Any, spec: DataSpec, name: str) -> dict[str, Any]:
-    """The splits of "NAME" or "SOURCE:PATH", cut as the config's own. Raises UserError where they are not of `spec`."""
+    """The splits of "NAME" or "SOURCE:PATH", cut as the config's own, without labels of another kind than `spec` has.
+
+    Raises UserError where the examples are not of `spec`.
+    """
     source, _, path = name.partition(":")
     fresh = {"name": name, "dir": "", "path": "", "validation": 0, "labelled": None, **data.named(name)}
     section = ConfigDict({**config.data, **fresh})
@@ -73,6 +78,10 @@ def other(config: Any, spec: DataSpec, name: str) -> dict[str, Any]:
     kinds = [f"{one.shape} of {one.kind}" + f" in {one.levels} levels" * (one.kind != "reals") for one in (found, spec)]
     if kinds[0] != kinds[1]:
         raise UserError(f"--data={name} has examples {kinds[0]}\nthis model was trained on {kinds[1]}")
+    if found.label_dim != spec.label_dim:
+        splits = {
+            side: {key: array for key, array in arrays.items() if key != "label"} for side, arrays in splits.items()
+        }
     return splits
 
 

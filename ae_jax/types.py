@@ -8,7 +8,7 @@ import flax.struct
 # A batch is a dict of arrays whose first axis is B.
 #   "x"       what the model explains: [B, *spec.shape], float32
 #   "inputs"  what the encoder reads: "x", or "x" corrupted
-#   "label"   [B] int32, where the data have classes
+#   "label"   [B] int32, where the data have classes; [B, L] float32, where they have vectors
 #   "mask"    [B] float32: 1 for an example, 0 for the padding of the last batch of an epoch
 #   "mean"    as "x", each the mean of all training examples: only when a model is made whose likelihood needs it
 Batch = dict[str, Any]
@@ -28,6 +28,7 @@ class DataSpec:
     classes: int = 0  # labels are 0 .. classes-1; 0 where there are none
     levels: int = 256
     names: tuple[str, ...] = ()  # of the classes, where they have others than their numbers
+    label_dim: int = 0  # L, where labels are no classes but vectors [L] of floats
 
     def __post_init__(self):
         # Lists where it comes from JSON.
@@ -37,6 +38,16 @@ class DataSpec:
     @property
     def class_names(self) -> tuple[str, ...]:
         return self.names or tuple(map(str, range(self.classes)))
+
+    @property
+    def label_width(self) -> int:
+        """The length of a label as a vector, one-hot for a class; 0 where there are no labels."""
+        return self.label_dim or self.classes
+
+    @property
+    def labels(self) -> str:
+        """What labels may be, in words."""
+        return f"vectors [N, {self.label_dim}]" if self.label_dim else f"classes 0 to {self.classes - 1}"
 
 
 @flax.struct.dataclass

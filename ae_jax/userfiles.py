@@ -1,14 +1,9 @@
-"""The user's own files, read: examples and codes.
-
-Examples  a folder of PNG or JPEG images, one such image, a .npy, or an .npz with `x` and optionally `label`;
-          for a model of melodies a MIDI file, or a folder of them
-Codes     a .csv with the header file,z0,z1,..., an .npz with `code` and optionally `names`, or a .npy
+"""The user's own examples, read: a folder of PNG or JPEG images, one such image, a .npy, or an .npz with `x` and
+optionally `label`; for a model of melodies a MIDI file, or a folder of them.
 """
 
-import csv
 import dataclasses
-import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +28,7 @@ class Examples:
     names: list[str]  # [N], an image's path in its folder, or the stem of an array's file and a number
     stem: str  # of the folder or file
     form: Form
-    label: np.ndarray | None = None  # [N]
+    label: np.ndarray | None = None  # [N] classes or [N, L] vectors, as in the file
     originals: tuple[Path, ...] = ()  # the files
     unreadable: tuple[str, ...] = ()  # a line for each file that could not be read, or not all of it
 
@@ -72,13 +67,19 @@ def read_examples(
     if file.suffix not in (".npy", ".npz"):
         readable = MELODIES if spec.kind == "events" else IMAGES
         raise UserError(f"--input: {path!r} is none of what can be read\nexpected {', '.join(readable)}, .npy or .npz")
-    stored = _load(file, "x", "label")
+    stored = load_arrays(file, "x", "label")
     x, form = _values(file, stored["x"], spec, shape)
-    label = stored.get("label")
-    if label is not None and len(label) != len(x):
-        raise UserError(f"{file} holds {len(x)} examples and {len(label)} labels")
+    label = label_of(file, stored, len(x))
     label = None if label is None else label[:limit]
     return Examples(x[:limit], numbered(file.stem, len(x[:limit])), file.stem, form, label, (file,))
+
+
+def label_of(file: Path, stored: Mapping[str, np.ndarray], count: int) -> np.ndarray | None:
+    """The labels, [N] or [N, L], of the `count` examples of a file, if it holds some. Raises UserError."""
+    label = stored.get("label")
+    if label is not None and (label.ndim not in (1, 2) or len(label) != count):
+        raise UserError(f"{file} holds labels {list(label.shape)}\nexpected [N] classes or [N, L] vectors, N = {count}")
+    return label
 
 
 def _read_images(source: Path, spec: DataSpec, shape: tuple[int, ...], resize: bool, limit: int | None) -> Examples:
@@ -186,19 +187,19 @@ def _values(file: Path, x: np.ndarray, spec: DataSpec, shape: tuple[int, ...]) -
     if not np.issubdtype(x.dtype, np.floating):
         also = "uint8 or " if spec.kind == "pixels" else ""
         raise UserError(f"{file} is of {x.dtype}\nexpected {also}floats")
-    _check_finite(file, x)
+    check_finite(file, x)
     if spec.kind == "pixels" and np.abs(x).max() > _FAR:
         raise UserError(f"{file} holds values from {x.min():g} to {x.max():g}\nexpected uint8, or floats in [0, 1]")
     return x.astype(np.float32), Form(file.suffix)
 
 
-def _check_finite(file: Path, rows: np.ndarray) -> None:
+def check_finite(file: Path, rows: np.ndarray) -> None:
     bad = np.flatnonzero(~np.isfinite(rows).reshape(len(rows), -1).all(axis=1))
     if bad.size:
         raise UserError(f"{file}: {bad.size} of {len(rows)} rows hold NaN or infinity, first number {bad[0]}")
 
 
-def _load(file: Path, main: str, *others: str) -> dict[str, np.ndarray]:
+def load_arrays(file: Path, main: str, *others: str) -> dict[str, np.ndarray]:
     """{main: array, ...} of a .npy or .npz, with those of the `others` that an .npz holds."""
     try:
         stored = np.load(file)
@@ -211,35 +212,3 @@ def _load(file: Path, main: str, *others: str) -> dict[str, np.ndarray]:
     if main not in arrays:
         raise UserError(f"{file} holds {', '.join(stored.files) or 'nothing'}\nexpected an array named {main}")
     return arrays
-
-
-def read_codes(path: str, dimension: int) -> tuple[np.ndarray, list[str]]:
-    """(codes [N, dimension] float32, names [N]) of a .csv, .npz or .npy. Raises UserError."""
-    file = Path(path).expanduser()
-    if not file.is_file() or file.suffix not in (".csv", ".npz", ".npy"):
-        raise UserError(f"--input: {path!r} is no file of codes\nexpected a .csv, .npz or .npy, such as encode writes")
-    stored = _read_table(file) if file.suffix == ".csv" else _load(file, "code", "names")
-    codes = stored["code"]
-    if codes.ndim != 2 or not len(codes) or codes.shape[1] != dimension:
-        raise UserError(f"{file} holds codes {list(codes.shape)}, and this model's are [N, {dimension}]")
-    if not np.issubdtype(codes.dtype, np.number) or np.iscomplexobj(codes):
-        raise UserError(f"{file} holds codes of {codes.dtype}\nexpected floats")
-    _check_finite(file, codes)
-    names = [str(name) for name in stored.get("names", numbered(file.stem, len(codes)))]
-    if len(names) != len(codes):
-        raise UserError(f"{file} holds {len(codes)} codes and {len(names)} names")
-    return codes.astype(np.float32), names
-
-
-def _read_table(file: Path) -> dict[str, np.ndarray]:
-    try:
-        header, *rows = csv.reader(io.StringIO(file.read_text("utf-8-sig", "surrogateescape"), newline=""), strict=True)
-        if header != ["file", *(f"z{d}" for d in range(len(header) - 1))]:
-            raise ValueError("its first line is not file,z0,z1,...")
-        for number, row in enumerate(rows, 2):
-            if len(row) != len(header):
-                raise ValueError(f"row {number} has {len(row)} fields, not {len(header)}")
-        codes = np.array([row[1:] for row in rows], np.float32).reshape(len(rows), len(header) - 1)
-    except (csv.Error, ValueError) as error:
-        raise UserError(f"{file} cannot be read as a table of codes: {error}") from None
-    return {"code": codes, "names": np.array([row[0] for row in rows])}

@@ -1,9 +1,14 @@
-"""Conditional VAE: the class is given to encoder and decoder, so that the code says what the class does not.
+r"""Conditional VAE: the class is given to encoder and decoder, so that the code says what the class does not.
 
 Sohn et al. 2015, "Learning structured output representation using deep conditional generative models", NeurIPS 28.
 
+On data of one's own, an .npz whose `label` [N, L] is of floats, these vectors stand in the place of the class.
+
     python scripts/reproduce.py cvae
     python scripts/plot.py --workdir=runs/reproduce/cvae --figures=class_grid,reconstructions
+    python scripts/train.py --config=configs/cvae.py --workdir=runs/vectors --config.data.source=files \
+        --config.data.path=labelled.npz --config.data.validation=0
+    python scripts/apply.py --workdir=runs/vectors --task=sample --input=labels.npz --output=new/
 """
 
 from configs import common, vae

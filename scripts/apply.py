@@ -23,7 +23,9 @@ cli.define_run_flags()
 cli.define_shared_flags("tasks", "run")
 flags.DEFINE_string("task", None, "a file in ae_jax/tasks: encode, decode, reconstruct, ...", required=True)
 flags.DEFINE_string(
-    "input", "", "images or MIDI files (a folder, or one), .npy, .npz; codes for decode; A,B for interpolate"
+    "input",
+    "",
+    "images or MIDI files (a folder, or one), .npy, .npz; codes for decode; labels for sample; A,B for interpolate",
 )
 flags.DEFINE_string("output", None, "the folder for results", required=True)
 

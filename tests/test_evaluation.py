@@ -154,7 +154,7 @@ def test_a_probe_finds_what_the_code_holds_and_leaves_out_what_is_not_labelled()
         scores = score("probe", model, partly, neighbours=1)
         assert scores["probe_knn_code_accuracy"] > 0.9 and scores["probe_logistic_code_accuracy"] > 0.9
     without = {name: dataclasses.replace(data[name], spec=DataSpec((28, 20, 1))) for name in ("train", "test")}
-    with pytest.raises(UserError, match="needs labels"):  # before anything is computed
+    with pytest.raises(UserError, match="needs classes"):  # before anything is computed
         lookup.find("evaluation", "probe", "evaluate")(model, {"w": jax.ShapeDtypeStruct((), "float32")}, without, KEY)
 
 

@@ -115,6 +115,6 @@ def test_a_classifier_learns_and_wants_labels(tmp_path):
     np.save(tmp_path / "images.npy", np.zeros((300, 8, 8, 1), np.uint8))
     config = classifier.get_config("smoke")
     config.data.update(source="files", path=str(tmp_path / "images.npy"), validation=0)
-    with pytest.raises(UserError, match="a classifier needs labels"):
+    with pytest.raises(UserError, match="a classifier needs classes"):
         runner.train_run(config.lock(), str(tmp_path / "none"))
     assert not (tmp_path / "none").exists()

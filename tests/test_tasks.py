@@ -298,7 +298,7 @@ BAD = [
     ("vae", "interpolate", "bad.npy", {}, array(DIGITS[:1]), "expected A,B"),
     ("vae", "interpolate", "bad.npy,bad.npy", {}, array(DIGITS[:2]), "2 examples"),
     ("vae", "interpolate", "bad.npy,bad.npy", {"steps": 0}, array(DIGITS[0]), "at least 1"),
-    ("vae", "sample", "bad.npy", {}, None, "reads nothing"),
+    ("vae", "sample", "bad.npy", {}, None, "reads no examples"),
     ("vae", "sample", "", {"count": 0}, None, "at least 1"),
     ("vae", "sample", "", {"sampler": "none_such"}, None, "none_such"),
     ("ae", "sample", "", {}, None, "no prior"),

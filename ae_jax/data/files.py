@@ -23,7 +23,8 @@ def load(path: str = "", split: str = "") -> tuple[DataSpec, dict]:
     """Reads `path`, and holds out the share `split` of it (default 0.1) as the test split.
 
     .npy    an array of uint8 (pixels) or floats (reals): [N, H, W, C], [N, H, W] (grey) or [N, T] (series, vectors)
-    .npz    such an array `x`; optionally integers `label` [N], and `x_test`, `label_test`, without `split`
+    .npz    such an array `x`; optionally `label`, integers [N] (classes) or floats [N, L] (vectors, which a conditional
+            model reads); and `x_test`, `label_test`, without `split`
     folder  PNG or JPEG images of one size, grey if all of them are; where all lie in subfolders, these are the classes
 
     Raises UserError, naming the file, for whatever else it meets.
@@ -39,14 +40,25 @@ def load(path: str = "", split: str = "") -> tuple[DataSpec, dict]:
     else:
         splits = _hold_out(_side(file, arrays, ""), split or "0.1")
     train, test = splits["train"], splits["test"]
-    if (train["x"].shape[1:], train["x"].dtype, set(train)) != (test["x"].shape[1:], test["x"].dtype, set(test)):
-        raise UserError(f"{file}: x and x_test differ in shape or dtype, or only one of them has labels")
-    classes = max((int(side["label"].max()) + 1 for side in splits.values() if "label" in side), default=0)
+    of_one = lambda side: {name: (values.shape[1:], values.dtype) for name, values in side.items()}
+    if of_one(train) != of_one(test):
+        raise UserError(f"{file}: x and x_test, or their labels, differ in shape or dtype, or only one has labels")
+    shape, labels = train["x"].shape[1:], _labels(train, test)
     if train["x"].dtype != np.uint8:
-        return DataSpec(train["x"].shape[1:], "reals", classes), splits
+        return DataSpec(shape, "reals", **labels), splits
     # Black and white is often stored as 0 and 1.
     levels = 256 if max(train["x"].max(), test["x"].max()) > 1 else 2
-    return DataSpec(train["x"].shape[1:], "pixels", classes, levels), splits
+    return DataSpec(shape, "pixels", levels=levels, **labels), splits
+
+
+def _labels(*sides: dict[str, np.ndarray]) -> dict[str, int]:
+    """What a DataSpec says of the labels: how many classes there are, or how long their vectors."""
+    found = [side["label"] for side in sides if "label" in side]
+    if not found:
+        return {}
+    if found[0].ndim == 2:
+        return {"label_dim": found[0].shape[1]}
+    return {"classes": max(int(label.max()) + 1 for label in found)}
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -112,7 +124,7 @@ def _read_arrays(file: Path) -> dict[str, np.ndarray]:
 
 
 def _side(file: Path, arrays: dict[str, np.ndarray], suffix: str) -> dict[str, np.ndarray]:
-    """{"x", "label"?} from the arrays `x<suffix>` and `label<suffix>`, checked."""
+    """{"x", "label"?} from the arrays `x<suffix>` and `label<suffix>`, checked: classes int32, vectors float32."""
     name, x, label = f"x{suffix}", arrays[f"x{suffix}"], arrays.get(f"label{suffix}")
     if not 2 <= x.ndim <= 4 or x.size == 0:
         raise UserError(f"{file}: {name} has shape {x.shape}; expected [N, H, W, C], [N, H, W] or [N, T]")
@@ -129,10 +141,15 @@ def _side(file: Path, arrays: dict[str, np.ndarray], suffix: str) -> dict[str, n
     side = {"x": x[..., None] if x.ndim == 3 else x}
     if label is None:
         return side
-    if label.shape != x.shape[:1] or not np.issubdtype(label.dtype, np.integer) or label.min() < 0:
+    is_classes = label.shape == x.shape[:1] and np.issubdtype(label.dtype, np.integer) and label.min() >= 0
+    is_vectors = label.ndim == 2 and len(label) == len(x) and label.size and np.issubdtype(label.dtype, np.floating)
+    if not is_classes and not (is_vectors and np.isfinite(label).all()):
         found = f"{label.dtype} of shape {label.shape}"
-        raise UserError(f"{file}: label{suffix} is {found}; expected {len(x)} integers, 0 for the first class")
-    return side | {"label": label.astype(np.int32)}
+        raise UserError(
+            f"{file}: label{suffix} is {found}; expected {len(x)} integers, 0 for the first class, or {len(x)} vectors "
+            "of finite floats"
+        )
+    return side | {"label": label.astype(np.int32 if is_classes else np.float32)}
 
 
 def _hold_out(side: dict[str, np.ndarray], share: str) -> dict[str, dict[str, np.ndarray]]:

@@ -15,7 +15,7 @@ def evaluate(model, variables, data, key, *, train: int = 10000, neighbours: int
     pixels. The regularisation is chosen on the last fifth of the first `train` training examples;
     those whose label is not known are left out.
 
-    Raises UserError for data without labels, and for too few training examples.
+    Raises UserError for data without classes, and for too few training examples.
     """
     evaluation.at_least(1, probe_train=train, probe_neighbours=neighbours)
     fitted, labels, known = _known(model, variables, data["train"], key, train)
@@ -44,7 +44,7 @@ def evaluate(model, variables, data, key, *, train: int = 10000, neighbours: int
 
 def _known(model, variables, batches, key, count):
     """(codes, labels) of the examples whose label is known, and which these are [N]."""
-    unlabelled = UserError("metric 'probe' needs labels, and these data have none\ntry --metrics=mse")
+    unlabelled = UserError("metric 'probe' needs classes, and these data have none\ntry --metrics=mse")
     if not batches.spec.classes:  # known before a run begins, when there are no examples yet
         raise unlabelled
     found = gather(compiled(code_and_label, model), variables, batches, key, count=count)

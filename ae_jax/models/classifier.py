@@ -15,7 +15,7 @@ class Model(ae.Model):
     def setup(self):
         super().setup()
         if not self.spec.classes:
-            raise UserError("a classifier needs labels, and these data have none\ntry --config.model.name=ae")
+            raise UserError("a classifier needs classes, and these data have none\ntry --config.model.name=ae")
         self.head = nn.Dense(self.spec.classes)
 
     def classify(self, batch: Batch) -> Categorical:

@@ -14,7 +14,7 @@ from ae_jax.types import Batch
 
 
 class Model(vae.Model):
-    """As `vae.Model`; reads batch["label"]: [B] classes, or [B, L] vectors.
+    """As `vae.Model`; reads batch["label"]: [B] classes, or [B, L] vectors, whatever the data have.
 
     conditional_prior: whether p(z|y) is a Normal whose mean and scale are linear in the label, rather than p(z).
     """
@@ -25,15 +25,22 @@ class Model(vae.Model):
 
     def setup(self):
         super().setup()
-        if not self.spec.classes:
+        if not self.spec.label_width:
             raise UserError("a conditional model needs labels, and these data have none\ntry --config.model.name=vae")
         if self.conditional_prior:
             self.p_z_given_y = nn.Dense(2 * self.latent_dim, kernel_init=nn.initializers.zeros)
 
     def condition(self, batch: Batch):
-        """y [B, L]: classes as one-hot vectors, vectors as they are."""
+        """y [B, L]: classes as one-hot vectors, vectors as they are. Raises UserError for labels of another kind."""
         label = jnp.asarray(batch["label"])
-        return jax.nn.one_hot(label, self.spec.classes) if label.ndim == 1 else label
+        y = jax.nn.one_hot(label, self.spec.label_width) if label.ndim == 1 and not self.spec.label_dim else label
+        if y.shape[1:] != (self.spec.label_width,):
+            given = f"vectors [N, {label.shape[1]}]" if label.ndim == 2 else "classes"
+            raise UserError(
+                f"this model reads labels that are {self.spec.labels}, and is given {given}\n"
+                "try what gives it examples with their labels: --figures=reconstructions, apply.py with an .npz"
+            )
+        return y
 
     def features(self, batch: Batch):
         return jnp.concatenate([super().features(batch), self.condition(batch)], axis=-1)

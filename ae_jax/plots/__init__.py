@@ -69,8 +69,13 @@ def _check_reads_codes_alone(model):
 
 
 def label(batch: Batch) -> dict[str, Any]:
-    """{"label": [B]} where the batch has labels, else nothing: a part of what `per_example` answers."""
+    """{"label": [B] or [B, L]} where the batch has labels, else nothing: a part of what `per_example` answers."""
     return {"label": batch["label"]} if "label" in batch else {}
+
+
+def classes(batch: Batch) -> dict[str, Any]:
+    """As `label`, of labels that are classes."""
+    return {name: labels for name, labels in label(batch).items() if labels.ndim == 1}
 
 
 def encode(model: Any, variables: Any, batch: Batch, key: Any) -> Any:
@@ -82,7 +87,7 @@ def encode(model: Any, variables: Any, batch: Batch, key: Any) -> Any:
 
 
 def code_and_rate(model: Any, variables: Any, batch: Batch, key: Any) -> dict[str, Any]:
-    """The "code" [B, D] of a batch, its "label" [B] where there is one, and "kl" [B, D], KL(q(z_d|x) || p(z_d)) in
+    """The "code" [B, D] of a batch, its "label" where there is one, and "kl" [B, D], KL(q(z_d|x) || p(z_d)) in
     nats, where that has a closed form. Raises UserError where the model has no code.
     """
     latent = model.apply(variables, batch, method="encode", rngs={"latent": key})[-1]
@@ -99,7 +104,7 @@ def activity(found: dict[str, np.ndarray]) -> tuple[str, np.ndarray]:
 def decode(model: Any, variables: Any, codes: np.ndarray, labels: Any = 0) -> np.ndarray:
     """What stands for the likelihood, [..., *shape], at free codes [..., D].
 
-    labels: the classes, int [...] or broadcast to it, for a model that reads them.
+    labels: for a model that reads them the classes, int [...], or vectors [..., L], or what is broadcast to these.
     Raises UserError for a model whose decoder reads more of an example than these.
     """
     _check_reads_codes_alone(model)
@@ -110,7 +115,9 @@ def decode(model: Any, variables: Any, codes: np.ndarray, labels: Any = 0) -> np
         return distributions.centre(model.apply(variables, (z[None],), batch, method="decode"))[0]
 
     flat = np.asarray(codes, np.float32).reshape(-1, codes.shape[-1])
-    labels = np.broadcast_to(np.asarray(labels, np.int32), codes.shape[:-1]).reshape(-1)
+    vector = (model.spec.label_dim,) if model.spec.label_dim and np.ndim(labels) else ()
+    labels = np.asarray(labels, np.float32 if vector else np.int32)
+    labels = np.broadcast_to(labels, codes.shape[:-1] + vector).reshape(-1, *vector)
     chunks = [slice(start, start + _CHUNK) for start in range(0, len(flat), _CHUNK)]
     means = np.concatenate([np.asarray(mean(variables, flat[chunk], labels[chunk])) for chunk in chunks])
     return means.reshape(*codes.shape[:-1], *means.shape[1:])

@@ -11,7 +11,7 @@ from ae_jax.errors import UserError
 def arrays(model, variables, data, key, *, count: int = 8) -> dict[str, np.ndarray]:
     """Means of the likelihood, "samples" [count, K, *shape], at `count` codes from N(0, I), each in all K classes.
 
-    Raises UserError for a model that reads no class.
+    Raises UserError for a model that reads no class, or vectors.
     """
     plots.at_least(1, count=count)
     if not hasattr(model, "condition"):

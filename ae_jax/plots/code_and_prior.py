@@ -16,7 +16,7 @@ def arrays(model, variables, data, key, *, count: int = 5000) -> dict[str, np.nd
     plots.at_least(1, count=count)
 
     def per_example(variables, batch, key):
-        return {"codes": plots.encode(model, variables, batch, key), **plots.label(batch)}
+        return {"codes": plots.encode(model, variables, batch, key), **plots.classes(batch)}
 
     found = plots.gather(per_example, variables, data["test"], key, count)
     n, dims = found["codes"].shape

@@ -109,7 +109,9 @@ def _examples(model, variables, data, key, count, reconstruct):
     if found["originals"].shape[1:3] != spec.shape[:2] and len(spec.shape) == 3:
         height, width = found["originals"].shape[1:3]
         notes.append(f"pictures of examples at {height}x{width} pixels, of {spec.shape[0]}x{spec.shape[1]}")
-    if "label" in found:
+    if spec.label_dim:
+        found.pop("label", None)  # colours are for classes
+    elif "label" in found:
         found["classes"] = np.array(spec.class_names, dtype=str)
     found.pop("kl", None)
     statistics = {"centre": codes.mean(axis=0), "spread": codes.std(axis=0), "limits": limits}
@@ -180,7 +182,7 @@ def _grid(model, variables, found):
     reach = 1.1 * np.quantile(np.abs(found["codes"]), 0.995) if len(found["codes"]) else 3.0
     label, z1, z0 = np.meshgrid(np.arange(classes), *2 * [np.linspace(-reach, reach, across)], indexing="ij")
     codes = np.stack([z0, z1], axis=-1).reshape(-1, 2)
-    decoded = plots.decode(model, variables, codes, label.ravel())
+    decoded = plots.decode(model, variables, codes, label.ravel() if _reads_class(model) else 0)
     return {
         "grid": _small(decoded, spec, found["limits"]),
         "across": np.array(across),

@@ -9,7 +9,7 @@ from ae_jax.errors import UserError
 def arrays(model, variables, data, key, *, count: int = 10, steps: int = 10) -> dict[str, np.ndarray]:
     """The first `count` pairs of neighbours in the data, "start" and "end" [N, *shape]; between them the likelihood's
     means, "path" [N, steps, *shape], at the codes (1 - t) z_start + t z_end, "t" [steps] from 0 to 1.
-    The class, for a model that reads it, stays that of the start.
+    The label, for a model that reads it, stays that of the start.
     """
     plots.at_least(1, count=count)
     plots.at_least(2, steps=steps)
@@ -24,7 +24,7 @@ def arrays(model, variables, data, key, *, count: int = 10, steps: int = 10) -> 
     start, end = found["x"][:even:2], found["x"][1:even:2]
     z_a, z_b = found["code"][:even:2, None], found["code"][1:even:2, None]
     t = np.linspace(0, 1, steps)
-    labels = found.get("label", np.zeros(even))[:even:2, None]
+    labels = found["label"][:even:2, None] if "label" in found else 0
     path = plots.decode(model, variables, (1 - t[None, :, None]) * z_a + t[None, :, None] * z_b, labels)
     return {"start": start, "path": path, "end": end, "t": t, "limits": figures.limits(model.spec, start, end)}
 

@@ -10,12 +10,12 @@ def arrays(model, variables, data, key, *, count: int = 10_000, projection: str 
 
     The points are codes of two dimensions themselves, and the `projection` of longer ones, "pca" or "umap". Codes of
     one dimension lie along the first axis; their class is the second, jittered so that they do not cover each other.
-    Where the data have labels: "label" [N], and "classes", their names.
+    Where the data have classes: "label" [N], and "classes", their names.
     """
     plots.at_least(1, count=count)
 
     def per_example(variables, batch, key):
-        return {"code": plots.encode(model, variables, batch, key), **plots.label(batch)}
+        return {"code": plots.encode(model, variables, batch, key), **plots.classes(batch)}
 
     found = plots.gather(per_example, variables, data["test"], key, count)
     codes, labels = found["code"], found.get("label")

@@ -4,7 +4,8 @@ trained: an `ae_jax.analysis.Trained`; source: what --input says, "" where it wa
 Every keyword is a flag --KEYWORD made from the signature, and means the same in every task that has it:
 
     resize      whether images of another size are stretched to the model's, and coloured ones made grey where need be
-    label       classes for a conditional model: one for all examples, or several taken in turn
+    label       classes for a conditional model: one for all examples, or several taken in turn; else it is given those
+                of an .npz, the `label` [N] of classes or [N, L] of vectors, as its training data had
     batch_size  examples at a time
     track       which of a MIDI file's voices, as the list has them that is printed where there are several
     start_bar   the bar of a MIDI file to begin at, counted from 1; else it is read from beginning to end, in pieces
@@ -29,6 +30,7 @@ from ae_jax.distributions import centre
 from ae_jax.errors import UserError
 from ae_jax.music import attributes as melody_attributes
 from ae_jax.results import Form
+from ae_jax.types import DataSpec
 from ae_jax.userfiles import Examples
 
 _CORPUS = 10_000  # training examples from which an attribute's direction is made
@@ -95,16 +97,17 @@ def compute(
 ) -> np.ndarray:
     """`function(variables, batch, key)` -> [B, ...] over all N rows of a batch, `batch_size` rows at a time: [N, ...].
 
-    label: as the user gave it, in place of the batch's own.
+    label: as the user gave it, taken in turn in place of the batch's own.
     Raises UserError where the model reads a label that is not there, or would ignore the user's.
     """
     count = len(batch["mask"])
-    batch, size = {**batch, **({"label": np.resize(label, count)} if len(label) else {})}, min(batch_size, count)
-    classes = batch.pop("label", None)
+    batch, size = dict(batch), min(batch_size, count)
+    own = batch.pop("label", None)
     if _reads_label(function, trained.variables, batch, key):
-        batch["label"] = _classes(trained, classes)
+        given = np.asarray(label)[np.arange(count) % len(label)] if len(label) else own
+        batch["label"] = _labels(trained.experiment.spec, given)
     elif len(label):
-        raise UserError("this model reads no label\nleave out --label")
+        raise UserError("this model reads no label\nleave it out")
     compiled, parts = jax.jit(function), []
     for number, start in enumerate(range(0, count, size)):
         # The last rows are repeated up to a whole batch, lest the model be compiled again.
@@ -114,15 +117,18 @@ def compute(
     return np.concatenate(parts)[:count]
 
 
-def _classes(trained: Any, label: Any) -> np.ndarray:
-    """Labels as the model reads them: int32 [N], or vectors [N, L] as they are. Raises UserError."""
-    expected = f"expected --label=CLASS, 0 to {trained.experiment.spec.classes - 1}"
+def _labels(spec: DataSpec, label: np.ndarray | None) -> np.ndarray:
+    """Labels as the model reads them: classes int32 [N], or vectors float32 [N, L]. Raises UserError."""
+    expected = f"expected {'an .npz whose label is' if spec.label_dim else '--label=CLASS, of'} {spec.labels}"
     if label is None:
         raise UserError(f"this model is conditional, and there are no labels\n{expected}")
     if label.ndim == 2:
+        wide = label.shape[1] == spec.label_width and np.issubdtype(label.dtype, np.number)
+        if not wide or not np.isfinite(label).all():
+            raise UserError(f"labels [N, {label.shape[1]}] {label.dtype} are none that this model reads\n{expected}")
         return label.astype(np.float32)
     for each in label:
-        if not str(each).isdecimal() or int(each) >= trained.experiment.spec.classes:
+        if spec.label_dim or not str(each).isdecimal() or int(each) >= spec.classes:
             raise UserError(f"label {str(each)!r} is no class of this model\n{expected}")
     return label.astype(np.int32)
 
@@ -188,9 +194,12 @@ def _amount(name: str, text: str) -> float:
     return amount
 
 
-def means_at(trained: Any, codes: np.ndarray, key: Any, label: Sequence, batch_size: int) -> np.ndarray:
-    """What stands for the likelihood, [N, *shape], at codes [N, D]."""
+def means_at(
+    trained: Any, codes: np.ndarray, key: Any, label: Sequence, batch_size: int, own: np.ndarray | None = None
+) -> np.ndarray:
+    """What stands for the likelihood, [N, *shape], at codes [N, D]; `own`: the labels [N, ...] that came with them."""
     model, batch = trained.experiment.model, {"code": codes, "mask": np.ones(len(codes), np.float32)}
+    batch |= {} if own is None else {"label": own}
 
     def mean(variables, batch, key):
         batch = dict(batch)

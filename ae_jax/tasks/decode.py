@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ae_jax import results, tasks, userfiles
+from ae_jax import results, tasks, usercodes
 from ae_jax.errors import UserError
 
 
@@ -10,8 +10,7 @@ def run(trained, source, key, *, label: tuple = (), batch_size: int = 500, rende
     """Means of the likelihood: an image a code, under the code's name; or a melody; else one STEM.npy."""
     if not source:
         raise UserError("task 'decode' has no --input\nexpected codes: a .csv, .npz or .npy, such as encode writes")
-    codes, names = userfiles.read_codes(source, tasks.dimension(trained))
-    codes, names = codes[: trained.context.get("limit")], names[: trained.context.get("limit")]
-    means = tasks.means_at(trained, codes, key, label, batch_size)
+    found = usercodes.read_codes(source, tasks.dimension(trained), trained.context.get("limit"))
+    means = tasks.means_at(trained, found.codes, key, label, batch_size, found.label)
     path, form = Path(source).expanduser(), results.sounding(results.form_of(trained.experiment.spec), render)
-    return tasks.Result(results.rendered(means, names, path.stem, form), [path])
+    return tasks.Result(results.rendered(means, found.names, path.stem, form), [path])

@@ -1,12 +1,13 @@
 """New examples: decoded from codes drawn from the model's prior, or by a sampler fitted to its codes."""
 
 import functools
+import pathlib
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax import lookup, results, samplers, tasks
+from ae_jax import lookup, results, samplers, tasks, userfiles
 from ae_jax.distributions import Normal, centre
 from ae_jax.errors import UserError
 
@@ -27,12 +28,13 @@ def run(
     """`count` means of the likelihood: images sample_00.png, ..., melodies sample_00.mid, ..., or else one sample.npy.
 
     sampler: "prior", the model's own; or a file of ae_jax/samplers, fitted to the codes of the training data.
+    Of --input it reads the labels alone, an .npz with `label`, taken in turn as those of --label are.
     temperature: what the prior's standard deviation is multiplied by.
     event_temperature: of melodies, the temperature at which each event is drawn; 0 takes the most probable one.
     """
     model = trained.experiment.model
     if source:
-        raise UserError(f"task 'sample' reads nothing, and --input is {source!r}\nleave it out, or try --task=decode")
+        label = _labels_in(source, label)
     if count < 1 or not 0 <= temperature < float("inf"):
         raise UserError(f"--count={count} --temperature={temperature}\nexpected at least 1, and a number of at least 0")
     form = results.sounding(results.form_of(trained.experiment.spec), render)
@@ -51,6 +53,19 @@ def run(
     else:
         raise UserError("--temperature scales the noise of the model's prior\nexpected --sampler=prior")
     return tasks.Result(results.rendered(means, results.numbered("sample", count), "sample", form))
+
+
+def _labels_in(source, label):
+    """`label` [N] or [N, L] of an .npz. Raises UserError."""
+    path = pathlib.Path(source).expanduser()
+    if path.suffix != ".npz" or not path.is_file() or len(label):
+        also = f", and --label is {','.join(label)}" * bool(len(label))
+        raise UserError(
+            f"task 'sample' reads no examples, and --input is {source!r}{also}\n"
+            "expected an .npz with labels; or leave it out, or try --task=decode"
+        )
+    found = userfiles.load_arrays(path, "label")
+    return userfiles.label_of(path, found, len(np.atleast_1d(found["label"])))
 
 
 def _generating(model, tempered):
