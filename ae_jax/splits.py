@@ -61,12 +61,13 @@ def _with_labels(split: Mapping[str, Any], count: int) -> dict[str, Any]:
 
 
 def other(config: Any, spec: DataSpec, name: str) -> dict[str, Any]:
-    """The splits of "NAME" or "SOURCE:PATH", cut as the config's own, without labels of another kind than `spec` has.
+    """The splits of "NAME" or "SOURCE:PATH", cut as their source does, prepared as the config's own are; without labels
+    of another kind than `spec` has.
 
     Raises UserError where the examples are not of `spec`.
     """
     source, _, path = name.partition(":")
-    fresh = {"name": name, "dir": "", "path": "", "validation": 0, "labelled": None, **data.named(name)}
+    fresh = {"name": name, "dir": "", "path": "", "split": "", "validation": 0, "labelled": None, **data.named(name)}
     section = ConfigDict({**config.data, **fresh})
     if path or source in lookup.choices("data"):
         section.source = source
