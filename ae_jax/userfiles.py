@@ -45,7 +45,8 @@ def read_examples(
     """The examples in a folder or file, for a model of data `spec` that reads inputs of `shape`; the first `limit`.
 
     Images are values / 255; arrays of uint8 are levels of `spec`, arrays of floats are taken as they are. With `resize`
-    images of another size are stretched (bicubic), and those in colour made grey for a model of grey ones.
+    images of another size, arrays of them too, are stretched (bicubic), and files in colour made grey for a model of
+    grey ones.
     voice, start_bar: which of the voices of a MIDI file, counted from 0; which bar to begin at, counted from 1. Without
     the latter, a melody is cut into as many examples as it takes, from its first bar on.
     Raises UserError for examples of another size or kind, RunFailed where nothing in a folder can be read.
@@ -68,7 +69,8 @@ def read_examples(
         readable = MELODIES if spec.kind == "events" else IMAGES
         raise UserError(f"--input: {path!r} is none of what can be read\nexpected {', '.join(readable)}, .npy or .npz")
     stored = load_arrays(file, "x", "label")
-    x, form = _values(file, stored["x"], spec, shape)
+    x, form = _values(file, _arranged(file, stored["x"], shape, resize), spec)
+    x = x if x.shape[1:] == shape else _stretched(x, shape)
     label = label_of(file, stored, len(x))
     label = None if label is None else label[:limit]
     return Examples(x[:limit], numbered(file.stem, len(x[:limit])), file.stem, form, label, (file,))
@@ -164,13 +166,34 @@ def _fitted(image: np.ndarray, file: Path, shape: tuple[int, ...], resize: bool)
     return np.broadcast_to(image, shape)
 
 
-def _values(file: Path, x: np.ndarray, spec: DataSpec, shape: tuple[int, ...]) -> tuple[np.ndarray, Form]:
-    """(float32 [N, *shape], form) of an array with or without its axis of examples, and that of a single channel."""
+def _arranged(file: Path, x: np.ndarray, shape: tuple[int, ...], resize: bool) -> np.ndarray:
+    """[N, *shape] of an array with or without its axis of examples, and that of a single channel; images as large as
+    they are with `resize`.
+    """
     shapes = (shape, shape[:-1]) if len(shape) == 3 and shape[-1] == 1 else (shape,)
-    if not x.size or (x.shape not in shapes and x.shape[1:] not in shapes):
-        expected = " or ".join(f"[N, {', '.join(map(str, each))}]" for each in shapes)
-        raise UserError(f"{file} has shape {list(x.shape)}, and this model reads {expected}")
-    x = x.reshape(-1, *shape)
+    if x.size and (x.shape in shapes or x.shape[1:] in shapes):
+        return x.reshape(-1, *shape)
+    with_channel = x if x.ndim > 2 and x.shape[-1] in (1, 3) else x[..., None]
+    are_images = len(shape) == 3 and x.size and with_channel.ndim in (3, 4) and with_channel.shape[-1] == shape[-1]
+    if are_images and resize:
+        return with_channel.reshape(-1, *with_channel.shape[-3:])
+    expected = " or ".join(f"[N, {', '.join(map(str, each))}]" for each in shapes)
+    also = "\ntry --resize" if are_images else ""
+    raise UserError(f"{file} has shape {list(x.shape)}, and this model reads {expected}{also}")
+
+
+def _stretched(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """float32 [N, H, W, C] -> [N, *shape], bicubic, within the values of each image."""
+    from PIL import Image
+
+    size = (shape[1], shape[0])
+    of_one = lambda plane: np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BICUBIC))
+    planes = np.stack([[of_one(plane) for plane in np.moveaxis(image, -1, 0)] for image in x])
+    return np.moveaxis(planes, 1, -1).clip(x.min(axis=(1, 2, 3), keepdims=True), x.max(axis=(1, 2, 3), keepdims=True))
+
+
+def _values(file: Path, x: np.ndarray, spec: DataSpec) -> tuple[np.ndarray, Form]:
+    """(float32 [N, ...], form) of an array of examples, checked."""
     if x.dtype == np.uint8 and spec.kind == "pixels":
         if x.max() >= spec.levels:
             raise UserError(

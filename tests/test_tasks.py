@@ -175,6 +175,23 @@ def test_colour_for_a_grey_model(load, tmp_path):
     np.testing.assert_allclose(np.load(tmp_path / "out/c.npz")["code"], code_of(trained, grey), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["uint8", "floats"])
+def test_arrays_of_another_size(load, tmp_path, kind):
+    """Stretched as Pillow stretches numbers, within the values that there are."""
+    trained, large = load("vae"), np.kron(DIGITS[:5], np.ones((3, 2), np.uint8))[:, :23]
+    for x in (large, large[..., None], large[0]):
+        np.save(tmp_path / "large.npy", x if kind == "uint8" else x / 16)
+        with pytest.raises(UserError, match=r"(?s)large.npy has shape .*\ntry --resize"):
+            apply(trained, "encode", tmp_path / "large.npy", tmp_path / "out")
+        apply(trained, "encode", tmp_path / "large.npy", tmp_path / "out", resize=True)
+        images = [Image.fromarray(image) for image in np.float32(x.reshape(-1, 23, 16)) / 16]
+        small = np.stack([image.resize((8, 8), Image.Resampling.BICUBIC) for image in images]).clip(0, 1)
+        found = np.load(tmp_path / "out/large.npz")["code"]
+        np.testing.assert_allclose(found, code_of(trained, small), rtol=1e-4, atol=1e-5)
+    ((path,), _) = apply(trained, "reconstruct", tmp_path / "large.npy", tmp_path / "out", resize=True)
+    assert (np.load(path).shape, np.load(path).dtype) == ((1, 8, 8, 1), large.dtype if kind == "uint8" else np.float32)
+
+
 def test_the_runs_own_data(load, tmp_path):
     trained = load("ae")
     apply(trained, "encode", "", tmp_path)
@@ -277,7 +294,9 @@ def array(values):
 BAD = [
     ("vae", "encode", "nothing", {}, None, "does not exist"),
     ("vae", "encode", "bad.csv", {}, table("x"), "none of what can be read"),
-    ("vae", "encode", "bad.npy", {}, array(np.zeros((3, 7, 7))), r"\[3, 7, 7\].*\[N, 8, 8, 1\] or \[N, 8, 8\]"),
+    ("vae", "encode", "bad.npy", {}, array(np.zeros((3, 7, 7))), r"\[3, 7, 7\].*\[N, 8, 8, 1\] or \[N, 8, 8\]\ntry"),
+    ("vae", "encode", "bad.npy", {"resize": True}, array(np.zeros((2, 9, 9, 3))), r"\[2, 9, 9, 3\].*\[N, 8, 8\]$"),
+    ("vae", "encode", "bad.npy", {"resize": True}, array(np.zeros((9, 9, 3))), r"\[9, 9, 3\].*\[N, 8, 8\]$"),
     ("vae", "encode", "bad.npy", {}, array(PIXELS), "holds 255, and this model's pixels are 0 to 16"),
     ("vae", "encode", "bad.npy", {}, array(PIXELS.astype(float)), "from 0 to 255"),
     ("vae", "encode", "bad.npy", {}, array(PIXELS.astype(int)), "int64"),
