@@ -113,11 +113,13 @@ class Batches:
     def spread(self, count: int) -> tuple["Batches", np.ndarray]:
         """(batches of `count` of these examples, evenly spread over all, their numbers [count])."""
         numbers = np.linspace(0, self.num_examples - 1, count).round().astype(int)
-        if count == self.num_examples:
-            return self, numbers
+        return self if count == self.num_examples else self.only(numbers), numbers
+
+    def only(self, numbers: np.ndarray) -> "Batches":
+        """Batches of the examples of these `numbers` [N], in this order."""
         arrays = {name: np.asarray(values)[numbers] for name, values in self.arrays.items()}
-        size = min(self.batch_size, count)
-        return dataclasses.replace(self, arrays=arrays, batch_size=size, num_examples=count), numbers
+        size = min(self.batch_size, len(numbers))
+        return dataclasses.replace(self, arrays=arrays, batch_size=size, num_examples=len(numbers))
 
     def __iter__(self) -> Iterator[Batch]:
         """One epoch in stored order, for evaluation."""

@@ -105,7 +105,8 @@ def _of_run(workdir: str, model: Any, variables: Any, data: Any, key: Any, sampl
     both = lambda _, batch, key: {"samples": of(draw(batch, key), batch), "test": of(batch["x"], batch)}
     of_train = lambda _, batch, key: {"train": of(batch["x"], batch)}
     rows = reduce.gather(both, variables, data["test"], key)
-    rows |= reduce.gather(of_train, variables, data["train"], key, count=len(rows["test"]))
+    train, _ = data["train"].spread(min(len(rows["test"]), data["train"].num_examples))  # they may be sorted
+    rows |= reduce.gather(of_train, variables, train, key)
     leaves = jax.tree.leaves(its_variables)
     digest = hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in leaves)).hexdigest()[:12]
     return Features(pathlib.Path(workdir).name, digest, _equal_in_number(rows))

@@ -11,6 +11,10 @@ import scipy.stats
 import skimage.metrics
 import skimage.transform
 import sklearn.decomposition
+import sklearn.linear_model
+import sklearn.model_selection
+import sklearn.neighbors
+import sklearn.preprocessing
 
 from ae_jax import analysis, experiment, lookup, runner
 from ae_jax.batching import Batches
@@ -23,7 +27,7 @@ from configs import ae as ae_config
 from configs import iwae
 
 KEY = jax.random.key(3)
-N = 23  # not a multiple of the batch size: the last batch is padded
+N, TRAIN = 23, 31  # no multiples of the batch size: the last batch is padded
 
 
 class Echo(nn.Module):
@@ -39,17 +43,26 @@ class Echo(nn.Module):
 
 
 def echo(noise=0.0, shape=(28, 20, 1), dims=3):
-    """(model, data, x, inputs): N smooth images, and what the model answers to them, noisy versions of themselves."""
+    """(model, data, x, inputs): N smooth images, and what the model answers to them, noisy versions of themselves. The
+    training split has TRAIN others.
+    """
     generator = np.random.default_rng(0)
-    rough = generator.random((N, 7, 5, 1))
+    rough = generator.random((N + TRAIN, 7, 5, 1))
     x = np.stack([skimage.transform.resize(image, shape) for image in rough])
     x = np.round(255 * x).astype(np.uint8)
     noisy = np.asarray(x / 255 + noise * generator.normal(size=x.shape), np.float32).clip(0, 1)
     spec = DataSpec(shape, classes=2)
     arrays = {"x": x, "noisy": noisy, "label": (x.mean(axis=(1, 2, 3)) > 127).astype(np.int32)}
-    batches = Batches(arrays, spec, 10, lambda step, batch: {**batch, "inputs": batch["noisy"]})
+    finish = lambda step, batch: {**batch, "inputs": batch["noisy"]}
+    side = lambda part: Batches({name: rows[part] for name, rows in arrays.items()}, spec, 10, finish)
     weights = tuple(map(tuple, generator.normal(size=(np.prod(shape), dims)) / 30))
-    return (Echo(spec, weights), {"train": batches, "test": batches, "metrics": []}, x / 255, noisy)
+    data = {"train": side(slice(N, None)), "test": side(slice(N)), "metrics": []}
+    return Echo(spec, weights), data, x[:N] / 255, noisy[:N]
+
+
+def training_rows(data):
+    """The training images as rows, [TRAIN, P]."""
+    return data["train"].arrays["x"].reshape(TRAIN, -1) / 255
 
 
 def score(name, model, data, **options):
@@ -106,7 +119,7 @@ def test_errors_per_pixel():
 def test_pca_is_scikit_learns():
     model, data, x, _ = echo(dims=4)
     rows = x.reshape(N, -1)
-    pca = sklearn.decomposition.PCA(4, svd_solver="full").fit(rows)
+    pca = sklearn.decomposition.PCA(4, svd_solver="full").fit(training_rows(data))
     expected = np.square(rows - pca.inverse_transform(pca.transform(rows))).mean()
     np.testing.assert_allclose(score("pca_mse", model, data)["pca_mse_per_pixel"], expected, rtol=1e-4)
 
@@ -147,15 +160,63 @@ def test_a_probe_finds_what_the_code_holds_and_leaves_out_what_is_not_labelled()
     model, data, x, _ = echo()
     # The code is the mean brightness, which is the class.
     model = dataclasses.replace(model, weights=tuple((1 / x[0].size,) for _ in range(x[0].size)))
-    label = data["train"].arrays["label"]
-    half = {**data, "train": dataclasses.replace(data["train"], arrays={**data["train"].arrays})}
-    half["train"].arrays["label"] = np.where(np.arange(N) < 15, label, -1)
-    for partly in (data, half):
+    train = data["train"]
+    half = np.where(np.arange(TRAIN) < 15, train.arrays["label"], -1)
+    for label in (train.arrays["label"], half):
+        partly = {**data, "train": dataclasses.replace(train, arrays={**train.arrays, "label": label})}
         scores = score("probe", model, partly, neighbours=1)
         assert scores["probe_knn_code_accuracy"] > 0.9 and scores["probe_logistic_code_accuracy"] > 0.9
     without = {name: dataclasses.replace(data[name], spec=DataSpec((28, 20, 1))) for name in ("train", "test")}
     with pytest.raises(UserError, match="needs classes"):  # before anything is computed
         lookup.find("evaluation", "probe", "evaluate")(model, {"w": jax.ShapeDtypeStruct((), "float32")}, without, KEY)
+
+
+def test_a_probe_is_scikit_learns():
+    model, data, x, inputs = echo(noise=0.3)
+    order = np.random.RandomState(0).permutation(TRAIN)[:25]
+    images, labels = training_rows(data)[order], data["train"].arrays["label"][order]
+    noisy, truth = data["train"].arrays["noisy"].reshape(TRAIN, -1)[order], data["test"].arrays["label"]
+    pca, weights = sklearn.decomposition.PCA(3, svd_solver="full").fit(images), np.array(model.weights)
+    x, inputs = x.reshape(N, -1), inputs.reshape(N, -1)
+    kinds = {
+        "code": (noisy @ weights, inputs @ weights),
+        "pca": (pca.transform(images), pca.transform(x)),
+        "pixels": (images, x),
+    }
+    scores, expected = score("probe", model, data, train=25, neighbours=1), {}
+    for kind, (rows, test_rows) in kinds.items():
+        scaled = sklearn.preprocessing.StandardScaler().fit(rows)
+        rows, test_rows = scaled.transform(rows), scaled.transform(test_rows)
+        last_fifth = sklearn.model_selection.PredefinedSplit(np.where(np.arange(25) < 20, -1, 0))
+        logistic = sklearn.linear_model.LogisticRegression(max_iter=300)
+        search = sklearn.model_selection.GridSearchCV(logistic, {"C": (0.01, 0.1, 1.0, 10.0)}, cv=last_fifth)
+        expected[f"probe_logistic_{kind}_accuracy"] = search.fit(rows, labels).score(test_rows, truth)
+        knn = sklearn.neighbors.KNeighborsClassifier(1).fit(rows, labels)
+        expected[f"probe_knn_{kind}_accuracy"] = knn.score(test_rows, truth)
+    assert scores == pytest.approx(expected)
+    assert max(expected.values()) < 1  # as of examples that find themselves
+
+
+@pytest.mark.parametrize("train", [20, 10_000])
+@pytest.mark.parametrize("first", [4, 26])
+def test_a_probe_knows_all_classes_of_sorted_examples(train, first):
+    """Whether the first few, or all but the last few, are of one class."""
+    model, data, x, _ = echo()
+    model = dataclasses.replace(model, weights=tuple((1 / x[0].size,) for _ in range(x[0].size)))
+    order = np.argsort(data["train"].arrays["x"].mean(axis=(1, 2, 3)))
+    arrays = {name: rows[order] for name, rows in data["train"].arrays.items()}
+    threshold = arrays["x"][first - 1 : first + 1].mean()
+    arrays["label"] = (np.arange(TRAIN) >= first).astype(np.int32)
+    test = {
+        **data["test"].arrays,
+        "label": (data["test"].arrays["x"].mean(axis=(1, 2, 3)) > threshold).astype(np.int32),
+    }
+    data = {
+        "train": dataclasses.replace(data["train"], arrays=arrays),
+        "test": dataclasses.replace(data["test"], arrays=test),
+    }
+    scores = score("probe", model, data, train=train, neighbours=1)
+    assert scores["probe_knn_code_accuracy"] > 0.9
 
 
 @pytest.mark.parametrize(("metric", "message"), [("collapse", "random code"), ("elbo", "random code")])

@@ -1,10 +1,12 @@
 """Scores of samples by features: closed forms, hand-checked cases, and a run's features from its directory."""
 
+import jax
 import numpy as np
 import pytest
 from scipy import linalg
 
-from ae_jax import analysis, runner
+from ae_jax import analysis, features, runner
+from ae_jax.batching import Batches
 from ae_jax.errors import UserError
 from ae_jax.evaluation import density_coverage, fid, kid, precision_recall
 from configs import ae, classifier, vae
@@ -80,6 +82,15 @@ def test_the_code_of_a_run_is_named_in_the_metric_with_the_floor_and_the_digest(
     assert len(digest) == 12 != evaluate(runs, metric, features=str(runs / "plain"))[f"{metric}_features_digest"]
 
 
+def test_the_floor_is_of_all_training_examples_however_they_are_sorted(runs):
+    trained = analysis.load(str(runs / "vae"), limit=60)
+    x = np.repeat([0, 16], 150).astype(np.uint8)[:, None, None, None] * np.ones((8, 8, 1), np.uint8)
+    data = {**trained.data, "train": Batches({"x": x}, trained.experiment.spec, 50)}
+    key, model = jax.random.key(0), trained.experiment.model
+    found = features._of_run(str(runs / "classes"), model, trained.variables, data, key, "prior")
+    assert len(found.rows["train"]) == 60 and len(np.unique(found.rows["train"].round(4), axis=0)) == 2
+
+
 def test_a_plain_autoencoder_takes_a_sampler(runs):
     with pytest.raises(UserError, match="no prior.*\n.*mixture"):
         evaluate(runs, "fid", "plain", features=str(runs / "classes"))
@@ -101,9 +112,9 @@ def test_features_from_a_file(runs, tmp_path):
     mistakes = {"": "fid_features=RUN", "less.npz": "'test'", "none.npz": "no file", "one.npz": "1 examples of each"}
     mistakes |= {"nan.npz": "not all finite", "uneven.npz": r"\(300, 3\)", "damaged.npz": "cannot be read"}
     mistakes |= {"empty.npz": "cannot be read"}
-    for features, message in mistakes.items():
+    for file, message in mistakes.items():
         with pytest.raises(UserError, match=message):
-            evaluate(runs, "fid", features=features and str(tmp_path / features))
+            evaluate(runs, "fid", features=file and str(tmp_path / file))
 
 
 def test_a_classifier_learns_and_wants_labels(tmp_path):

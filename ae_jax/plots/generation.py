@@ -8,7 +8,7 @@ import numpy as np
 from ae_jax import figures, lookup, plots
 from ae_jax.errors import UserError
 
-_CODES = 10000  # training codes that a sampler is fitted to
+_CODES = 10000  # training codes that a sampler is fitted to, evenly spread
 
 
 def arrays(
@@ -32,7 +32,8 @@ def arrays(
             continue
         key_encode, key_fit, key_draw = jax.random.split(key, 3)
         encode = lambda variables, batch, key, m=other: {"code": plots.encode(m, variables, batch, key)}
-        codes = plots.gather(encode, its_variables, its_data["train"], key_encode, _CODES)["code"]
+        train, _ = its_data["train"].spread(min(_CODES, its_data["train"].num_examples))
+        codes = plots.gather(encode, its_variables, train, key_encode, _CODES)["code"]
         for sampler, fit in fits.items():
             drawn = fit(codes, key_fit)(key_draw, count)
             rows[f"{name}: {sampler}"] = plots.decode(other, its_variables, np.asarray(drawn))
