@@ -258,6 +258,32 @@ def test_numbers_vary_and_words_are_fixed():
     np.testing.assert_allclose(ours.update(params, ours.init(params), params)[0], expected, rtol=1e-6)
 
 
+def test_players_have_the_numbers_of_their_own_section_and_else_those_of_all():
+    section = {"name": "sgd", "learning_rate": 0.1, "clip": 1.0, "players": {"critic": {"learning_rate": 0.5}}}
+    section["players"]["prior"] = {"name": "adam", "b1": 0.3, "clip": None}
+    make, numbers = optim.make_tx(section)
+    gradient = {name: {"w": jnp.array([3.0, 4.0])} for name in ("critic", "encoder", "prior")}
+    updates, _ = make(**numbers).update(gradient, make(**numbers).init(gradient), gradient)
+    np.testing.assert_allclose(updates["critic"]["w"], [-0.5 * 0.6, -0.5 * 0.8], rtol=1e-6)
+    np.testing.assert_allclose(updates["encoder"]["w"], [-0.1 * 0.6, -0.1 * 0.8], rtol=1e-6)
+    np.testing.assert_allclose(updates["prior"]["w"], [-0.1, -0.1], rtol=1e-4)  # Adam's first step is of unit size
+    assert numbers["players"]["prior"] == {"learning_rate": 0.1, "b1": 0.3}
+
+
+def test_the_critic_is_moved_by_its_own_learning_rate():
+    """By a schedule that begins at zero, while the others move."""
+    model = aae.Model(SPEC, mlp.Encoder((8,)), mlp.Decoder((8,)), critic_hidden=(8,))
+    players = {"critic": {"learning_rate": "linear:0:8:8"}}
+    make, optimizer = optim.make_tx({"name": "sgd", "learning_rate": 0.1, "players": players})
+    hparams = train.make_hparams({"reconstruction": 1.0, "generator": 1.0, "critic": 1.0}, optimizer=optimizer)
+    state = train.make_init(model, make)(jax.random.key(0), a_batch(), hparams)
+    step = jax.jit(train.make_train_step(model, objectives.adversarial, make))
+    for number, moves in ((0, False), (2, True)):
+        new, _ = step(state.replace(step=jnp.int32(number)), a_batch(), hparams)
+        changed = jax.tree.map(lambda a, b: bool((a != b).any()), state.params, new.params)
+        assert any(jax.tree.leaves(changed["critic"])) == moves and any(jax.tree.leaves(changed["encoder"]))
+
+
 def test_masked_mean_of_nothing_is_nothing():
     assert reduce.masked_mean(jnp.ones(3), jnp.zeros(3)) == 0
 
