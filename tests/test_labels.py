@@ -136,6 +136,13 @@ def test_a_figure_of_classes_refuses_vectors(run, figure):
         analysis.draw(analysis.load(run("vectors")), [figure], {}, "png")
 
 
+def test_a_model_that_reads_no_labels_is_drawn_whatever_they_are(folder, tmp_path):
+    workdir = trained_on(folder / "vectors.npz", tmp_path / "run", "vae.py")
+    analysis.draw(
+        analysis.load(workdir), ["samples", "manifold", "code_and_prior", "explorer", "traversals"], {}, "png"
+    )
+
+
 @pytest.mark.parametrize("metric", ["probe", "accuracy", "mmd_to_prior"])
 def test_a_metric_of_classes_refuses_vectors(run, metric):
     with pytest.raises(UserError, match="needs (classes|a classifier)|is given classes"):
@@ -170,6 +177,12 @@ def test_the_users_vectors_go_with_the_users_examples_and_codes(run, tmp_path):
     paths, _ = tasks.apply(trained, "decode", str(tmp_path / "codes.npz"), str(tmp_path / "out"), {"batch_size": 2})
     found = [np.asarray(Image.open(path)) for path in paths]
     np.testing.assert_allclose(found, 255 * decoded(trained, z, label[::-1]), atol=1)
+
+    for n in range(2):
+        np.savez(tmp_path / f"{n}.npz", x=x[n : n + 1], label=label[n : n + 1])
+    ends = ",".join(str(tmp_path / f"{n}.npz") for n in range(2))
+    found = apply(trained, "interpolate", ends, tmp_path / "out", steps=3)["x"][..., 0]
+    np.testing.assert_allclose(found[2], 255 * decoded(trained, z[1:2], label[:1])[0], atol=1)
 
     np.savez(tmp_path / "labels.npz", label=label[:2])
     options = {"count": 3, "temperature": 0.0}

@@ -27,6 +27,8 @@ def run(
         1985, "Animating rotation with quaternion curves"), which stay as far from the origin as codes are; else they
         are (1 - t) z_A + t z_B.
 
+    A label that came with A holds for the whole way.
+
     Images A_B_0.png, A_B_1.png, ... and A_B.png, all side by side; melodies likewise, A_B.mid one after the other; or
     one array [steps, *shape], of the kind of A.
     """
@@ -47,7 +49,8 @@ def run(
     start, end = (tasks.codes_of(trained, end, key, label, batch_size) for end in ends)
     t = np.linspace(0, 1, steps, dtype=np.float32)[:, None] if steps > 1 else np.full((1, 1), 0.5, np.float32)
     codes = _slerp(start, end, t) if spherical else (1 - t) * start + t * end
-    means = tasks.means_at(trained, codes, key, label, batch_size)
+    own = None if ends[0].label is None else np.repeat(ends[0].label, steps, axis=0)
+    means = tasks.means_at(trained, codes, key, label, batch_size, own)
     stem, form = (f"{ends[0].stem}_{ends[1].stem}", results.sounding(ends[0].form, render))
     files = results.rendered(means, results.numbered(stem, steps), stem, form)
     if form.suffix == ".png":

@@ -33,7 +33,7 @@ def run(
     if attribute:
         codes = tasks.codes_of(trained, examples, key, label, batch_size)
         codes += tasks.shift(trained, attribute, key, label, batch_size)[None]
-        means = tasks.means_at(trained, codes, key, label, batch_size)
+        means = tasks.means_at(trained, codes, key, label, batch_size, examples.label)
     else:
         means = tasks.compute(trained, mean, tasks.batch_of(examples), key, label, batch_size)
     files = results.rendered(means, examples.names, examples.stem, form)
