@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import inspect
 import math
 import pathlib
@@ -123,8 +124,9 @@ def data_of(
     other: str = "",
     run: rundir.RunDir | None = None,
 ) -> Lazy:
-    """{"train", "test", "corpus", "metrics", "open"}, made when read: prepared batches, "test" being `split`, "corpus"
-    the training data whatever the limit; the lines of metrics.jsonl; and the function that opens another run.
+    """{"train", "test", "corpus", "metrics", "open", "input_shape"}, made when read: prepared batches, "test" being
+    `split`, "corpus" the training data whatever the limit; the lines of metrics.jsonl; the function that opens another
+    run, with the same split and limit; and the shape of what the model reads.
 
     other: "NAME" or "SOURCE:PATH" of data to use instead of the run's own. Raises UserError where they do not fit.
     """
@@ -144,7 +146,8 @@ def data_of(
             "test": lambda: batches(split),
             "corpus": lambda: batches("train", None),
             "metrics": lambda: rundir.read_lines(run.metrics) if run else [],
-            "open": lambda: _opened,
+            "open": lambda: functools.partial(_opened, split=split, batch_size=batch_size, limit=limit, seed=seed),
+            "input_shape": lambda: built.input_shape,
         }
     )
 
@@ -166,9 +169,9 @@ def _check_reads_no_label(built: experiment.Experiment, other: str) -> None:
         ) from None
 
 
-def _opened(workdir: str) -> tuple[Any, Any, Lazy]:
-    """(model, variables, data) of another run, for figures that compare runs."""
-    other = load(workdir)
+def _opened(workdir: str, **options: Any) -> tuple[Any, Any, Lazy]:
+    """(model, variables, data) of another run, for figures that compare runs; options as `load` has them."""
+    other = load(workdir, **options)
     return other.experiment.model, other.variables, other.data
 
 

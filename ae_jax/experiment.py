@@ -112,6 +112,11 @@ class Experiment:
         return Shapes(self.spec, jax.eval_shape(self.held_out(example, 2).finish, np.int32(0), example))
 
     @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of what the model reads: that of the data, corrupted; smaller, for super-resolution."""
+        return self.shapes().batch["inputs"].shape[1:]
+
+    @property
     def _precision(self) -> str | None:
         return self.config.train.get("precision")
 

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ae_jax import errors, lookup, reduce, samplers
+from ae_jax import comparable, errors, lookup, reduce, samplers
 from ae_jax.discretized import LogisticMixture
 from ae_jax.errors import UserError
 
@@ -91,12 +91,7 @@ def _stored(file: str) -> Features:
 
 def _of_run(workdir: str, model: Any, variables: Any, data: Any, key: Any, sampler: str) -> Features:
     """The codes that the run in `workdir` has for samples of the model and for its clean examples."""
-    network, its_variables, _ = data["open"](workdir)
-    if (network.spec.shape, network.spec.kind) != (model.spec.shape, model.spec.kind):
-        raise UserError(
-            f"features {workdir!r} are of examples {network.spec.shape} of {network.spec.kind}\n"
-            f"this model's are {model.spec.shape} of {model.spec.kind}"
-        )
+    ((network, its_variables, _),) = comparable.opened(data, (workdir,), model.spec, model.spec.shape)
     key_draw, key_features = jax.random.split(key)
     draw = _sampler(model, variables, data, key_draw, sampler)
     codes = reduce.compiled(_codes, network)

@@ -12,8 +12,7 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
     """Test error per pixel of PCA fitted on the training split, with the size of the model's code; and the model's own
     error as a multiple of it.
     """
-    size = gather(compiled(code_and_label, model), variables, data["test"], key, count=1)["code"].shape[-1]
-    mean, components = principal_components(pixels(data["train"]), size)
+    mean, components = principal_components(pixels(data["train"]), code_size(model, variables, data, key))
     centred = pixels(data["test"]) - mean
     rest = centred - centred @ components.T @ components
     errors = np.square(rest).mean(axis=1)
@@ -23,6 +22,11 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
         "pca_mse_per_pixel": float(errors.mean()),
         "pca_mse_per_pixel_se": float(errors.std(ddof=1) / np.sqrt(len(errors))),
     }
+
+
+def code_size(model, variables, data, key) -> int:
+    """How long the model's code is, which `latent_dim` does not say where it is the encoder's features themselves."""
+    return gather(compiled(code_and_label, model), variables, data["test"], key, count=1)["code"].shape[-1]
 
 
 def pixels(batches) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 
 from ae_jax import distributions, objectives, reduce
 from ae_jax.errors import UserError
-from ae_jax.types import Batch, DataSpec
+from ae_jax.types import Batch
 
 _CHUNK = 256  # codes decoded at a time
 
@@ -24,18 +24,6 @@ def at_least(least: int, **options: int) -> None:
     for name, value in options.items():
         if value < least:
             raise UserError(f"{name} is {value}\nexpected at least {least}")
-
-
-def opened(data: Any, runs: Iterable[str], spec: DataSpec) -> list[tuple[Any, Any, Any]]:
-    """(model, variables, data) of each of other `runs`. Raises UserError for one of examples unlike those of `spec`."""
-    found = [data["open"](run) for run in runs]
-    for run, (model, _, _) in zip(runs, found):
-        if (model.spec.shape, model.spec.kind) != (spec.shape, spec.kind):
-            raise UserError(
-                f"{run!r} is a run on examples {model.spec.shape} of {model.spec.kind}\n"
-                f"expected {spec.shape} of {spec.kind}, as this run's are"
-            )
-    return found
 
 
 def gather(

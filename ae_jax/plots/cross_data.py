@@ -1,19 +1,19 @@
 """How data-specific models are: the error of every run on the data of every run."""
 
-import pathlib
-
 import numpy as np
 
-from ae_jax import figures, plots
+from ae_jax import comparable, figures
 from ae_jax.evaluation import mse
 
 
 def arrays(model, variables, data, key, *, runs: tuple = ()) -> dict[str, np.ndarray]:
-    """ "mse_per_pixel" [R, R]: the model of each run (this one, then `runs`) on the test split of each; "names" [R]."""
-    opened = [(model, variables, data), *plots.opened(data, runs, model.spec)]
-    names = ["this run", *(pathlib.Path(run).name for run in runs)]
+    """ "mse_per_pixel" [R, R]: the model of each run (this one, then `runs`) on the test split of each; "names" [R].
+
+    Raises UserError where one model cannot read what another does.
+    """
+    opened = [(model, variables, data), *comparable.opened(data, runs, model.spec, data["input_shape"])]
     errors = [[mse.evaluate(m, v, other[2], key)["mse_per_pixel"] for other in opened] for m, v, _ in opened]
-    return {"mse_per_pixel": np.array(errors), "names": np.array(names)}
+    return {"mse_per_pixel": np.array(errors), "names": np.array(comparable.names(runs))}
 
 
 @figures.styled

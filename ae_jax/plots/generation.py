@@ -1,12 +1,9 @@
 """New examples of plain autoencoders, by distributions fitted to their codes, beside those of models with a prior."""
 
-import pathlib
-
 import jax
 import numpy as np
 
-from ae_jax import figures, lookup, plots
-from ae_jax.errors import UserError
+from ae_jax import comparable, figures, lookup, plots
 
 _CODES = 10000  # training codes that a sampler is fitted to, evenly spread
 
@@ -18,15 +15,12 @@ def arrays(
     the prior where there is one, else from each of the `samplers` (`ae_jax.samplers`), fitted to training codes;
     "names" [R].
 
-    Raises UserError for an unknown sampler, and where the runs' examples have different shapes.
+    Raises UserError for an unknown sampler, and where the runs' examples are not alike.
     """
     plots.at_least(1, count=count)
     fits = {name: lookup.find("samplers", name, "fit") for name in samplers}
-    names = ["this run", *(pathlib.Path(run).name for run in runs)]
-    rows = {}
-    for name, (other, its_variables, its_data) in zip(names, [(model, variables, data), *map(data["open"], runs)]):
-        if other.spec.shape != model.spec.shape:
-            raise UserError(f"run {name!r} has examples {other.spec.shape}\nexpected {model.spec.shape}, as this one")
+    opened, rows = [(model, variables, data), *comparable.opened(data, runs, model.spec)], {}
+    for name, (other, its_variables, its_data) in zip(comparable.names(runs), opened, strict=True):
         if plots.has_prior(other):
             rows[f"{name}: prior"] = plots.generate(other, its_variables, key, count)
             continue

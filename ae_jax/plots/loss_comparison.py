@@ -1,10 +1,8 @@
 """The same network under different losses, side by side: what each keeps and loses."""
 
-import pathlib
-
 import numpy as np
 
-from ae_jax import figures, plots
+from ae_jax import comparable, figures, plots
 from ae_jax.errors import UserError
 
 
@@ -12,13 +10,14 @@ def arrays(model, variables, data, key, *, runs: tuple = (), count: int = 10) ->
     """The first `count` examples, "original" [N, *shape]; their "reconstruction" [R, N, *shape] by this run and the
     other `runs`; over the whole test split "bce_nats_per_pixel", "mse_per_pixel" and "mae_per_pixel" [R]; "names" [R].
 
-    Raises UserError for data that are not pixels.
+    Raises UserError for data that are not pixels, and where one model cannot read what another does.
     """
     plots.at_least(1, count=count)
     if model.spec.kind != "pixels":
         raise UserError(f"figure 'loss_comparison' needs pixels, and these are {model.spec.kind}\ntry --figures=curves")
     found, errors = [], []
-    for other_model, other_variables, _ in [(model, variables, data), *plots.opened(data, runs, model.spec)]:
+    others = comparable.opened(data, runs, model.spec, data["input_shape"])
+    for other_model, other_variables, _ in [(model, variables, data), *others]:
 
         def per_example(variables, batch, key, model=other_model):
             mean = model.apply(variables, batch, rngs={"latent": key}).likelihood.mean[0]
@@ -32,7 +31,7 @@ def arrays(model, variables, data, key, *, runs: tuple = (), count: int = 10) ->
         found.append(mean[:count])
     names = ("bce_nats_per_pixel", "mse_per_pixel", "mae_per_pixel")
     numbers = dict(zip(names, np.array(errors).T, strict=True))
-    runs = np.array(["this run", *(pathlib.Path(run).name for run in runs)])
+    runs = np.array(comparable.names(runs))
     limits = figures.limits(model.spec, x)
     return {"original": x[:count], "reconstruction": np.stack(found), **numbers, "names": runs, "limits": limits}
 

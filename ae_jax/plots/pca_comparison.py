@@ -12,7 +12,7 @@ def arrays(model, variables, data, key, *, runs: tuple = ()) -> dict[str, np.nda
     """
     rows = []
     for other in [(model, variables, data), *map(data["open"], runs)]:
-        size = other[0].latent_dim
+        size = pca_mse.code_size(*other, key)
         scores = mse.evaluate(*other, key) | pca_mse.evaluate(*other, key)
         rows.append((size, scores["mse_per_pixel"], scores["pca_mse_per_pixel"]))
     size, ours, pca = map(np.array, zip(*sorted(rows), strict=True))

@@ -62,13 +62,8 @@ def read(trained: Any, source: str, resize: bool = False, track: int = -1, start
     """The examples that the user gave; without a `source`, those of the run's own split, as evaluations see them."""
     if not source:
         return own(trained, "test", trained.context["split"])
-    limit, spec = trained.context.get("limit"), trained.experiment.spec
-    return userfiles.read_examples(source, spec, input_shape(trained), resize, limit, track, start_bar)
-
-
-def input_shape(trained: Any) -> tuple[int, ...]:
-    """The shape of what the model reads: that of the data, corrupted; smaller, for super-resolution."""
-    return trained.experiment.shapes().batch["inputs"].shape[1:]
+    limit, built = trained.context.get("limit"), trained.experiment
+    return userfiles.read_examples(source, built.spec, built.input_shape, resize, limit, track, start_bar)
 
 
 def own(trained: Any, data: str, name: str, count: int | None = None) -> Examples:

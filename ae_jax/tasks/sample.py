@@ -95,7 +95,7 @@ def _writing(model, tempered, event_temperature):
 
 
 def _tempered(trained, temperature):
-    model, shape = trained.experiment.model, tasks.input_shape(trained)
+    model, shape = trained.experiment.model, trained.experiment.input_shape
 
     def codes_of(variables, batch, key):
         key_encode, key_draw = jax.random.split(key)
