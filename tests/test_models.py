@@ -61,6 +61,20 @@ def shapes_of(ask, model, batch, **options):
     return jax.tree.map(lambda leaf: leaf.shape, asked)
 
 
+def test_the_kl_of_a_conditional_model_is_from_the_prior_of_the_class():
+    model, batch = build("conditional", latent_dim=3, conditional_prior=True), next(iter(data()))
+    params = model.init(STREAMS, batch)["params"]
+    generator = np.random.default_rng(1)
+    kernel, bias = generator.normal(size=(10, 6)), generator.normal(size=6)
+    params = {**params, "p_z_given_y": {"kernel": jnp.asarray(kernel), "bias": jnp.asarray(bias)}}
+    outputs = model.apply({"params": params}, batch, rngs=STREAMS)
+    q = outputs.latents[0].posterior
+    loc, log_scale = np.split(kernel[np.asarray(batch["label"])] + bias, 2, axis=1)
+    ratio = np.exp(2 * (q.log_scale - log_scale))
+    expected = 0.5 * (ratio + np.square((q.loc - loc) / np.exp(log_scale)) - 1 - np.log(ratio)).sum(axis=1)
+    np.testing.assert_allclose(objectives.elbo(outputs, batch)["kl"], expected, rtol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("family", "net", "shape"),
     [(family, net, SHAPES[0]) for family in FAMILIES for net in READERS.get(family, NETS)]

@@ -1,6 +1,5 @@
-"""What a conditional model keeps apart: the same code in every class, and in each class many codes."""
+"""What a conditional model keeps apart: the same draws of the code in every class, and in each class many."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -9,7 +8,8 @@ from ae_jax.errors import UserError
 
 
 def arrays(model, variables, data, key, *, count: int = 8) -> dict[str, np.ndarray]:
-    """Means of the likelihood, "samples" [count, K, *shape], at `count` codes from N(0, I), each in all K classes.
+    """Means of the likelihood, "samples" [count, K, *shape]: of each of the K classes at `count` draws of its prior,
+    which are the same codes in all classes, or, where the prior reads the class, come of the same noise.
 
     Raises UserError for a model that reads no class, or vectors.
     """
@@ -19,10 +19,13 @@ def arrays(model, variables, data, key, *, count: int = 8) -> dict[str, np.ndarr
             "figure 'class_grid' needs a conditional model, and this one reads no class\ntry --figures=samples"
         )
     classes = model.spec.classes
-    z = jnp.repeat(jax.random.normal(key, (count, model.latent_dim)), classes, axis=0)
-    batch = {"label": jnp.tile(jnp.arange(classes), count), "mask": jnp.ones(count * classes)}
-    means = np.asarray(model.apply(variables, (z[None],), batch, method="decode").mean[0])
-    samples = means.reshape(count, classes, *means.shape[1:])
+
+    def codes_of(label):
+        batch = {"label": jnp.full(count, label), "mask": jnp.ones(count)}
+        return model.apply(variables, batch, method="prior_codes", rngs={"latent": key})[-1][0]
+
+    codes = np.stack([codes_of(label) for label in range(classes)], axis=1)
+    samples = plots.decode(model, variables, codes, np.arange(classes))
     return {"samples": samples, "limits": figures.limits(model.spec, samples)}
 
 
