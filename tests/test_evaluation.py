@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.spatial
 import scipy.stats
 import skimage.metrics
 import skimage.transform
@@ -15,6 +16,7 @@ import sklearn.linear_model
 import sklearn.model_selection
 import sklearn.neighbors
 import sklearn.preprocessing
+from PIL import Image
 
 from ae_jax import analysis, experiment, lookup, runner
 from ae_jax.batching import Batches
@@ -104,6 +106,18 @@ def test_restoration_is_scored_as_scikit_image_does():
         np.testing.assert_allclose(scores[f"{prefix}ssim"], np.mean(ssim), rtol=1e-4)
 
 
+@pytest.mark.parametrize("size", [7, 14])
+def test_enlargement_is_pillows_bicubic(size):
+    model, data, x, _ = echo(shape=(28, 28, 1))
+    small = x.reshape(N, size, 28 // size, size, 28 // size, 1).mean(axis=(2, 4)).astype(np.float32)
+    smaller = dataclasses.replace(data["test"], arrays={**data["test"].arrays, "noisy": small})
+    found = score("baselines", model, {"test": smaller})
+    enlarge = lambda image: Image.fromarray(image).resize((28, 28), Image.Resampling.BICUBIC)
+    enlarged = np.stack([np.asarray(enlarge(image)) for image in small[..., 0]]).clip(0, 1)
+    psnr = [skimage.metrics.peak_signal_noise_ratio(a[..., 0], b, data_range=1) for a, b in zip(x, enlarged)]
+    np.testing.assert_allclose(found["baseline_psnr_db"], np.mean(psnr), rtol=1e-4)
+
+
 def test_errors_per_pixel():
     model, data, x, inputs = echo(noise=0.2)
     np.testing.assert_allclose(score("mse", model, data)["mse_per_pixel"], np.square(x - inputs).mean(), rtol=1e-5)
@@ -154,6 +168,29 @@ def test_the_discrepancy_of_codes_from_the_prior_is_gretton_and_others():
     many = [generator.normal(size=(2, 50, 2)) for _ in range(200)]
     values = [float(mmd_to_prior._mmd2(jnp.asarray(a), jnp.asarray(b), 1.5)) for a, b in many]
     assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(len(values))
+
+
+def test_the_bandwidth_of_the_discrepancy_is_the_median_distance_of_as_many_draws_as_codes():
+    model, data, _, inputs = echo(noise=0.3)
+    found = score("mmd_to_prior", model, data, codes=17)
+    z = inputs[:17].reshape(17, -1) @ np.array(model.weights)
+    one, other = (np.asarray(jax.random.normal(key, (17, 3)), float) for key in jax.random.split(KEY))
+    median = np.median(scipy.spatial.distance.pdist(one))
+    kernel = lambda a, b: np.exp(-scipy.spatial.distance.cdist(a, b, "sqeuclidean") / (2 * median**2))
+    within = lambda rows: kernel(rows, rows)[~np.eye(17, dtype=bool)].mean()
+    for name, rows in (("mmd2_to_prior", z), ("mmd2_prior_to_prior", other)):
+        expected = within(rows) + within(one) - 2 * kernel(rows, one).mean()
+        np.testing.assert_allclose(found[name], expected, rtol=1e-3, atol=1e-6)
+
+
+def test_of_prior_and_prior_the_discrepancy_is_zero_within_its_error():
+    (model, data, _, _), evaluate = echo(), lookup.find("evaluation", "mmd_to_prior", "evaluate")
+    found = [evaluate(model, {}, data, key) for key in jax.random.split(KEY, 36)]
+    to_prior, to_itself = (
+        np.array([each[name] for each in found]) for name in ("mmd2_to_prior", "mmd2_prior_to_prior")
+    )
+    error = to_itself.std(ddof=1) / 6
+    assert abs(to_itself.mean()) < 3 * error < abs(to_prior.mean())
 
 
 def test_a_probe_finds_what_the_code_holds_and_leaves_out_what_is_not_labelled():
