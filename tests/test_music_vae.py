@@ -1,5 +1,6 @@
 """MusicVAE: what its decoders read and write, that it learns, and its use on MIDI files."""
 
+import dataclasses
 import functools
 import json
 import shutil
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ae_jax import analysis, configuration, experiment, runner, tasks
+from ae_jax import analysis, configuration, experiment, lookup, runner, tasks
 from ae_jax.data import scales
 from ae_jax.errors import RunFailed, UserError
 from ae_jax.music import attributes, audio, events, midi, scores
@@ -219,6 +220,10 @@ def test_melodies_are_drawn_at_a_temperature_that_is_named(trained):
     options = {"melodies_temperature": 1.5, "melodies_train": 1}
     drawn = analysis.evaluate(trained.experiment, trained.variables, ["melodies"], trained.data, options=options)
     assert "accuracy_temperature_1.5" in drawn and "accuracy_argmax" not in drawn
+    for temperature in (-1.0, float("nan"), float("inf")):
+        options = {"melodies_temperature": temperature}
+        with pytest.raises(UserError, match=f"--melodies_temperature={temperature}\nexpected a number from 0"):
+            analysis.evaluate(trained.experiment, trained.variables, ["melodies"], trained.data, options=options)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +239,45 @@ def test_figures_of_melodies(name, trained, tmp_path):
         np.testing.assert_array_equal(stored["held_out"][0], [line["accuracy_argmax"] for line in logged])
         np.testing.assert_array_equal(stored["train"][1], [line["note_f1_argmax_train"] for line in logged])
     if name == "melody_samples":
-        assert stored["samples"].shape == (3, 4, 32) and stored["temperature"].tolist() == [0.2, 0.7, 1.0]
+        assert stored["temperature"].tolist() == [0.2, 0.7, 1.0]
+
+
+def figure(name, trained, data=None, **options):
+    arrays = lookup.find("plots", name, "arrays")
+    return arrays(trained.experiment.model, trained.variables, data or trained.data, KEY, **options)
+
+
+def test_figures_show_melodies_as_the_model_writes_them(trained):
+    model, variables, (batch,) = trained.experiment.model, trained.variables, trained.data["test"]
+    found, outputs = figure("reconstructions", trained, count=2), asked(model, "__call__")
+    np.testing.assert_array_equal(found["original"], batch["x"][:2])
+    z = outputs(variables, batch, key=jax.random.fold_in(KEY, 0)).latents[0].sample[0, :2]
+    np.testing.assert_array_equal(found["reconstruction"], write(model, variables, z))
+
+    found, codes = figure("interpolations", trained, count=2, steps=3), outputs(variables, batch).code[:4]
+    np.testing.assert_array_equal(found["start"], batch["x"][0:4:2])
+    np.testing.assert_array_equal(found["end"], batch["x"][1:4:2])
+    for step, z in enumerate((codes[0::2], (codes[0::2] + codes[1::2]) / 2, codes[1::2])):
+        np.testing.assert_array_equal(found["path"][:, step], write(model, variables, z))
+
+
+def test_new_melodies_depart_from_the_likeliest_as_the_temperature_rises(trained):
+    model, variables, batch = trained.experiment.model, trained.variables, {"mask": np.ones(8)}
+    likeliest = lambda key: write(model, variables, asked(model, "prior_codes")(variables, batch, key=key)[0][0])
+    np.testing.assert_array_equal(figure("samples", trained, count=8)["samples"], likeliest(KEY))
+    samples = figure("melody_samples", trained, count=8, temperatures=("1e-4", "0.7", "9"))["samples"]
+    cold, warm, hot = (samples != likeliest(jax.random.split(KEY)[0])[None]).mean(axis=(1, 2))
+    assert cold == 0 < warm < hot
+
+
+def test_the_map_of_a_corpus_names_its_sources(trained):
+    names, test = ("reels", "jigs", "airs", "hymns", "carols"), trained.data["test"]
+    named = dataclasses.replace(test, spec=dataclasses.replace(test.spec, names=names))
+    found = figure("scatter", trained, {"test": named})
+    assert tuple(found["classes"]) == names
+    np.testing.assert_array_equal(found["label"], trained.experiment.splits["test"]["label"])
+    drawn = lookup.find("plots", "scatter", "figure")(found)
+    assert tuple(text.get_text() for text in drawn.legends[0].get_texts()) == names
 
 
 # --- the user's MIDI files --------------------------------------------------------------------------------------------
@@ -306,6 +349,16 @@ def test_a_bad_file_is_named_in_two_lines(workdir, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_folder_of_which_some_is_left_out_ends_with_status_1(workdir, tunes, tmp_path):
+    words = [ROOT / "scripts/apply.py", f"--workdir={workdir}", "--task=reconstruct", f"--input={tunes}"]
+    words += ["--start_bar=3", f"--output={tmp_path}"]
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["long_bar_03.mid", "long_bar_03.png"]
+    left_out = ("a.mid has no note", "b.mid has no note", "duet.mid has 2 voices")
+    assert all(reason in done.stderr for reason in left_out) and "Traceback" not in done.stderr
+
+
 def test_the_other_files_of_a_folder_are_read(trained, tunes, tmp_path):
     (tmp_path / "bad.mid").write_bytes(b"RIFF" + bytes(40))
     with pytest.raises(RunFailed, match="bad.mid is no MIDI file"):
@@ -364,6 +417,7 @@ def test_unknown_attributes_and_amounts_are_refused(trained, tunes, tmp_path):
     for attribute, message in (
         ("densty:1", "did you mean 'density'"),
         ("density:much", "has no amount"),
+        ("density:nan", "has no amount"),
         ("density", "no amount"),
     ):
         with pytest.raises(UserError, match=message):

@@ -200,14 +200,19 @@ def test_the_runs_own_data(load, tmp_path):
     np.testing.assert_allclose(stored["code"], code_of(trained, DIGITS[-297:] / 16), rtol=1e-3, atol=1e-4)
 
 
-def test_interpolation(load, photos, tmp_path):
+@pytest.mark.parametrize("spherical", [False, True])
+def test_interpolation(load, photos, tmp_path, spherical):
     trained = load("vae")
     ends = [photos / "digit 00.png", photos / "digit 07.png"]
-    paths, _ = apply(trained, "interpolate", ",".join(map(str, ends)), tmp_path / "out", steps=11)
+    paths, _ = apply(trained, "interpolate", ",".join(map(str, ends)), tmp_path / "out", steps=11, spherical=spherical)
     *frames, strip = map(read, paths)
     start, end = code_of(trained, PIXELS[[0, 7]] / 255)
     t = np.arange(11)[:, None] / 10
-    rounded(np.stack(frames), mean_of(trained, (1 - t) * start + t * end))
+    share, other = 1 - t, t
+    if spherical:
+        angle = np.arccos(start @ end / np.linalg.norm(start) / np.linalg.norm(end))
+        share, other = np.sin((1 - t) * angle) / np.sin(angle), np.sin(t * angle) / np.sin(angle)
+    rounded(np.stack(frames), mean_of(trained, share * start + other * end))
     np.testing.assert_array_equal(strip, np.hstack(frames))
     stem = "digit 00_digit 07"
     assert [path.name for path in paths] == [f"{stem}_{n:02d}.png" for n in range(11)] + [f"{stem}.png"]
