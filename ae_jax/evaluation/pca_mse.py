@@ -12,7 +12,8 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
     """Test error per pixel of PCA fitted on the training split, with the size of the model's code; and the model's own
     error as a multiple of it.
     """
-    mean, components = principal_components(pixels(data["train"]), code_size(model, variables, data, key))
+    size = code_size(model, variables, data, key)
+    mean, components = principal_components(pixels(data["train"]), size)
     centred = pixels(data["test"]) - mean
     rest = centred - centred @ components.T @ components
     errors = np.square(rest).mean(axis=1)
