@@ -55,11 +55,8 @@ def rendered(values: np.ndarray, names: Sequence[str], stem: str, form: Form) ->
     if form.suffix == ".npy":
         return {f"{stem}.npy": values}
     if form.suffix == ".mid":
-        melodies = {name: melody([grid], name, form.sound) for name, grid in zip(names, values, strict=True)}
-        if len(melodies) < len(names):
-            twice = next(name for place, name in enumerate(names) if name in names[:place])
-            raise UserError(f"two of these melodies would both become {twice}.mid\nrename a file")
-        return {file: content for files in melodies.values() for file, content in files.items()}
+        melodies = [melody([grid], name, form.sound) for name, grid in zip(names, values, strict=True)]
+        return {file: content for files in melodies for file, content in files.items()}
     files, of = {}, {}
     for name, value in zip(names, values, strict=True):
         path = PurePosixPath(name)

@@ -126,6 +126,9 @@ def _read_melodies(source: Path, steps: int, limit: int | None, voice: int, star
         names += [f"{stem}_bar_{bar:02d}" for bar in windows]
     if not grids:
         raise RunFailed("\n".join(unreadable))
+    if len(set(names)) < len(names):
+        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        raise UserError(f"{source} holds two melodies whose results would both be named {twice}\nrename a file")
     stem = source.resolve().name if source.is_dir() else source.stem
     return Examples(np.float32(grids)[:limit], names[:limit], stem, Form(".mid"), None, tuple(files), tuple(unreadable))
 

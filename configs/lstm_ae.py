@@ -3,7 +3,7 @@
 Srivastava et al. 2015, "Unsupervised learning of video representations using LSTMs", arXiv:1502.04681.
 
     python scripts/reproduce.py lstm_ae
-    python scripts/train.py --config=configs/lstm_ae.py --workdir=runs/series --config.data.source=files \
+    python scripts/train.py --config=configs/lstm_ae.py --workdir=runs/series --config.data.source=files \\
         --config.data.path=series.npy --config.model.likelihood=gaussian
 """
 

@@ -72,7 +72,10 @@ def _by_fluidsynth(font: str, notes: np.ndarray, steps: int) -> bytes:
         tune, sound = Path(folder, "tune.mid"), Path(folder, "tune.wav")
         tune.write_bytes(midi.to_bytes(notes, steps))
         command = ["fluidsynth", "-ni", "-q", "-r", str(RATE), "-F", str(sound), font, str(tune)]
-        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+        except OSError as error:
+            raise RunFailed(f"FluidSynth cannot be run: {error}") from None
         if done.returncode or not sound.is_file():
             said = (done.stderr or done.stdout).strip().splitlines() or [f"status {done.returncode}"]
             raise RunFailed(f"FluidSynth fails with the sound font {font}: {said[-1]}")
