@@ -17,7 +17,7 @@ def get_config(arg=""):
     for key in ("prior", "posterior"):
         del config.model[key]
     if arguments.data != "digits":
-        config.train.epochs = 10
+        config.train.epochs = 30
     config.expected = dict(psnr_db=dict(metric="baseline_psnr_db", plus=4.0, source="the images with holes + 4 dB"))
     return common.finish(config, arguments)
 

@@ -15,7 +15,7 @@ def get_config(arg=""):
     if arguments.kl:
         config.model.code_activation = "sigmoid"
         config.objective.update(name="sparse_kl", target=0.1)
-        config.weights.sparsity = 10.0
+        config.weights.sparsity = 100.0
         config.expected = dict(mean_absolute_code=dict(value=0.1, tolerance=0.01, source="the target"))
         config.expected.bce_nats_per_pixel = dict(row="simple_ae", judged=False, source="simple_ae, beside")
     else:
