@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Most programs here are run a few times only: cutting them up for several compilers costs more than it saves.
+# Most programs here are run a few times only: optimising them, or cutting them up for several compilers, costs more
+# than it saves. Those of scripts too: what they compute is compared with what is computed here.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_parallel_codegen_split_count=1"
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -31,14 +33,6 @@ def pytest_configure(config):
 @pytest.fixture
 def key():
     return jax.random.key(0)
-
-
-@pytest.fixture(scope="module")
-def compiled_fast():
-    """Programs of a module that are run so little that optimising them takes longer than it saves."""
-    jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
 
 
 @pytest.fixture(scope="module")

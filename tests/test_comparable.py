@@ -10,7 +10,6 @@ from ae_jax.samplers import gaussian
 from configs import ae, super_resolution, vae
 
 KEY = jax.random.key(0)  # that of evaluations
-pytestmark = pytest.mark.usefixtures("compiled_fast")
 
 
 @pytest.fixture(scope="module")

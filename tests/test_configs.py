@@ -14,8 +14,6 @@ NAMES = sorted(p.stem for p in (configuration.ROOT / "configs").glob("[a-z]*.py"
 # The sections whose keys are fixed; of the others, `experiment.build` refuses what nothing reads.
 FIXED = {"seed", "data", "train", "eval"}
 
-pytestmark = pytest.mark.usefixtures("compiled_fast")
-
 
 @pytest.mark.parametrize("name", NAMES)
 def test_smoke_trains_and_is_read_back_from_its_run_directory(name, tmp_path):

@@ -13,7 +13,6 @@ from configs import ae, classifier, vae
 
 RNG = np.random.default_rng(0)
 ROWS = RNG.normal(size=(300, 4)) @ RNG.normal(size=(4, 4))
-pytestmark = pytest.mark.usefixtures("compiled_fast")
 METRICS = {
     "fid": ["fid"],
     "kid": ["kid"],

@@ -19,7 +19,6 @@ from ae_jax.types import DataSpec
 from configs import iwae
 
 KEY = jax.random.key(0)
-pytestmark = pytest.mark.usefixtures("compiled_fast")
 
 
 def planar(size, batch=(), seed=0, scale=1.5):

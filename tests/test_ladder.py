@@ -39,7 +39,6 @@ X = P_X.rvs(6, random_state=0).astype(np.float32)
 DATA = {"test": Batches({"x": X}, SPEC, 6)}
 BATCH = next(iter(DATA["test"]))
 KEY = jax.random.key(0)
-pytestmark = pytest.mark.usefixtures("compiled_fast")
 
 
 def variables(off=0.0):
