@@ -1,7 +1,8 @@
 """Codes of 2 to 64 numbers by a 784-256-128-k autoencoder, against PCA with as many components.
 
 Hinton and Salakhutdinov 2006, Science 313: the comparison that made deep autoencoders known. Squared error with weight
-decay, test error per pixel.
+decay, test error per pixel. With 32 numbers the error is still falling after 40 epochs, that of training images too
+(0.0066): MNIST's row has 80.
 
     python scripts/reproduce.py pca              (all ten rows, half an hour on two cores)
     python scripts/train.py --config=configs/pca.py:mnist,k=2 --workdir=runs/pca2
@@ -17,9 +18,9 @@ _EXPECTED = {
 
 
 def get_config(arg=""):
-    config, arguments = common.start(arg, data="mnist", parent=ae, k=2)
+    config, arguments = common.start(arg, data="mnist", parent=ae, k=2, epochs=40)
     config.model.update(hidden=(256, 128), latent_dim=arguments.k, likelihood="gaussian", scale=0.1, activation="gelu")
-    steps = 18760 if arguments.data != "digits" else 2000  # 40 epochs
+    steps = 469 * arguments.epochs if arguments.data != "digits" else 2000
     config.optimizer.update(name="adamw", weight_decay=1e-4, learning_rate=f"cosine:3e-3:0:{steps}")
     config.train.update(steps=steps, epochs=None)
     config.data.validation = 0
@@ -32,5 +33,5 @@ def get_config(arg=""):
 
 
 def rows():
-    mnist = {f"pca_mnist_{k}": f"mnist,k={k}" for k in _EXPECTED["mnist"]}
+    mnist = {f"pca_mnist_{k}": f"mnist,k={k}" + ",epochs=80" * (k == 32) for k in _EXPECTED["mnist"]}
     return {**mnist, **{f"pca_fashion_mnist_{k}": f"fashion_mnist,k={k}" for k in (2, 8, 16, 32, 64)}}
