@@ -130,7 +130,8 @@ def describe(runs: Sequence[Run], programs: Sequence[Program]) -> str:
     forms = [fixed(run.config) for run in runs]
     keys = list(dict.fromkeys(key for run in runs for key in run.axes))
     kinds = {key: list(dict.fromkeys(str(form.get(key)) for form in forms)) for key in keys}
-    traced = [key for key in keys if len(kinds[key]) < len({run.axes[key] for run in runs}) or len(kinds[key]) == 1]
+    own = lambda run, key: _hashable(configuration.value_at(run.config, key))
+    traced = [key for key in keys if any(form.get(key) != own(run, key) for run, form in zip(runs, forms))]
     splitting = [f"{key} ({', '.join(kinds[key])})" for key in keys if len(kinds[key]) > 1]
     return (
         f"{_count(len(runs), 'run')} in {_count(len(programs), 'program')}\n"

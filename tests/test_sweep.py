@@ -333,7 +333,8 @@ def test_the_script_says_it_in_two_lines_with_status_2(sweeps):
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(sweeps):
-    status, said, _ = sweeps.finish("dry", "--axis=train.log_every=5,10", "--axis=seed=0:2", "--dry_run")
+    one_value = "--axis=train.keep=3"  # is neither
+    status, said, _ = sweeps.finish("dry", "--axis=train.log_every=5,10", "--axis=seed=0:2", one_value, "--dry_run")
     assert status == 0 and said.splitlines()[:3] == [
         "4 runs in 2 programs",
         "  traced, so that it varies inside a program: seed",

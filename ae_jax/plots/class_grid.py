@@ -18,7 +18,7 @@ def arrays(model, variables, data, key, *, count: int = 8) -> dict[str, np.ndarr
         raise UserError(
             "figure 'class_grid' needs a conditional model, and this one reads no class\ntry --figures=samples"
         )
-    classes = model.spec.classes
+    classes = model.spec.classes or 1  # a model of vectors refuses the first
 
     def codes_of(label):
         batch = {"label": jnp.full(count, label), "mask": jnp.ones(count)}
