@@ -117,11 +117,15 @@ def seeds(row: Row, count: int) -> range:
     return range(first, first + count)
 
 
-def run(row: Row, folder: pathlib.Path, seed: int) -> dict[str, Any]:
-    """Trains the row (and first what it starts from) below `folder`, or goes on with it; answers its record."""
+def run(row: Row, folder: pathlib.Path, seed: int | None = None) -> dict[str, Any]:
+    """Trains the row (and first what it starts from) below `folder`, or goes on with it; answers its record.
+
+    seed: by default the config's own.
+    """
     from ae_jax import analysis, runner
 
     config = configuration.load(row.config)
+    seed = config.seed if seed is None else seed
     with config.unlocked():
         config.seed = seed
         if config.train.init_from:
