@@ -8,8 +8,8 @@ What full-length runs obtain stands in `benchmarks/results.json`, from which the
     expected.METRIC = dict(metric="baseline_psnr_db", plus=4.0, source="...")  so much above its own other metric
 
 With `paper` a paper's own number stands beside it in that paper's table. With judged=False it stands beside what is
-obtained and decides nothing, as that of a longer training. Better by more than `suspicious`, by default a tenth of what
-somebody obtained, is not believed: something else was measured.
+obtained and decides nothing, as that of a longer training. Better by more than `suspicious` is not believed: something
+else was measured; by default that is a tenth of a `value` that has no `tolerance` of its own.
 
 A config may have `tables()`, {name: dict(metrics=(METRIC, ...), lines={line: {column: row}})}, which show rows as a
 paper does.
@@ -159,14 +159,16 @@ def device() -> str:
 
 
 def record(row: Row, by_seed: Mapping[int, Mapping[str, Any]], results: pathlib.Path = RESULTS) -> dict[str, Any]:
-    """Writes what the seeds of a row obtained into the results file, beside other seeds of the same config; answers all
-    that stands there: {row: entry}.
+    """Writes what the seeds of a row obtained into the results file, beside other seeds of the same config, on the same
+    device and with the same scores; answers all that stands there: {row: entry}.
     """
     stored, first = read(results), next(iter(by_seed.values()))
     entry = {key: first[key] for key in ("config", "hash", "device")}
     before = stored.get(row.name, {})
+    alike = all(before.get(key) == value for key, value in entry.items())
+    alike = alike and all(scores.keys() == first["scores"].keys() for scores in before["scores"].values())
     for key in ("seconds", "scores"):
-        others = before[key] if before.get("hash") == entry["hash"] else {}
+        others = before[key] if alike else {}
         entry[key] = {**others, **{str(seed): one[key] for seed, one in by_seed.items()}}
     stored[row.name] = entry
     rundir.write_json(results, stored)

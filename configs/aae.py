@@ -36,7 +36,9 @@ def get_config(arg=""):
         config.expected.probe_knn_code_accuracy = dict(metric="probe_knn_pca_accuracy", source="PCA's codes")
     elif arguments.circle and arguments.labelled:
         config.eval.metrics += ("own_mode",)
-        config.expected.own_mode_share = dict(row="aae_plain", metric="probe_logistic_code_accuracy", source=_PLAIN)
+        config.expected.own_mode_share = dict(
+            row="aae_plain", metric="probe_logistic_code_accuracy", tolerance=0.0, source=_PLAIN
+        )
         config.expected.mmd2_to_prior = dict(metric="mmd2_prior_to_prior", judged=False, source=_PRIOR)
     elif not arguments.circle:
         config.expected.mmd2_to_prior = dict(row="aae_plain", times=0.05, tolerance=0.0, source="5 % of aae_plain's")

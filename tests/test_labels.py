@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ae_jax import analysis, configuration, runner, tasks
+from ae_jax import analysis, configuration, experiment, runner, tasks
 from ae_jax.data import files
 from ae_jax.errors import UserError
+from ae_jax.plots import class_grid
 from ae_jax.types import DataSpec
 
 ROOT = Path(__file__).parents[1]
@@ -134,6 +135,15 @@ def test_a_model_of_vectors_is_evaluated_and_drawn(run, folder):
 def test_a_figure_of_classes_refuses_vectors(run, figure):
     with pytest.raises(UserError, match=r"labels that are vectors \[N, 3\], and is given classes\ntry"):
         analysis.draw(analysis.load(run("vectors")), [figure], {}, "png")
+
+
+def test_a_grid_of_classes_refuses_vectors_whose_prior_does_not_read_them(folder):
+    config = configuration.load(str(ROOT / "configs" / "cvae.py:smoke"))
+    config.data.update(source="files", path=str(folder / "vectors.npz"), validation=0)
+    built = experiment.build(config)
+    variables = {"params": built.init(jax.random.key(0)).params}
+    with pytest.raises(UserError, match="is given classes"):
+        class_grid.arrays(built.model, variables, {}, jax.random.key(0))
 
 
 def test_a_model_that_reads_no_labels_is_drawn_whatever_they_are(folder, tmp_path):

@@ -29,11 +29,20 @@ def test_what_is_a_tenth_better_than_anybody_had_is_not_believed():
 
 
 def test_seeds_of_one_config_stand_beside_each_other(tmp_path):
-    one = lambda value, hashed="a": {"config": ROW.config, "hash": hashed, "device": "", "seconds": 1, "scores": value}
+    scores = lambda value, name="mse_per_pixel": {name: value}
+    one = lambda value, hashed="a", name="mse_per_pixel": {
+        **{"config": ROW.config, "hash": hashed, "device": ""},
+        **{"seconds": 1, "scores": scores(value, name)},
+    }
     results = tmp_path / "results.json"
     reproduce.record(ROW, {0: one(0.08), 1: one(0.09)}, results)
-    assert reproduce.record(ROW, {1: one(0.07)}, results)["simple_ae"]["scores"] == {"0": 0.08, "1": 0.07}
-    assert reproduce.record(ROW, {0: one(0.06, "b")}, results)["simple_ae"]["scores"] == {"0": 0.06}
+    assert reproduce.record(ROW, {1: one(0.07)}, results)["simple_ae"]["scores"] == {
+        "0": scores(0.08),
+        "1": scores(0.07),
+    }
+    assert reproduce.record(ROW, {0: one(0.06, "b")}, results)["simple_ae"]["scores"] == {"0": scores(0.06)}
+    more = one(0.05, "b", "psnr_db")  # of a metric that others were not asked for
+    assert reproduce.record(ROW, {1: more}, results)["simple_ae"]["scores"] == {"1": scores(0.05, "psnr_db")}
     assert list(reproduce.seeds(reproduce.rows()["conv_vae_2d"], 2)) == [9, 10]
 
 

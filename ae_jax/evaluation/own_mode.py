@@ -4,16 +4,17 @@ import jax
 
 from ae_jax.distributions import Normal, NormalMixture
 from ae_jax.errors import UserError
-from ae_jax.reduce import mean_and_se
+from ae_jax.reduce import compiled, gather, mean_with_error
 
 BETTER = {"own_mode_share": "max"}
 
 
 def evaluate(model, variables, data, key) -> dict[str, float]:
-    """Share of the examples whose code is likeliest under the component of the prior with the number of their class,
-    where a critic that sees labels moves them (Makhzani et al. 2016, arXiv:1511.05644, section 2.3).
+    """Of the examples whose label is known, the share whose code is likeliest under the component of the prior with the
+    number of their class, where a critic that sees labels moves them (Makhzani et al. 2016, arXiv:1511.05644, section
+    2.3).
 
-    Raises UserError unless the prior is a mixture of as many components as there are classes.
+    Raises UserError unless the prior is a mixture of as many components as there are classes, and without labels.
     """
     classes = data["test"].spec.classes
     has_prior = hasattr(model, "generate") and hasattr(model, "prior")
@@ -23,13 +24,18 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
             f"metric 'own_mode' needs a prior with a mode for each of {classes} classes\n"
             "try configs/aae.py:circle,labelled"
         )
-    return mean_and_se(_in_own_mode, model, variables, data["test"], key)
+    found = gather(compiled(_in_own_mode, model), variables, data["test"], key)
+    if "known" not in found or not found["known"].any():
+        raise UserError("metric 'own_mode' needs labels, and these data have none\ntry --metrics=mse")
+    return mean_with_error("own_mode_share", found["own"][found["known"]])
 
 
 def _in_own_mode(model, variables, batch, key):
     code, prior = model.apply(variables, batch, rngs={"latent": key}).code, _prior(model, variables)
     log_prob = jax.nn.log_softmax(prior.logits)[None] + Normal(prior.loc, prior.log_scale).log_prob(code[:, None])
-    return {"own_mode_share": (log_prob.argmax(axis=1) == batch["label"]).astype(code.dtype)}
+    if "label" not in batch:
+        return {"code": code}
+    return {"own": (log_prob.argmax(axis=1) == batch["label"]).astype(code.dtype), "known": batch["label"] >= 0}
 
 
 def _prior(model, variables):

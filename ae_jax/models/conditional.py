@@ -14,7 +14,7 @@ from ae_jax.types import Batch
 
 
 class Model(vae.Model):
-    """As `vae.Model`; reads batch["label"]: [B] classes, or [B, L] vectors, whatever the data have.
+    """As `vae.Model`; reads batch["label"]: [B] classes, or [B, L] vectors, as the data have them.
 
     conditional_prior: whether p(z|y) is a Normal whose mean and scale are linear in the label, rather than p(z).
     """

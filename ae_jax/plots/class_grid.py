@@ -22,6 +22,7 @@ def arrays(model, variables, data, key, *, count: int = 8) -> dict[str, np.ndarr
 
     def codes_of(label):
         batch = {"label": jnp.full(count, label), "mask": jnp.ones(count)}
+        model.apply(variables, batch, method="condition")
         return model.apply(variables, batch, method="prior_codes", rngs={"latent": key})[-1][0]
 
     codes = np.stack([codes_of(label) for label in range(classes)], axis=1)
