@@ -53,8 +53,8 @@ def none(key: Any, x: Any) -> Any:
 
 
 def gaussian(key: Any, x: Any, *, level: Any = 0.4, mean: Any = 0.0) -> Any:
-    """Adds noise N(mean, level^2), in units of x; a mean stays at level 0."""
-    return x + mean + level * jax.random.normal(key, x.shape, x.dtype)
+    """Adds noise N(mean, level^2), in units of x; nothing, whatever the mean, at level 0."""
+    return jnp.where(level > 0, x + mean + level * jax.random.normal(key, x.shape, x.dtype), x)
 
 
 def salt_and_pepper(key: Any, x: Any, *, level: Any = 0.2) -> Any:

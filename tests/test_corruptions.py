@@ -102,6 +102,27 @@ def test_level_zero_is_identity_and_kept_pixels_are_untouched(name, key):
         assert np.ptp(counts) < 4 * np.sqrt(counts.sum())
 
 
+def test_bright_noise_has_its_mean_but_at_level_zero(key):
+    corrupt, _ = corruptions.find({"name": "gaussian", "level": 0.3, "mean": 0.5})
+    noise = np.asarray(corrupt(key, GREY, level=0.3, mean=0.5)) - np.asarray(GREY)
+    assert abs(noise.mean() - 0.5) < 4 * 0.3 / np.sqrt(GREY.size)
+    np.testing.assert_array_equal(corrupt(key, GREY, level=0.0, mean=0.5), GREY)
+
+
+def test_noise_is_fresh_at_every_step_and_the_same_again_by_seed():
+    """The same parameters and examples: what differs between two steps is the noise; held-out batches keep theirs."""
+    built = experiment.build(configuration.load("configs/denoising_ae.py:smoke"))
+    state, step = built.init(jax.random.key(0)), jax.jit(built.step)
+    batch = next(iter(built.batches("train")))
+    loss = lambda state: float(step(state, batch, built.hparams)[1]["loss"])
+    assert loss(state) == loss(state) != loss(state.replace(step=state.step + 1))
+    assert loss(state) != loss(state.replace(key=jax.random.key(7)))
+    once, again = (next(iter(built.held_out(built.splits["test"], 20)))["inputs"] for _ in range(2))
+    other = next(iter(built.held_out(built.splits["test"], 20, seed=1)))["inputs"]
+    np.testing.assert_array_equal(once, again)
+    assert (np.asarray(once) != other).any()
+
+
 def test_downsampling_averages_squares(key):
     small = corruptions.downsample(key, GREY, factor=4)
     expected = [[GREY[:, 4 * i : 4 * i + 4, 4 * j : 4 * j + 4].mean(axis=(1, 2)) for j in range(2)] for i in range(2)]
