@@ -14,6 +14,7 @@ import jax
 from ae_jax import experiment, lookup, reduce, rundir, splits
 from ae_jax.checkpoints import Checkpoints
 from ae_jax.errors import UserError
+from ae_jax.types import missing
 
 
 class Lazy(Mapping):
@@ -158,15 +159,11 @@ def _check_reads_no_label(built: experiment.Experiment, other: str) -> None:
     if batch.pop("label", None) is None:  # nor had it any in training
         return
     reads = lambda variables, batch, key: built.model.apply(variables, batch, rngs={"latent": key})
-    try:
-        jax.eval_shape(reads, variables_of(built.state_shapes(), "raw"), batch, jax.random.key(0))
-    except KeyError as error:
-        if error.args != ("label",):
-            raise
+    if missing(reads, variables_of(built.state_shapes(), "raw"), batch, jax.random.key(0)) == "label":
         raise UserError(
             f"{f'--data={other}' if other else 'the data of this run'} has no labels that this model reads\n"
             f"expected data with {built.spec.labels}"
-        ) from None
+        )
 
 
 def _opened(workdir: str, **options: Any) -> tuple[Any, Any, Lazy]:

@@ -186,9 +186,13 @@ class NormalMixture:
 
     def log_prob(self, value):
         """[..., D] -> [...]."""
+        return jax.nn.logsumexp(self.joint_log_prob(value), axis=-1)
+
+    def joint_log_prob(self, value):
+        """log p(k) + log p(value | k) of every component k: [..., D] -> [..., K]."""
         components = Normal(self.loc, self.log_scale).log_prob(value[..., None, :])
         weights, components = _aligned(jax.nn.log_softmax(self.logits), components)
-        return jax.nn.logsumexp(weights + components, axis=-1)
+        return weights + components
 
     def sample(self, key, n: int):
         """[n, D]."""

@@ -2,7 +2,7 @@
 
 import jax
 
-from ae_jax.distributions import Normal, NormalMixture
+from ae_jax.distributions import NormalMixture
 from ae_jax.errors import UserError
 from ae_jax.reduce import compiled, gather, mean_with_error
 
@@ -32,10 +32,10 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
 
 def _in_own_mode(model, variables, batch, key):
     code, prior = model.apply(variables, batch, rngs={"latent": key}).code, _prior(model, variables)
-    log_prob = jax.nn.log_softmax(prior.logits)[None] + Normal(prior.loc, prior.log_scale).log_prob(code[:, None])
     if "label" not in batch:
-        return {"code": code}
-    return {"own": (log_prob.argmax(axis=1) == batch["label"]).astype(code.dtype), "known": batch["label"] >= 0}
+        return {}
+    own = prior.joint_log_prob(code).argmax(axis=1) == batch["label"]
+    return {"own": own.astype(code.dtype), "known": batch["label"] >= 0}
 
 
 def _prior(model, variables):

@@ -30,7 +30,7 @@ from ae_jax.distributions import centre
 from ae_jax.errors import UserError
 from ae_jax.music import attributes as melody_attributes
 from ae_jax.results import Form
-from ae_jax.types import DataSpec
+from ae_jax.types import DataSpec, missing
 from ae_jax.userfiles import Examples
 
 _CORPUS = 10_000  # training examples from which an attribute's direction is made
@@ -130,16 +130,12 @@ def _labels(spec: DataSpec, label: np.ndarray | None) -> np.ndarray:
 
 def _reads_label(function: Callable, variables: Any, batch: Mapping[str, Any], key: Any) -> bool:
     """Whether `function` misses "label" in a batch without. Raises UserError where it misses another word."""
-    try:
-        jax.eval_shape(function, variables, {name: values[:1] for name, values in batch.items()}, key)
-    except KeyError as error:
-        if error.args != ("label",):
-            raise UserError(
-                f"this model's decoder reads {error.args[0]!r} beside the code, and a code alone has none\n"
-                "try --task=reconstruct"
-            ) from None
-        return True
-    return False
+    word = missing(function, variables, {name: values[:1] for name, values in batch.items()}, key)
+    if word not in ("", "label"):
+        raise UserError(
+            f"this model's decoder reads {word!r} beside the code, and a code alone has none\ntry --task=reconstruct"
+        )
+    return word == "label"
 
 
 def codes_of(trained: Any, examples: Examples, key: Any, label: Sequence, batch_size: int) -> np.ndarray:
