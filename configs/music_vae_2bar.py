@@ -38,10 +38,10 @@ def get_config(arg=""):
         config.model.update(latent_dim=512, encoder_hidden=(2048,), decoder_hidden=(2048, 2048, 2048))
     if arguments.tiny:
         config.model.update(latent_dim=128, encoder_hidden=(128,), decoder_hidden=(256,))
-        config.objective.free_bits = 56.0
+        config.objective.free_bits = 63.0
         config.weights.kl = "linear:0.1:0.5:4000"
-        config.optimizer.learning_rate = "cosine:2e-3:1e-5:11000"
-        config.train.update(steps=11000, batch_size=64, eval_every=2750)
+        config.optimizer.learning_rate = "cosine:2e-3:1e-5:26000"
+        config.train.update(steps=26000, batch_size=64, eval_every=5200)
     if arguments.tiny and arguments.data == "melodies_2bar":
         config.data.validation = 0
         config.expected.accuracy_argmax = dict(value=0.80, tolerance=0.0, source="what is wanted of 30 minutes")
