@@ -8,13 +8,13 @@ Roberts et al. 2018, arXiv:1803.05428, section 6.2.
 from configs import common, music_vae_16bar
 
 DATASETS = music_vae_16bar.DATASETS
-sweep = music_vae_16bar.sweep
 
 
 def get_config(arg=""):
-    _, arguments = common.start(arg, data="melodies_16bar", datasets=DATASETS, tiny=False, big=False)
+    _, arguments = common.start(arg, data="melodies_16bar", datasets=DATASETS, **music_vae_16bar.WORDS)
     sizes = [size for size in ("tiny", "big") if arguments[size]]
-    config = music_vae_16bar.get_config(",".join([arguments.data, *sizes]))
+    words = [arguments.data, *sizes, f"bits={arguments.bits}", f"beta={arguments.beta}"]
+    config = music_vae_16bar.get_config(",".join(words))
     width = (232,) if arguments.tiny else (1536, 1536) if arguments.big else (320, 320)
     config.model.update(conductor_hidden=(), decoder_hidden=width)
     if config.expected:
@@ -24,4 +24,4 @@ def get_config(arg=""):
 
 
 def rows():
-    return {"music_vae_16bar_flat": "tiny"}
+    return music_vae_16bar.rows("music_vae_16bar_flat")
