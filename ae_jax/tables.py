@@ -30,34 +30,55 @@ def table(all_lines: Sequence[reproduce.Line], markdown: bool = False) -> str:
 
 
 def _obtained(line: reproduce.Line) -> str:
-    spread = "" if math.isnan(line.spread) else f" ± {line.spread:.2g}"
     excess = "" if math.isnan(line.floor) else f" ({line.obtained - line.floor:.4f} above the floor)"
-    return f"{line.obtained:.4g}{spread}{excess}"
+    return f"{line.obtained:.4g}{_spread(line.spread)}{excess}"
 
 
 def grid(table: Mapping[str, Any], stored: Mapping[str, Any], markdown: bool = False) -> str:
-    """The rows of a table as its paper shows them: what it has, what was obtained, and the difference, of the first of
-    its metrics, and in brackets the others; "-" where a row was not run.
+    """The rows of a table as its paper shows them: of the first of its metrics, and in brackets of the others, what the
+    paper has, what was obtained, and the first's difference; "-" where a row was not run. Where nobody has published
+    anything, only what was obtained.
     """
     there = reproduce.rows()
     columns = list(next(iter(table["lines"].values())))
-    body = []
-    for name, by_column in table["lines"].items():
-        cells = [_cells(there[by_column[column]], table["metrics"], stored) for column in columns]
-        body += [(name if not n else "", kind, *(cell[n] for cell in cells)) for n, kind in enumerate(_KINDS)]
+    cells = {
+        name: [_cells(there[row], table["metrics"], stored) for row in by_column.values()]
+        for name, by_column in table["lines"].items()
+    }
+    shown = {"obtained"}.union(*(cell for line in cells.values() for cell in line))
+    kinds = [kind for kind in _KINDS if kind in shown]
+    body = [
+        (name if kind == kinds[0] else "", kind, *(cell.get(kind, "-") for cell in line))
+        for name, line in cells.items()
+        for kind in kinds
+    ]
     return _drawn(("", "", *columns), body, markdown)
 
 
-def _cells(row: reproduce.Row, metrics: Sequence[str], stored: Mapping[str, Any]) -> tuple[str, str, str]:
-    """What was expected, obtained, and the difference."""
-    section = configuration.load(row.config).expected
-    expected = [section[metric].get("paper", section[metric]["value"]) for metric in metrics]
-    shown = lambda values: f"{values[0]:.2f}" + "".join(f" ({value:.4g})" for value in values[1:])
-    if row.name not in stored:
-        return shown(expected), "-", "-"
-    by_metric = {line.metric: line.obtained for line in reproduce.lines(row, stored)}
-    found = [by_metric[metric] for metric in metrics]
-    return shown(expected), shown(found), f"{found[0] - expected[0]:+.2f}"
+def _cells(row: reproduce.Row, metrics: Sequence[str], stored: Mapping[str, Any]) -> dict[str, str]:
+    """{kind: text}, of the kinds that there are."""
+    section, found = configuration.load(row.config).expected, {}
+    expected = [section.get(metric, {}) for metric in metrics]
+    published = [of.get("paper", of.get("value")) for of in expected]
+    shown = lambda first, others: first + "".join(f" ({value:.4g})" for value in others)
+    if None not in published:
+        found["expected"] = shown(f"{published[0]:.2f}", published[1:])
+    if row.name in stored:
+        means, spread = zip(*(_of_seeds(stored[row.name], metric) for metric in metrics))
+        found["obtained"] = shown(f"{means[0]:.4g}{_spread(spread[0])}", means[1:])
+    if found.keys() == {"expected", "obtained"}:
+        found["difference"] = f"{means[0] - published[0]:+.2f}"
+    return found
+
+
+def _of_seeds(entry, metric):
+    """The mean and the standard deviation of a metric over a row's seeds, the latter nan for one."""
+    values = [scores[metric] for scores in entry["scores"].values()]
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else math.nan
+
+
+def _spread(value):
+    return "" if math.isnan(value) else f" ± {value:.2g}"
 
 
 def groups(stored: Mapping[str, Any]) -> list[str]:
