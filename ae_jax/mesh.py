@@ -147,7 +147,9 @@ def rows(array: Any, index: Any) -> Any:
         """Each device contributes the rows that it has, the others are zeros in the sum."""
         place = index - jax.lax.axis_index(AXES) * len(part)
         mine = ((place >= 0) & (place < len(part))).reshape(-1, *(1,) * (part.ndim - 1))
-        return jax.lax.psum(jnp.where(mine, part[place % len(part)], 0), AXES)
+        share = jnp.where(mine, part[place % len(part)], 0)
+        return jax.lax.psum_scatter(share, AXES, tiled=True) if even else jax.lax.psum(share, AXES)
 
-    specs = (PartitionSpec(AXES), PartitionSpec())
-    return jax.shard_map(found, in_specs=specs, out_specs=PartitionSpec())(array, index)
+    even = len(index) % size() == 0  # then each device gets only the rows that it will compute with
+    specs, result = (PartitionSpec(AXES), PartitionSpec()), PartitionSpec(AXES if even else None)
+    return jax.shard_map(found, in_specs=specs, out_specs=result)(array, index)
