@@ -4,10 +4,10 @@ python benchmarks/feeding.py [--steps=100]
 
 Streamed: the convolutional VAE on generated images, batch 128, beside the same data resident. Weak scaling: the MLP VAE
 with 64, 512 and 2,048 examples a device, of which adding up the gradients is a smaller and smaller part, and the
-convolutional one with 128 and 512; on 1, 2, 4 and 8 fake devices, which share the processors of one machine, so that the
-arithmetic is as much longer as there are devices. Parameters lie whole on each (`mesh.data`) or cut over all
-(`mesh.fsdp`), which spares each the optimizer's work on the parts of others. Seconds are those that the processors worked
-(`time.process_time`): other work on the machine does not count, nor does waiting.
+convolutional one with 128 and 512; on 1, 2, 4 and 8 fake devices, which share the processors of one machine, so that
+the arithmetic is as much longer as there are devices. Parameters lie whole on each (`mesh.data`) or cut over all
+(`mesh.fsdp`), which spares each the optimizer's work on the parts of others. Seconds are those that the processors
+worked (`time.process_time`): other work on the machine does not count, nor does waiting.
 """
 
 import argparse
