@@ -179,7 +179,7 @@ def numbers(config: Any) -> dict[str, Any]:
     found = {"corruption": corruptions.find(config.corruption)[1], "objective": _objective(config.objective)[1]}
     optimizer = optim.make_tx(config.optimizer)[1]
     varying = parts.varying(lookup.find("models", config.model.name, "Model"))
-    found["model"] = {key: value for key, value in config.model.items() if key in varying}
+    found["model"] = {key: value for key, value in config.model.items() if key in varying and value is not None}
     return {"weights": dict(config.weights), **found, "optimizer": optimizer, "ema": config.train.ema}
 
 

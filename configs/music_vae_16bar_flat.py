@@ -15,7 +15,7 @@ def get_config(arg=""):
     sizes = [size for size in ("tiny", "big") if arguments[size]]
     words = [arguments.data, *sizes, f"bits={arguments.bits}", f"beta={arguments.beta}"]
     config = music_vae_16bar.get_config(",".join(words))
-    width = (232,) if arguments.tiny else (1536, 1536) if arguments.big else (320, 320)
+    width = (140,) if arguments.tiny else (1536, 1536) if arguments.big else (320, 320)
     config.model.update(conductor_hidden=(), decoder_hidden=width)
     if config.expected:
         expected = dict(metric="accuracy_most_likely", tolerance=0.0, source="the likeliest event of each position")
