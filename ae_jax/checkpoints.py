@@ -181,15 +181,16 @@ class Checkpoints:
         return _typed_key(jax.tree.map(lambda leaf, like: jax.device_put(leaf, like.sharding), read["state"], target))
 
     def _refuse_another_model(self, step: int, like: TrainState) -> None:
-        """Raises UserError where what cannot be read as `like` is no damaged file: the parameters are others."""
+        """Raises UserError where what cannot be read as `like` is no damaged file: it has other names or shapes."""
         import orbax.checkpoint as ocp
 
         found = {}
         with contextlib.suppress(Exception), ocp.StandardCheckpointer() as reader:
-            found = reader.metadata(self._path(step) / "state").item_metadata.tree["params"]
-        shapes = lambda tree: sorted(tuple(leaf.shape) for leaf in jax.tree.leaves(tree))
-        if found and shapes(found) != shapes(like.params):
-            difference = first_difference(found, like.params)
+            found = reader.metadata(self._path(step) / "state").item_metadata.tree
+        if not found:
+            return
+        whole = first_difference(found, _plain(like))
+        if difference := first_difference(found.get("params"), like.params) or whole:
             raise UserError(f"checkpoint {self._path(step)} is of another model\n{difference}")
 
     def _set_aside(self, step: int, error: Exception) -> None:
@@ -247,13 +248,16 @@ def _name(step: int) -> str:
 
 
 def first_difference(there: Any, here: Any) -> str:
-    """The first parameter in whose shape two models differ, for an error message; empty where there is none."""
+    """The first leaf whose name or shape differs in two trees, for an error message; empty where there is none.
+
+    A place in a list and a key are one name: what Orbax says of a tuple or of a struct is a list or a dict.
+    """
+    name = functools.partial(jax.tree_util.keystr, simple=True, separator="/")
     leaves = jax.tree_util.tree_leaves_with_path
-    there, here = (
-        {jax.tree_util.keystr(path): tuple(leaf.shape) for path, leaf in leaves(tree)} for tree in (there, here)
-    )
-    names = sorted(key for key in there.keys() | here.keys() if there.get(key) != here.get(key))
-    return f"{names[0]} has shape {there.get(names[0])} there and {here.get(names[0])} here" if names else ""
+    there, here = ({name(path): tuple(leaf.shape) for path, leaf in leaves(tree)} for tree in (there, here))
+    differing = min((key for key in there.keys() | here.keys() if there.get(key) != here.get(key)), default=None)
+    tells = lambda shapes: f"of shape {shapes[differing]}" if differing in shapes else "absent"
+    return f"{differing} is {tells(there)} there and {tells(here)} here" if differing else ""
 
 
 def _plain(state: TrainState) -> dict[str, Any]:
