@@ -5,12 +5,14 @@ import dataclasses
 import hashlib
 import json
 import os
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
+from ae_jax import processes
 from ae_jax.errors import UserError
 from ae_jax.types import DataSpec
 
@@ -27,7 +29,47 @@ def folder(cache: str, source: str, key: list) -> Path:
     return root / source / f"{key[0].replace('/', '-').replace(':', '-')}-{digest}"
 
 
-def read(home: Path) -> tuple[DataSpec, dict]:
+def stamps(files: Iterable[Path]) -> list:
+    """What tells these files, unchanged, from others: a part of a `folder`'s key."""
+    return [[str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
+
+
+def kept(home: Path, make: Callable[[], None]) -> tuple[DataSpec, dict]:
+    """What stands in `home`, where `make()` puts it if it is not there; of several processes one does, the others wait.
+
+    Raises UserError, in all of them, where that does.
+    """
+    processes.led(home.exists, make)
+    return _read(home)
+
+
+def shared(home: Callable[[], Path], load: Callable[[], tuple[DataSpec, dict]]) -> tuple[DataSpec, dict]:
+    """What `load()` answers; of several processes one asks, and all map what it writes into the folder `home()`.
+
+    Raises UserError, in all of them, where that does.
+    """
+    if processes.count() == 1:
+        return load()
+    folder = home()
+
+    def make():
+        print(f"reading examples into {folder}, once", file=sys.stderr)
+        write(folder, *load())
+
+    return kept(folder, make)
+
+
+def write(home: Path, spec: DataSpec, splits: Mapping[str, Mapping[str, np.ndarray]]) -> None:
+    """Puts them there, for `kept` to read."""
+    with written_whole(home) as whole:
+        for split, arrays in splits.items():
+            (whole / split).mkdir()
+            for name, values in arrays.items():
+                np.save(whole / split / name, values)
+        write_spec(whole, spec)
+
+
+def _read(home: Path) -> tuple[DataSpec, dict]:
     """The spec and the splits, memory-mapped, in spec.json and {train,test}/{x,label}.npy."""
     spec = json.loads((home / "spec.json").read_text())
     splits = {s: {f.stem: np.load(f, mmap_mode="r") for f in sorted((home / s).glob("*.npy"))} for s in SPLITS}

@@ -5,6 +5,7 @@ All of them run the same program; the first writes what only one may write, and 
 
 import contextlib
 import importlib.util
+import itertools
 import json
 import os
 import re
@@ -12,12 +13,15 @@ import socket
 import sys
 import time
 import urllib.request
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ae_jax.errors import UserError
 
 PATIENCE = 50.0  # seconds in which all must have come
 _GRACE = 5.0  # seconds more for the answer of a first process that waits for others, and may have begun later
+_DAY = 86_400_000  # milliseconds: a process that died is noticed long before
+_questions = itertools.count()
 _place = {"id": 0, "count": 1}
 
 
@@ -153,6 +157,54 @@ def _call(address, hello, deadline):
                 return json.loads(line.readline())
         time.sleep(0.1)
     return None
+
+
+def gathered(value: Any, problem: str = "") -> list[Any]:
+    """What each process says here, in their order, as JSON has it; all must ask, however late some come.
+
+    Raises UserError, in all of several, where one has a `problem`: its own, or else that of the first which has one.
+    """
+    if count() == 1:
+        return [value]
+    from jax._src import distributed  # there is no public way to exchange words
+
+    client, question = distributed.global_state.client, f"ae_jax/{next(_questions)}"
+    client.key_value_set(f"{question}/{_place['id']}", json.dumps([value, problem]))
+    answers = [json.loads(client.blocking_key_value_get(f"{question}/{i}", _DAY)) for i in range(count())]
+    others = (f"process {i}: {told}" for i, (_, told) in enumerate(answers) if told)
+    if problem := problem or next(others, ""):
+        raise _Known(problem)
+    return [said for said, _ in answers]
+
+
+class _Known(UserError):
+    """An error that all processes raise."""
+
+
+@contextlib.contextmanager
+def agreeing() -> Iterator[None]:
+    """Where one process raises a UserError within, all do; none goes on before all are at the end."""
+    try:
+        yield
+    except _Known:
+        raise
+    except UserError as error:
+        gathered(None, str(error))
+        raise
+    gathered(None)
+
+
+def led(present: Callable[[], bool], make: Callable[[], None]) -> None:
+    """Makes what is not `present`, once for all processes that see the same files: one makes it, the others wait.
+
+    The first process that lacks it makes it; where some lack it still, since each host has files of its own, the first
+    on each host does; and at last whoever sees nothing of that. Raises UserError, in all, where one does.
+    """
+    for company in ("all", socket.gethostname(), _place["id"]):
+        with agreeing():
+            lacking = gathered(None if present() else company)
+            if company in lacking and lacking.index(company) == _place["id"]:
+                make()
 
 
 def any_of(flag: bool) -> bool:

@@ -37,9 +37,10 @@ def train_run(config: Any, workdir: str, say=print, profile: bool = False) -> Su
 
 def _train_run(config, workdir, say, profile):
     started, compiling = time.perf_counter(), CompileClock()
-    notes = rundir.check_new_or_same(workdir, config)
-    built = checked(config)
-    steps = built.steps
+    with processes.agreeing():
+        notes = rundir.check_new_or_same(workdir, config)
+        built = checked(config)
+        steps = built.steps
     complain = functools.partial(say, file=sys.stderr) if processes.leads() else lambda line: None
     folder = rundir.RunDir(pathlib.Path(workdir)).checkpoints
     checkpoints = Checkpoints(folder, config.train.keep, **analysis.criterion(config), warn=complain)

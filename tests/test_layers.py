@@ -38,7 +38,7 @@ ROOMS = {
     "priors": "distributions flows",
     "posteriors": "distributions nets flows",
     "models": "types distributions nets likelihoods priors posteriors",
-    "cached": "types",
+    "cached": "types processes",
     "data": "types music cached",
     # layer 3: machinery; models and data come in as arguments
     "batching": "types mesh",

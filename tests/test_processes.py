@@ -4,6 +4,7 @@ import concurrent.futures
 import http.server
 import importlib.util
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,8 +12,11 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 from jax._src.clusters import cloud_tpu_cluster
+from PIL import Image
+from sklearn.datasets import load_digits
 
 from ae_jax import configuration, processes, rundir
 from ae_jax.errors import UserError
@@ -102,25 +106,32 @@ def test_slurm_and_a_tpu_pod_say_who_is_who(monkeypatch):
 
 
 class Runs:
-    """Commands that train the same config below a folder, sharing what they compile."""
+    """Commands that train the same config below a folder on the images in it, sharing what they compile."""
 
     def __init__(self, folder):
         self.folder = folder
+        (folder / "images").mkdir()
+        for number, image in enumerate(load_digits().images[:90]):
+            Image.fromarray((15 * image).astype(np.uint8)).save(folder / "images" / f"{number:02}.png")
 
-    def start(self, name, steps, *flags, devices=1):
+    def start(self, name, steps, *flags, devices=1, cache="cache"):
         sizes = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
-        cache = str(self.folder / "compiled")
-        environment = {**os.environ, "XLA_FLAGS": sizes, "JAX_COMPILATION_CACHE_DIR": cache}
+        folders = {"JAX_COMPILATION_CACHE_DIR": "compiled", "XDG_CACHE_HOME": cache}
+        environment = {**os.environ, "XLA_FLAGS": sizes, **{key: str(self.folder / f) for key, f in folders.items()}}
         environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # compiles in less time
         command = [sys.executable, str(configuration.ROOT / "scripts" / "train.py"), "--config=configs/vae.py:smoke"]
-        periods = {"log_every": 5, "eval_every": 0, "checkpoint_every": 1000, "steps": steps}
+        data = {"source": "files", "path": self.folder / "images", "split": "0.2", "validation": 12}
+        command += [f"--config.data.{key}={value}" for key, value in data.items()]
+        periods = {"log_every": 5, "eval_every": 10, "checkpoint_every": 1000, "steps": steps}
         command += [f"--config.train.{key}={value}" for key, value in periods.items()]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         return subprocess.Popen([*command, f"--workdir={self.folder / name}", *flags], env=environment, **pipes)
 
-    def start_two(self, name, steps, *flags):
+    def start_two(self, name, steps, *flags, caches=("cache", "cache"), of_one=()):
+        """Of the second the flags `of_one` are too."""
         flags = [f"--coordinator=127.0.0.1:{free_port()}", "--num_processes=2", *flags]
-        return [self.start(name, steps, *flags, f"--process_id={i}") for i in range(2)]
+        own = [["--process_id=0"], ["--process_id=1", *of_one]]
+        return [self.start(name, steps, *flags, *own[i], cache=caches[i]) for i in range(2)]
 
     def logged(self, name):
         return rundir.read_lines(self.folder / name / "metrics.jsonl")
@@ -132,9 +143,15 @@ def ends(*started):
     return [(process.returncode, *words) for process, words in zip(started, said)]
 
 
+def readers(ended):
+    """How many of the processes read the images."""
+    return sum(said.count("reading examples into") for *_, said in ended)
+
+
 def test_two_processes_are_one_run_stopped_and_gone_on_with_by_two_and_by_one(tmp_path):
     runs = Runs(tmp_path)
-    both, deadline = runs.start_two("two", 100_000), time.monotonic() + 300
+    # As on two hosts, each has a cache of its own.
+    both, deadline = runs.start_two("two", 100_000, caches=("cache", "another")), time.monotonic() + 300
     while not runs.logged("two"):
         assert all(process.poll() is None for process in both) and time.monotonic() < deadline, ends(*both)
         time.sleep(0.02)
@@ -143,12 +160,23 @@ def test_two_processes_are_one_run_stopped_and_gone_on_with_by_two_and_by_one(tm
     assert [status for status, *_ in stopped] == [1, 1], stopped
     assert f"stopped at step {step} of 100000" in stopped[0][2] and "stopped at" not in stopped[1][2]
     assert "Traceback" not in stopped[0][2] + stopped[1][2]
+    assert readers(stopped) == 2
 
-    assert [status for status, *_ in ends(*runs.start_two("two", step + 10, "--config.data.stream=true"))] == [0, 0]
+    shutil.rmtree(tmp_path / "cache")
+    both = ends(*runs.start_two("two", step + 10, "--config.data.stream=true", "--config.mesh.fsdp=2"))
+    assert [status for status, *_ in both] == [0, 0] and readers(both) == 1, both
     ((status, said, warned),) = ends(runs.start("two", step + 20, devices=2))
     assert status == 0 and f"going on from step {step + 10} of {step + 20}" in said, warned
 
     ((status, _, warned),) = ends(runs.start("one", step + 20, devices=2))
-    assert status == 0, warned
+    assert status == 0 and not readers([(status, _, warned)]), warned
     one, two = ((tmp_path / name / "metrics.jsonl").read_bytes() for name in ("one", "two"))
-    assert one == two and len(one.splitlines()) == (step + 20) // 5
+    assert one == two and runs.logged("one")[-1].keys() >= {"elbo", "active_units"}
+
+
+def test_what_fails_in_one_process_is_told_in_all_and_nothing_is_written(tmp_path):
+    runs = Runs(tmp_path)
+    both = ends(*runs.start_two("run", 10, of_one=["--config.data.path=nowhere"]))
+    said = "data.path must name a .npy, a .npz or a folder of images; 'nowhere' does not exist\n"
+    assert [(status, told) for status, _, told in both] == [(2, f"process 1: {said}"), (2, said)]
+    assert os.listdir(tmp_path) == ["images"]

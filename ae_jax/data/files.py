@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ae_jax import cached
 from ae_jax.errors import UserError
 from ae_jax.types import DataSpec
 
@@ -19,7 +20,7 @@ IMAGES = (".png", ".jpg", ".jpeg")
 GREY, COLOUR = ("1", "L", "LA"), ("RGB", "RGBA", "P", "PA", "CMYK", "YCbCr", "HSV", "LAB")  # Pillow's modes of 8 bits
 
 
-def load(path: str = "", split: str = "") -> tuple[DataSpec, dict]:
+def load(path: str = "", split: str = "", cache: str = "") -> tuple[DataSpec, dict]:
     """Reads `path`, and holds out the share `split` of it (default 0.1) as the test split.
 
     .npy    an array of uint8 (pixels) or floats (reals): [N, H, W, C], [N, H, W] (grey) or [N, T] (series, vectors)
@@ -27,11 +28,21 @@ def load(path: str = "", split: str = "") -> tuple[DataSpec, dict]:
             model reads); and `x_test`, `label_test`, without `split`
     folder  PNG or JPEG images of one size, grey if all of them are; where all lie in subfolders, these are the classes
 
-    Raises UserError, naming the file, for whatever else it meets.
+    Of several processes one reads, and all map its arrays from the folder `cache` (default ~/.cache/ae_jax, or below
+    $XDG_CACHE_HOME). Raises UserError, naming the file, for whatever else it meets.
     """
     file = Path(path).expanduser()
     if not path or not file.exists():
         raise UserError(f"data.path must name a .npy, a .npz or a folder of images; {path!r} does not exist")
+
+    def home():
+        stamps = cached.stamps(find_images(file) if file.is_dir() else [file])
+        return cached.folder(cache, "files", [file.name, split, stamps])
+
+    return cached.shared(home, lambda: _read(file, split))
+
+
+def _read(file: Path, split: str) -> tuple[DataSpec, dict]:
     arrays = _read_folder(file) if file.is_dir() else _read_arrays(file)
     if "x_test" in arrays:
         if split:

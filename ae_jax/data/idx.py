@@ -11,20 +11,28 @@ from pathlib import Path
 
 import numpy as np
 
+from ae_jax import cached
 from ae_jax.errors import UserError
 from ae_jax.types import DataSpec
 
 STEMS = {"train": "train", "test": "t10k"}
 
 
-def load(dir: str = "") -> tuple[DataSpec, dict]:
+def load(dir: str = "", cache: str = "") -> tuple[DataSpec, dict]:
     """Reads {train,t10k}-images-idx3-ubyte[.gz] and, where they are, {train,t10k}-labels-idx1-ubyte[.gz] in `dir`.
 
-    x is [N, H, W, 1] uint8. Raises UserError, naming the file, where one is missing, damaged or at odds with another.
+    x is [N, H, W, 1] uint8. Of several processes one reads, and all map its arrays from the folder `cache` (default
+    ~/.cache/ae_jax, or below $XDG_CACHE_HOME). Raises UserError, naming the file, where one is missing, damaged or at
+    odds with another.
     """
     folder = Path(dir).expanduser()
     if not dir or not folder.is_dir():
         raise UserError(f"data.dir must be a folder with train-images-idx3-ubyte[.gz] and its sisters; got {dir!r}")
+    home = lambda: cached.folder(cache, "idx", [folder.name, cached.stamps(sorted(folder.glob("*-ubyte*")))])
+    return cached.shared(home, lambda: _load(folder))
+
+
+def _load(folder: Path) -> tuple[DataSpec, dict]:
     splits = {split: {"x": _read(folder, f"{stem}-images-idx3-ubyte", 3)[..., None]} for split, stem in STEMS.items()}
     (shape, other) = (splits[split]["x"].shape[1:] for split in STEMS)
     if shape != other:

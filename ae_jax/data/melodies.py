@@ -41,10 +41,11 @@ def load(name: str = "", path: str = "", split: str = "", cache: str = "") -> tu
         raise UserError(f"data.name={name!r} names no windows of melodies\nexpected melodies_2bar, melodies_16bar, ...")
     share = _share(split or "0.1")
     files = _midi_files(path) if path else _corpus()
-    stamps = [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file, _ in files]
     readers = [Path(reader.__file__).read_text() for reader in _READERS]
+    stamps = cached.stamps(file for file, _ in files)
     folder = cached.folder(cache, "melodies", [bars[0], share, stamps, readers])
-    if not folder.exists():
+
+    def make():
         print(f"reading {len(files)} files of melodies into {folder}, once", file=sys.stderr)
         sides = _sides(_tunes(files), int(bars[1]), share)
         if not all(len(x) for x, _ in sides):
@@ -52,15 +53,13 @@ def load(name: str = "", path: str = "", split: str = "", cache: str = "") -> tu
             raise UserError(
                 f"{path or 'the corpus'} has {counts} windows to train and to test on\nexpected some of each"
             )
-        with cached.written_whole(folder) as whole:
-            for side, (x, label) in zip(cached.SPLITS, sides):
-                (whole / side).mkdir()
-                np.save(whole / side / "x.npy", x)
-                if not path:
-                    np.save(whole / side / "label.npy", label)
-            names = () if path else tuple(COLLECTIONS)
-            cached.write_spec(whole, DataSpec(x.shape[1:], "events", len(names), events.CLASSES, names))
-    return cached.read(folder)
+        names = () if path else tuple(COLLECTIONS)
+        splits = {
+            side: {"x": x} if path else {"x": x, "label": label} for side, (x, label) in zip(cached.SPLITS, sides)
+        }
+        cached.write(folder, DataSpec(sides[0][0].shape[1:], "events", len(names), events.CLASSES, names), splits)
+
+    return cached.kept(folder, make)
 
 
 def _share(split: str) -> float:

@@ -46,7 +46,8 @@ def load(
         raise UserError(f"data.split names what to train and what to test on, as 'train,test'; got {split!r}")
     home = Path(dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser().absolute()
     folder = cached.folder(cache, "tfds", [name, str(home), *names, *[size] * bool(size)])
-    if not folder.exists():
+
+    def make():
         builder = _builder(name, home)
         if not _is_prepared(builder):
             manual = Path(path or home / "downloads" / "manual").expanduser().absolute()
@@ -55,7 +56,8 @@ def load(
             _prepare(builder, name, home, manual)
             builder = _builder(name, home)
         _decode(builder, names, folder, size)
-    return cached.read(folder)
+
+    return cached.kept(folder, make)
 
 
 def reachable(urls: Iterable[str]) -> bool:
