@@ -151,20 +151,20 @@ class Checkpoints:
         steps = self.steps()
         if which == "newest":
             for step in reversed(steps):
+                self._refuse_another_model(step, like)
                 try:
                     return self._read(step, like)
                 except Exception as error:  # whatever a damaged file makes the reader raise
-                    self._refuse_another_model(step, like)
                     self._set_aside(step, error)
             return None
         step = self.best_step() if which == "best" else int(which) if str(which).isdigit() else None
         if step not in steps:
             there = ", ".join(map(str, steps)) or "none"
             raise UserError(f"no checkpoint {which!r} in {self._directory}\nwhat exists: {there}")
+        self._refuse_another_model(step, like)
         try:
             return self._read(step, like)
         except Exception as error:
-            self._refuse_another_model(step, like)
             path, why = self._path(step), errors.first_line(error)
             raise UserError(f"checkpoint {path} is damaged ({why})\ntry --checkpoint=newest") from None
 
@@ -183,7 +183,10 @@ class Checkpoints:
         return _typed_key(jax.tree.map(lambda leaf, like: jax.device_put(leaf, like.sharding), read["state"], target))
 
     def _refuse_another_model(self, step: int, like: TrainState) -> None:
-        """Raises UserError where what cannot be read as `like` is no damaged file: it has other names or shapes."""
+        """Raises UserError where the arrays have other names or shapes than those of `like`.
+
+        Asked before reading: Orbax, failing, says much, and in each of several processes something else.
+        """
         import orbax.checkpoint as ocp
 
         found = {}

@@ -49,7 +49,8 @@ def _silence_orbax() -> None:
     logging.set_verbosity(logging.ERROR)
     stdlib_logging.getLogger("asyncio").setLevel(stdlib_logging.CRITICAL)
     print_other = sys.unraisablehook
-    sys.unraisablehook = lambda it: None if str(it.exc_value) == "Event loop is closed" else print_other(it)
+    said = ("Event loop is closed", "Encountered error while reading array index")
+    sys.unraisablehook = lambda it: None if str(it.exc_value).startswith(said) else print_other(it)
 
 
 def _parse(argv: list[str], takes_arguments: bool) -> None:

@@ -141,7 +141,6 @@ OTHERS = {
 }
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("other", OTHERS)
 def test_a_checkpoint_of_another_model_is_refused_and_left_where_it_is(other, tmp_path):
     fields, difference = OTHERS[other]
