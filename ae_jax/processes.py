@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import re
+import signal
 import socket
 import sys
 import time
@@ -20,7 +21,6 @@ from ae_jax.errors import UserError
 
 PATIENCE = 50.0  # seconds in which all must have come
 _GRACE = 5.0  # seconds more for the answer of a first process that waits for others, and may have begun later
-_DAY = 86_400_000  # milliseconds: a process that died is noticed long before
 _questions = itertools.count()
 _place = {"id": 0, "count": 1}
 
@@ -59,6 +59,8 @@ def join(coordinator: str | None = None, num_processes: int | None = None, proce
         heartbeat_timeout_seconds=seconds,
         shutdown_timeout_seconds=seconds,
     )
+    # JAX listens for preemptions: a SIGTERM would be lost on it before training listens itself.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _place.update(id=jax.process_index(), count=jax.process_count())
     if not leads():
         sys.stdout = open(os.devnull, "w")
@@ -170,11 +172,21 @@ def gathered(value: Any, problem: str = "") -> list[Any]:
 
     client, question = distributed.global_state.client, f"ae_jax/{next(_questions)}"
     client.key_value_set(f"{question}/{_place['id']}", json.dumps([value, problem]))
-    answers = [json.loads(client.blocking_key_value_get(f"{question}/{i}", _DAY)) for i in range(count())]
+    answers = [json.loads(_heard(client, f"{question}/{i}")) for i in range(count())]
     others = (f"process {i}: {told}" for i, (_, told) in enumerate(answers) if told)
     if problem := problem or next(others, ""):
         raise _Known(problem)
     return [said for said, _ in answers]
+
+
+def _heard(client, key):
+    """What a process says under this key. JAX ends this one where that one died."""
+    while True:
+        try:
+            return client.blocking_key_value_get(key, 1000)  # milliseconds, between which a Ctrl-C is heard
+        except RuntimeError as error:
+            if "DEADLINE_EXCEEDED" not in str(error):
+                raise
 
 
 class _Known(UserError):
