@@ -41,13 +41,14 @@ class Streamed(Batches):
     @functools.cached_property
     def steps_per_chunk(self) -> int:
         row = sum(array.nbytes // len(array) for array in self.arrays.values())
-        return max(1, self.chunk_bytes * mesh.size() // (row * self.batch_size))
+        fit = self.chunk_bytes * mesh.size() // (row * self.batch_size)
+        return max(1, min(fit, self.steps_per_epoch))  # evaluation reads no more than an epoch
 
     def on_device(self) -> Batches:
         return Batches(self.arrays, self.spec, self.batch_size, self.finish, self.num_examples).on_device()
 
     def gather(self, arrays: Mapping[str, Any], step: Any, index: Any) -> Batch:
-        return {name: values[step % self.steps_per_chunk] for name, values in arrays.items()}
+        return {name: values[step % self.steps_per_chunk][: self.batch_size] for name, values in arrays.items()}
 
     def feed(self, key: Any, start: int) -> Callable[[int, int], Iterator[tuple[Mapping[str, Any], int]]]:
         number, chunk = start // self.steps_per_chunk - 1, None
@@ -69,7 +70,8 @@ class Streamed(Batches):
 
         key = None if key is None else np.asarray(jax.random.key_data(key))
         order = functools.lru_cache(maxsize=2)(functools.partial(self._order, key))
-        read = functools.partial(self._read, mesh.sharding_of_chunks(), order)
+        rows = -(-self.batch_size // mesh.size()) * mesh.size()  # of a batch, so that the devices divide them
+        read = functools.partial(self._read, mesh.sharding_of_chunks(), order, rows)
         options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=2)
         return iter(grain.MapDataset.range(first, np.iinfo(np.int32).max).map(read).to_iter_dataset(options))
 
@@ -81,9 +83,9 @@ class Streamed(Batches):
         with jax.default_device(jax.local_devices(backend="cpu")[0]):
             return np.asarray(_permutation(jax.random.wrap_key_data(key), epoch, self.num_examples))
 
-    def _read(self, sharding, order, number):
+    def _read(self, sharding, order, rows, number):
         steps = number * self.steps_per_chunk + np.arange(self.steps_per_chunk)
-        places = steps[:, None] % self.steps_per_epoch * self.batch_size + np.arange(self.batch_size)
+        places = steps[:, None] % self.steps_per_epoch * self.batch_size + np.arange(rows)
         places = np.minimum(places, self.num_examples - 1)
         index = np.stack([order(step // self.steps_per_epoch)[row] for step, row in zip(steps.tolist(), places)])
         return {name: self._place(array, index, sharding) for name, array in self.arrays.items()}

@@ -58,9 +58,12 @@ def shares(name, **sizes):
     return {jax.tree_util.keystr(path): leaf.addressable_shards[0].data.size / leaf.size for path, leaf in leaves}
 
 
-def score(name, **sizes):
-    with mesh.over(**sizes):
-        trained = analysis.load(str(FOLDER / name))
+def score(name, stream=None):
+    """A run's score as evaluate.py gets it, over all devices."""
+    workdir = str(FOLDER / name)
+    with mesh.over(**analysis.mesh_of(workdir)):
+        trained = analysis.load(workdir)
+        trained.experiment.config.data.stream = stream
         return analysis.evaluate(trained.experiment, trained.variables, ["elbo"], trained.data)["elbo"]
 
 
@@ -76,7 +79,7 @@ if __name__ == "__main__":
                 "devices": jax.device_count(),
                 "rows": [rows_agree(count) for count in (3, 8, 21)],
                 "shares": shares("moved", data=2, fsdp=4),
-                "scores": [score("moved", data=1), score("moved", data=8)],
+                "scores": {name: [score(name, stream) for stream in (False, True)] for name in ("one", "moved")},
                 "undivided": refusal(lambda: train("refused", 4, data=7)),
                 "larger": refusal(lambda: train("refused", 4, data=3, fsdp=3)),
             }

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ae_jax import configuration, mesh, rundir, runner
+from ae_jax import analysis, configuration, mesh, rundir, runner
 from ae_jax.errors import UserError
 
 
@@ -28,7 +28,7 @@ def eight(tmp_path_factory):
     return folder, json.loads(done.stdout.splitlines()[-1])
 
 
-def test_losses_and_scores_do_not_depend_on_the_devices(eight):
+def test_losses_do_not_depend_on_the_devices(eight):
     folder, answered = eight
     assert answered["devices"] == 8
     for pair, count in ((("one", "moved"), 6), (("pieces_one", "pieces"), 2)):
@@ -37,7 +37,19 @@ def test_losses_and_scores_do_not_depend_on_the_devices(eight):
         for expected, found in zip(one, moved):
             values = [[v for v in line.values() if not isinstance(v, str)] for line in (expected, found)]
             np.testing.assert_allclose(*values, rtol=1e-5)
-    np.testing.assert_allclose(*answered["scores"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["one", "moved"])
+def test_a_run_of_any_mesh_is_scored_alike_on_eight_devices_and_on_this_one(eight, name):
+    folder, answered = eight
+    workdir = str(folder / name)
+    with mesh.over(**analysis.mesh_of(workdir)):
+        trained = analysis.load(workdir)
+        expected = analysis.evaluate(trained.experiment, trained.variables, ["elbo"], trained.data)["elbo"]
+    assert len(trained.data["test"].arrays["x"]) % 8  # a batch that eight devices do not divide
+    resident, streamed = answered["scores"][name]
+    assert resident == streamed
+    np.testing.assert_allclose(resident, expected, rtol=1e-6)
 
 
 def test_parameters_are_cut_along_fsdp_alone(eight):
