@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 
+import jax
 import numpy as np
 import pytest
 from hypothesis import given
@@ -36,7 +37,7 @@ def call(tmp_path_factory):
 def trained(call, tmp_path_factory):
     """A run directory that train.py made."""
     workdir = tmp_path_factory.mktemp("trained") / "run"
-    result = call("train.py", SMOKE, f"--workdir={workdir}")
+    result = call("train.py", SMOKE, f"--workdir={workdir}", "--profile")
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     assert re.search(r"^step 2/2 .*steps/s .*examples/s .*left$", result.stdout, re.MULTILINE)
@@ -169,7 +170,7 @@ def test_help_shows_examples(call, script):
 
 
 def test_evaluate_prints_one_json_object_and_keeps_it(call, trained):
-    flags = ["--metrics=elbo,mse", "--elbo_samples=3", "--limit=1", "--checkpoint=1", "--split=train"]
+    flags = ["--metrics=elbo,mse", "--elbo_samples=3", "--limit=1", "--checkpoint=1", "--split=train", "--profile"]
     result = call("evaluate.py", f"--workdir={trained}", *flags)
     assert (result.returncode, result.stderr) == (0, "")
     assert len(result.stdout.splitlines()) == 1
@@ -178,6 +179,14 @@ def test_evaluate_prints_one_json_object_and_keeps_it(call, trained):
     assert scores["elbo"] == pytest.approx(-scores["reconstruction"] - scores["kl"])
     assert 0 < scores["mse_per_pixel"] < 1
     assert (trained / "evaluations.jsonl").read_text() == result.stdout
+    traces = list((trained / "profile").rglob("*.xplane.pb"))
+    assert len(traces) == 2 and all(map(tells_of_a_program, traces))  # of the training, and of this
+
+
+def tells_of_a_program(trace):
+    """Whether what ran is in the trace, as JAX's profiler opens it."""
+    data = jax.profiler.ProfileData.from_file(str(trace))
+    return any("Execute" in event.name for plane in data.planes for line in plane.lines for event in line.events)
 
 
 def test_the_same_plot_twice_has_the_same_arrays(call, trained):
