@@ -224,6 +224,12 @@ PITCHES = {
     "the key changes": ("F|\nK:G\nF|[K:D]C", "C", [65, 66, 61]),
     "chords": ("[CEG] [c2E2]", "C", [67, 72]),
     "grace notes, decorations, words": ('{gf}C "Am"D !trill!E .F ~G uA vB Tc', "C", [60, 62, 64, 65, 67, 69, 71, 72]),
+    "decorations and chords between plus signs": (
+        "+fermata+C +D.C.+D +ff+E +5+F +CEG+ A + B",
+        "C",
+        [60, 62, 64, 65, 67, 69, 71],
+    ),
+    "lines that begin as a field does": ("c::\nd:|\nD::\nN::A B\n+: A B\nz:: E", "C", [72, 74, 62, 64]),
     "comments and fields": ("C D % E F\nw: la la\nN: A B\nE", "C", [60, 62, 64]),
     "repeats and endings": ("|: C D |1 E :|2 F :: G [1 A :|[2 B ||", "C", [60, 62, 64, 65, 67, 69, 71]),
     "the first voice": ("[V:1] C D\n[V:2] c d\n[V:1] E", "C", [60, 62, 64]),
@@ -273,7 +279,7 @@ def test_abc_metres_default_units_and_several_tunes():
     assert second[0].notes[0, 2] == 66 and third == []
 
 
-@given(st.text("ABCdefg|:[]()-<>/'^_=,23KMLVZXxz{}!\"\n% ", max_size=60))
+@given(st.text("ABCdefg|:[]()-<>/'^_=,23KMLVZXxz{}!+\"\n% ", max_size=60))
 def test_abc_reads_anything(text):
     for melody in sum(abc.read(f"X:1\nK:C\n{text}"), []):
         assert np.isfinite(melody.notes).all()

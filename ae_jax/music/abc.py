@@ -14,11 +14,12 @@ from ae_jax.music.events import STEPS, Melody
 _LENGTH = r"\d*(?:/+\d*)?"
 _NOTE = rf"(?P<accidental>[\^_=]*)(?P<letter>[A-Ga-g])(?P<octave>[,']*)(?P<length>{_LENGTH})"
 _INSIDE_CHORD = re.compile(_NOTE)
+_OLD_CHORD = r"\+(?!f+\+)(?P<old>(?:[\^_=]*[A-Ga-g][,'\d/]*)+)\+"  # of ABC 1.6, as +CEG+; +ff+ is a decoration
 _TOKEN = re.compile(
-    rf"""^(?P<field>[A-Za-z]:(?!\|).*) | %.* | "[^"\n]*" | ![^!\s]*! | \{{[^}}]*\}} |
+    rf"""^(?P<field>(?![A-Za-z]:\||[A-Ga-gxz]::)[A-Za-z+]:.*) | %.* | "[^"\n]*" | ![^!\s]*! | \{{[^}}]*\}} |
     \[(?P<inline>[A-Za-z]:[^\]]*)\] |
     (?P<note>{_NOTE}) |
-    (?P<chord>\[(?P<inside>[^\]|:]*[A-Ga-g][^\]|:]*)\](?P<chord_length>{_LENGTH})) |
+    (?P<chord>(?:\[(?P<inside>[^\]|:]*[A-Ga-g][^\]|:]*)\]|{_OLD_CHORD})(?P<chord_length>{_LENGTH})) | \+[^+\s]*\+ |
     (?P<rest>[zxZ](?P<rest_length>{_LENGTH})) |
     (?P<barline>:*\|[\]:|]*|::+) |
     (?P<broken>>+|<+) |
@@ -142,7 +143,7 @@ class _Reader:
         self.written, self.tied = written, False
 
     def chord(self, token: re.Match) -> None:
-        inside = list(_INSIDE_CHORD.finditer(token["inside"]))
+        inside = list(_INSIDE_CHORD.finditer(token["inside"] or token["old"]))
         pitch = max(map(self._pitch, inside))
         duration = self._advance(token["chord_length"], _length(inside[0]["length"]))
         if not (self.tied and pitch == self.sounding[2]):
