@@ -47,8 +47,8 @@ def read_examples(
     Images are values / 255; arrays of uint8 are levels of `spec`, arrays of floats are taken as they are. With `resize`
     images of another size, arrays of them too, are stretched (bicubic), and files in colour made grey for a model of
     grey ones.
-    voice, start_bar: which of the voices of a MIDI file, counted from 0; which bar to begin at, counted from 1. Without
-    the latter, a melody is cut into as many examples as it takes, from its first bar on.
+    voice, start_bar: which of the voices of a MIDI file, counted from 0; which bar to begin at, counted from 1 as if
+    all were of 4/4. Without the latter, a melody is cut into as many examples as it takes, from its first bar on.
     Raises UserError for examples of another size or kind, RunFailed where nothing in a folder can be read.
     """
     file = Path(path).expanduser()
@@ -145,8 +145,10 @@ def _windows(file: Path, voices: Sequence[midi.Voice], steps: int, voice: int, s
     starts = range(0, len(line) - steps, steps) if not start_bar else [(start_bar - 1) * events.STEPS]
     cut = {start // events.STEPS + 1: events.canonical(line[start : start + steps]) for start in starts}
     found = {bar: grid for bar, grid in cut.items() if len(grid) == steps and (grid >= events.FIRST).any()}
+    bars = (len(line) - steps) // events.STEPS
+    if not bars:
+        raise UserError(f"{file} has no note from MIDI {events.LOWEST} to {events.HIGHEST}, the keys of a piano")
     if not found:
-        bars = len(line[:-steps]) // events.STEPS
         raise UserError(
             f"{file} has no note from bar {start_bar or 1} on for {steps // events.STEPS} bars\n"
             f"expected --start_bar from 1 to {bars}"

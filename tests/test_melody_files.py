@@ -71,6 +71,11 @@ def test_no_bar_or_track_is_below_zero(options, said, folder):
     assert str(error.value).count("\n") == 1
 
 
+def test_notes_that_no_piano_has_are_no_melody(folder):
+    with pytest.raises(UserError, match="a.mid has no note from MIDI 21 to 108"):
+        read(folder({"a.mid": midi_file(NOTES + [0, 0, 60])}) / "a.mid")
+
+
 def test_two_files_that_would_become_one_are_refused(folder):
     with pytest.raises(UserError, match="two melodies whose results would both be named a_bar_01\nrename a file"):
         read(folder({"a.mid": WHOLE, "a.midi": SHORT}))
