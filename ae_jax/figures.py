@@ -191,6 +191,7 @@ def piano_rolls(
         axis.barh(melody[:, 2], melody[:, 1] - 0.2, left=melody[:, 0], height=0.9, color=PALETTE[0])
     axes[0, 0].set(xlim=(0, len(rows[0][0])), ylim=(low - 1, high + 1))
     axes[0, 0].set_xticks(bars[:-1], labels=range(1, len(bars)))
+    axes[0, 0].locator_params(axis="y", integer=True)
     for axis, label in zip(axes[:, 0], row_labels):
         axis.set_ylabel(label)
     for axis, label in zip(axes[0], column_labels):

@@ -72,3 +72,5 @@ def test_piano_rolls_draw_each_note_at_its_pitch_and_time():
     assert [bar.get_width() for bar in drawn.axes[0].patches] == pytest.approx([4, 2], abs=0.3)
     assert [axes.get_ylim() for axes in drawn.axes] == [(59, 73)] * 6  # one range for all
     figures.piano_rolls([[np.zeros(16, np.uint8)]])
+    (axes,) = figures.styled(figures.piano_rolls)([[np.uint8([41, 0, 51, 0])]]).axes
+    assert all(tick == round(tick) for tick in axes.get_yticks())  # a pitch between two keys is none
