@@ -175,8 +175,11 @@ SIXTEEN = scales.load("scales_16bar")[0]
 @pytest.fixture(scope="module")
 def workdir(tmp_path_factory):
     """A run of some seconds on scales, whose rhythms and keys it learns."""
-    folder = tmp_path_factory.mktemp("runs") / "scales"
-    config, _ = built()
+    return train(tmp_path_factory.mktemp("runs") / "scales")
+
+
+def train(folder, **overrides):
+    config, _ = built(**overrides)
     config.train.update(steps=300, eval_every=150, log_every=150, checkpoint_every=300)
     config.optimizer.learning_rate = "cosine:1e-2:1e-4:300"
     config.model.sampling = "linear:0:0.5:300"
@@ -376,7 +379,10 @@ def test_interpolation_goes_from_one_tune_to_the_other(trained, tunes, tmp_path)
     np.testing.assert_array_equal(read(files["a_b_0.mid"]), ends[0])
     np.testing.assert_array_equal(read(files["a_b_2.mid"]), ends[1])
     mean = apply(trained, "interpolate", f"{tunes / 'a.mid'},{tunes / 'b.mid'}", tmp_path / "mean", steps=1)
-    assert "a_b_0.mid" in mean
+    a, b = (np.load(apply(trained, "encode", tunes / f"{n}.mid", tmp_path)[f"{n}.npz"])["code"] for n in "ab")
+    np.save(tmp_path / "half.npy", (a + b) / 2)
+    half = apply(trained, "decode", tmp_path / "half.npy", tmp_path / "half")
+    np.testing.assert_array_equal(read(mean["a_b_0.mid"]), read(half["half_0.mid"]))
 
 
 def test_spherical_interpolation_keeps_the_distance_and_the_pace():
@@ -402,23 +408,39 @@ def test_new_melodies_are_written_at_a_temperature(trained, tmp_path):
     assert bytes_of["drawn"] == bytes_of["again"] and bytes_of["drawn"] not in (bytes_of[""], bytes_of["hot"])
 
 
-@pytest.mark.parametrize("name", ["density", "pitch_range"])
-def test_an_attribute_moves_when_its_direction_is_added(name, trained, tunes, tmp_path):
+@pytest.fixture(scope="module")
+def varied(tmp_path_factory):
+    """A run of some seconds on tunes of quarters or eighths, in steps or leaps, one in five of them off the beat."""
+    folder = tmp_path_factory.mktemp("varied")
+    (folder / "tunes").mkdir()
+    generator = np.random.default_rng(0)
+    for number in range(160):
+        length, leap, late = (4, 2)[number % 2], (1, 4)[number // 2 % 2], number // 4 % 5 == 0
+        onset = np.arange(0, 128, length)
+        walk = generator.integers(0, 7) + np.cumsum(generator.choice([-1, 1], len(onset)))
+        notes = [onset + late * length // 2, np.full(len(onset), length), 60 + leap * (np.abs(walk) % 7)]
+        (folder / f"tunes/{number}.mid").write_bytes(midi.to_bytes(np.column_stack(notes)))
+    data = {"source": "melodies", "name": "melodies_2bar", "path": str(folder / "tunes"), "split": "0.2"}
+    data |= {"cache": str(folder / "cache"), "validation": "0", "transpose": "0"}
+    return analysis.load(str(train(folder / "run", **{f"data.{key}": text for key, text in data.items()})))
+
+
+@pytest.mark.parametrize("name", ["density", "pitch_range", "mean_interval", "syncopation"])
+def test_an_attribute_moves_when_its_direction_is_added(name, varied, tmp_path):
     measure, found = getattr(attributes, name), {}
     for amount in (-1.5, 1.5):
-        out = tmp_path / str(amount)
-        files = apply(trained, "reconstruct", tunes, out, attribute=(f"{name}:{amount:+}",), track=0, batch_size=8)
-        grids = [read(path) for file, path in files.items() if path.suffix == ".mid"]
-        found[amount] = measure(np.stack(grids)).mean()
+        files = apply(varied, "reconstruct", "", tmp_path / str(amount), attribute=(f"{name}:{amount:+}",))
+        found[amount] = measure(np.load(files["test.npz"])["x"]).mean()
     assert found[1.5] > found[-1.5]
 
 
-def test_unknown_attributes_and_amounts_are_refused(trained, tunes, tmp_path):
+def test_unknown_attributes_and_amounts_and_what_does_not_vary_are_refused(trained, tunes, tmp_path):
     for attribute, message in (
         ("densty:1", "did you mean 'density'"),
         ("density:much", "has no amount"),
         ("density:nan", "has no amount"),
         ("density", "no amount"),
+        ("syncopation:1", "--attribute=syncopation has no direction: it is 0 in all melodies.*\nexpected another"),
     ):
         with pytest.raises(UserError, match=message):
             apply(trained, "reconstruct", tunes / "a.mid", tmp_path, attribute=(attribute,))
@@ -446,6 +468,13 @@ def test_the_direction_of_an_attribute_is_from_the_least_quarter_to_the_greatest
     values = np.array([3.0, 0.0, 1.0, 2.0, 9.0, 5.0, 4.0, 8.0])
     codes = np.stack([values, -values], axis=1)
     np.testing.assert_allclose(attributes.direction(values, codes), [8.0, -8.0])
+
+
+@pytest.mark.parametrize(("rare", "expected"), [([2.0], 2), ([-4.0], 4), ([2.0, -4.0], 6)])
+def test_the_direction_of_an_attribute_that_few_have_is_from_the_others_to_those(rare, expected):
+    values = np.array([0.0] * 9 + rare)
+    codes = np.stack([values, np.ones_like(values)], axis=1)
+    np.testing.assert_allclose(attributes.direction(values, codes), [expected, 0])
 
 
 def test_a_note_sounds_at_its_pitch_and_only_while_it_lasts():

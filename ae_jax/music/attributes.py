@@ -45,6 +45,12 @@ def syncopation(events: np.ndarray) -> np.ndarray:
 def direction(values: np.ndarray, codes: np.ndarray) -> np.ndarray:
     """[D]: the mean of the codes [N, D] of the quarter with the greatest values [N], less that of the quarter with the
     least (Roberts et al. 2018, arXiv:1803.05428, section 4.3).
+
+    A value that fills both quarters, as no syncopation does, is in none that has others: a direction from some of the
+    melodies without it to as many, a few with it among them, would hardly be one.
     """
-    order, quarter = np.argsort(values, kind="stable"), max(len(values) // 4, 1)
-    return codes[order[-quarter:]].mean(axis=0) - codes[order[:quarter]].mean(axis=0)
+    ordered, quarter = np.sort(values), max(len(values) // 4, 1)
+    low, high = ordered[quarter - 1], ordered[-quarter]
+    least = values < low if ordered[0] < low == high else values <= low
+    most = values > high if low == high < ordered[-1] else values >= high
+    return codes[most].mean(axis=0) - codes[least].mean(axis=0)

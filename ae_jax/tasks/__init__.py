@@ -8,7 +8,8 @@ Every keyword is a flag --KEYWORD made from the signature, and means the same in
                 of an .npz, the `label` [N] of classes or [N, L] of vectors, as its training data had
     batch_size  examples at a time
     track       which of a MIDI file's voices, as the list has them that is printed where there are several
-    start_bar   the bar of a MIDI file to begin at, counted from 1; else it is read from beginning to end, in pieces
+    start_bar   the bar of a MIDI file to begin at, counted from 1 as if all were of 4/4; else it is read from beginning
+                to end, in pieces
     render      whether melodies are also written as sound, .wav
 
 A task answers {file: content} and writes nothing; `apply` writes, once nothing can be wrong any more. The user's files
@@ -171,8 +172,16 @@ def shift(trained: Any, attributes: Sequence[str], key: Any, label: Sequence, ba
     functions = [lookup.function(melody_attributes, name, ("events",), "attribute") for name, _ in amounts]
     corpus = own(trained, "corpus", "train", _CORPUS)
     codes, grids = codes_of(trained, corpus, key, label, batch_size), corpus.inputs.astype(np.uint8)
-    directions = [melody_attributes.direction(function(grids), codes) for function in functions]
-    return sum(amount * direction for (_, amount), direction in zip(amounts, directions, strict=True))
+    total = np.zeros(codes.shape[1:], codes.dtype)
+    for (name, amount), function in zip(amounts, functions, strict=True):
+        values = function(grids)
+        if not np.ptp(values):
+            raise UserError(
+                f"--attribute={name} has no direction: it is {values[0]:g} in all melodies of the training data\n"
+                "expected another attribute, or --data of which some have more"
+            )
+        total += amount * melody_attributes.direction(values, codes)
+    return total
 
 
 def _amount(name: str, text: str) -> float:
