@@ -13,8 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from small_sweeps import assert_same_run
 
-from ae_jax import analysis, configuration, experiment, lookup, runner, tasks
+from ae_jax import analysis, axes, configuration, experiment, launch, lookup, runner, tasks
+from ae_jax.batching import Batches
 from ae_jax.data import scales
 from ae_jax.errors import RunFailed, UserError
 from ae_jax.music import attributes, audio, events, midi, scores
@@ -145,6 +147,24 @@ def test_in_training_the_decoder_reads_its_own_events_as_often_as_is_asked(model
     np.testing.assert_array_equal(read(batch, 1.0), read(other, 1.0))
 
 
+@pytest.mark.parametrize("samples", [1, 5])
+def test_nll_of_a_decoder_that_ignores_its_code_is_its_cross_entropy_whatever_the_samples(samples, model):
+    model, variables, batch = model
+    params = dict(variables["params"])
+    zeros = lambda tree: jax.tree.map(jnp.zeros_like, tree)
+    params["decoder"] = {
+        **params["decoder"],
+        **{part: zeros(params["decoder"][part]) for part in ("states", "context")},
+    }
+    params["q_z"] = zeros(params["q_z"])  # the posterior is the prior: a weight is p(x|z), and no estimate
+    logits = logits_of(model, {"params": params}, jax.random.normal(KEY, (1, 2, 12)), x=batch["x"])[0].astype(float)
+    log_p = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+    expected = -np.take_along_axis(log_p, batch["x"].astype(int)[..., None], axis=-1).sum(axis=(1, 2)).mean()
+    data = {"test": Batches({"x": batch["x"]}, model.spec, 2)}
+    found = lookup.find("evaluation", "nll", "evaluate")(model, {"params": params}, data, KEY, samples=samples, chunk=2)
+    assert found["nll"] == pytest.approx(expected, rel=1e-5)
+
+
 def test_sampling_is_a_number_that_may_vary(tmp_path):
     config, made = built(**{"model.sampling": "linear:0:1:10"})
     assert float(made.hparams["model"]["sampling"](5)) == 0.5
@@ -167,6 +187,20 @@ def test_the_decoders_that_are_compared_are_of_one_size():
 
 
 SIXTEEN = scales.load("scales_16bar")[0]
+
+
+@pytest.mark.parametrize("conductor", ["", "8"], ids=["flat", "hierarchical"])
+def test_a_sweep_over_what_the_decoder_reads_leaves_what_train_leaves(conductor, tmp_path):
+    config, values = configuration.load(str(ROOT / "configs/music_vae_2bar.py:smoke")), ("0.1", "0.9")
+    configuration.override(config, "model.conductor_hidden", conductor)
+    config.eval.update(metrics=("elbo",), criterion="elbo")
+    axis = axes.assignments([f"model.sampling={','.join(values)}"])
+    launch.run(launch.make_plan(str(tmp_path / "swept"), config, axis, "map"))
+    configuration.override(config, "model.sampling", values[1])
+    runner.train_run(config, str(tmp_path / "alone"), say=lambda *_, **__: None)
+    runs = [tmp_path / f"swept/model.sampling={value}" for value in values]
+    assert_same_run(runs[1], tmp_path / "alone")
+    assert (runs[0] / "metrics.jsonl").read_text() != (runs[1] / "metrics.jsonl").read_text()
 
 
 # --- a trained model --------------------------------------------------------------------------------------------------
@@ -204,6 +238,11 @@ def test_it_learns_what_no_rule_knows(found):
     assert found["onset_f1_argmax"] > found["onset_f1_most_likely"] + 0.05
     assert found["accuracy_teacher_forced"] > found["accuracy_markov"] + 0.05
     assert 0 < found["kl_bits"] < 200
+
+
+def test_the_nll_lies_below_the_bound(trained):
+    found = analysis.evaluate_run(trained, ["elbo", "nll"], {"elbo_samples": 10, "nll_samples": 50, "nll_chunk": 25})
+    assert 0 < found["nll"] < -found["elbo"]
 
 
 def test_melodies_are_scored_as_they_are_written(trained, found):
