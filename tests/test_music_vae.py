@@ -169,7 +169,7 @@ def test_sampling_is_a_number_that_may_vary(tmp_path):
     config, made = built(**{"model.sampling": "linear:0:1:10"})
     assert float(made.hparams["model"]["sampling"](5)) == 0.5
     assert not hasattr(made.model, "sampling")
-    assert built(**{"model.sampling": None})[1].hparams["model"] == {}  # true events are read throughout
+    assert built(**{"model.sampling": "None"})[1].hparams["model"] == {}  # true events are read throughout
     for key, text in (("model.sampling", "sigmoid"), ("model.samplign", "0.5")):
         with pytest.raises(UserError, match="schedule|did you mean 'sampling'"):
             configuration.override(config, key, text)
