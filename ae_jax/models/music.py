@@ -28,6 +28,7 @@ class Model(vae.Model):
     decoder: module as `nets.autoregressive.Decoder`.
     conductor_hidden: LSTM layers that make a code of each bar, from which the decoder starts anew; none: one code.
     bar: events in a bar.
+    memory: of the conductor, as that of `nets.recurrent.Lstm`; encoder and decoder have their own.
 
     hparams["sampling"]: the probability with which, in training, the decoder reads an event of its own in place of the
         true one (Bengio et al. 2015, arXiv:1506.03099, section 2.4).
@@ -38,6 +39,7 @@ class Model(vae.Model):
     likelihood: Callable[[DataSpec], nn.Module] = categorical.Likelihood
     conductor_hidden: Sequence[int] = ()
     bar: int = 16
+    memory: int = 0
 
     varying = ("sampling",)  # keys of section model that are numbers of hparams["model"], not fields
 
@@ -49,7 +51,7 @@ class Model(vae.Model):
         super().setup()
         self.logits = nn.Dense(self.spec.levels)
         if self.conductor_hidden:
-            self.conductor = autoregressive.Conductor(self.conductor_hidden)
+            self.conductor = autoregressive.Conductor(self.conductor_hidden, self.memory)
 
     def __call__(self, batch: Batch, *, num_samples: int = 1, train: bool = False, hparams=None) -> Outputs:
         latents = self.encode(batch, num_samples)

@@ -30,11 +30,12 @@ class Decoder(nn.Module):
     """
 
     hidden: Sequence[int] = (256,)
+    memory: int = 0  # as `Lstm`'s
 
     def setup(self):
         self.states = States(self.hidden)
         self.context = nn.Dense(4 * self.hidden[0], use_bias=False)
-        self.layers = [Lstm(features) for features in self.hidden]
+        self.layers = [Lstm(features, memory=self.memory) for features in self.hidden]
 
     def __call__(self, z, before):
         """Codes [N, D] and what each step reads of the one before it [N, T, F] -> [N, T, hidden[-1]]."""
@@ -64,11 +65,12 @@ class Conductor(nn.Module):
     """LSTM layers that begin in states made of a code and make a code of each part of the sequence, reading nothing."""
 
     hidden: Sequence[int] = (256,)
+    memory: int = 0  # as `Lstm`'s
 
     @nn.compact
     def __call__(self, z, parts: int):
         """Codes [N, D] -> [N, parts, hidden[-1]]."""
         h = jnp.zeros((len(z), parts, 0))
         for layer, (features, state) in enumerate(zip(self.hidden, States(self.hidden)(z), strict=True)):
-            h = Lstm(features, blind=layer == 0)(h, state)
+            h = Lstm(features, blind=layer == 0, memory=self.memory)(h, state)
         return h

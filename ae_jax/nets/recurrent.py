@@ -92,17 +92,20 @@ class Lstm(nn.Module):
 
     reverse: whether time runs backwards; the outputs stay in the order of the inputs.
     blind: whether it reads nothing, of x only how long it is.
+    memory: for how many steps, at most, a cell keeps what it has before anything is learnt; 0: for one or two.
     """
 
     features: int
     reverse: bool = False
     blind: bool = False
+    memory: int = 0
 
     def setup(self):
+        bias = _remembering(self.memory) if self.memory else nn.initializers.zeros
         if self.blind:
-            self.bias = self.param("bias", nn.initializers.zeros, (4 * self.features,))
+            self.bias = self.param("bias", bias, (4 * self.features,))
         else:
-            self.inputs = nn.Dense(4 * self.features)
+            self.inputs = nn.Dense(4 * self.features, bias_init=bias)
         self.kernel = self.param("kernel", _orthogonal_gates, (self.features, 4 * self.features))
 
     def __call__(self, x, state=None, context=None):
@@ -138,23 +141,56 @@ def _orthogonal_gates(key, shape, dtype=float):
     return jnp.concatenate([draw(one, (shape[0], shape[0]), dtype) for one in keys], axis=1)
 
 
+def _remembering(memory):
+    """Biases of gates by which each cell keeps what it has for a number of steps of its own, b_f = log u = -b_i with
+    u ~ U(1, memory - 1) (Tallec and Ollivier 2018, "Can recurrent neural networks warp time?", arXiv:1804.11188).
+    """
+    if memory < 3:
+        raise UserError(f"model.memory={memory}\nexpected 3 steps or more, or 0")
+
+    def draw(key, shape, dtype=float):
+        b = jnp.log(jax.random.uniform(key, (shape[0] // 4,), dtype, 1, memory - 1))
+        return jnp.concatenate([-b, b, jnp.zeros(2 * len(b), dtype)])
+
+    return draw
+
+
 class Encoder(nn.Module):
     """LSTM layers over time: [N, T, ...] -> the last layer's last output [N, hidden[-1]].
 
     bidirectional: whether each layer has a second LSTM, from the end to the beginning; the output is then twice as
         long: both that were last (Schuster and Paliwal 1997, "Bidirectional recurrent neural networks").
+    part: how many steps make a part, which is read on its own, and then the outputs of all parts, one after another
+        (Simon et al. 2018, "Learning a latent space of multitrack measures", arXiv:1806.00195, section 3), so that
+        nothing need be remembered for longer than the longest part, or the number of parts; 0: there are none.
+
+    memory: as `Lstm`'s.
+
+    Raises UserError without layers, or for a part that does not divide the steps.
     """
 
     hidden: Sequence[int] = (128,)
     bidirectional: bool = False
+    part: int = 0
+    memory: int = 0
 
     @nn.compact
     def __call__(self, x):
         if not self.hidden:
             raise UserError("model.hidden of a recurrent encoder is empty\nexpected the width of at least one layer")
-        x = x.reshape(*x.shape[:2], -1)
+        n, steps = x.shape[:2]
+        x = x.reshape(n, steps, -1)
+        if self.part:
+            if steps % self.part:
+                raise UserError(f"model.encoder_part={self.part} does not divide {steps} steps\nexpected a divisor")
+            x = self._read(x.reshape(-1, self.part, x.shape[-1])).reshape(n, steps // self.part, -1)
+        return self._read(x)
+
+    def _read(self, x):
+        """All layers over x [N, T, F] -> [N, hidden[-1]], twice as long in both directions."""
         for features in self.hidden:
-            hs = [Lstm(features)(x), *([Lstm(features, reverse=True)(x)] if self.bidirectional else [])]
+            lstm = functools.partial(Lstm, features, memory=self.memory)
+            hs = [lstm()(x), *([lstm(reverse=True)(x)] if self.bidirectional else [])]
             x = jnp.concatenate(hs, axis=-1)
         return jnp.concatenate([hs[0][:, -1], *(h[:, 0] for h in hs[1:])], axis=-1)
 
