@@ -31,8 +31,8 @@ def get_config(arg=""):
         config.model.update(encoder_hidden=(96,), encoder_part=16, memory=16, sampling=None)
         config.model.update(conductor_hidden=(128,), decoder_hidden=(96,))
         config.weights.kl = f"linear:0.1:{arguments.beta:g}:1000"
-        config.optimizer.learning_rate = "cosine:2e-3:1e-5:4500"
-        config.train.update(steps=4500, batch_size=32, log_every=250, eval_every=1500, checkpoint_every=500)
+        config.optimizer.learning_rate = "cosine:2e-3:1e-5:4000"
+        config.train.update(steps=4000, batch_size=32, log_every=250, eval_every=2000, checkpoint_every=500)
     if arguments.tiny and arguments.data == "melodies_16bar":
         config.data.validation = 0
         flat = name("music_vae_16bar_flat", arguments.bits, arguments.beta)
