@@ -49,6 +49,27 @@ def test_one_step_after_the_other_is_all_steps_at_once():
         np.testing.assert_allclose(h, whole[:, t], atol=1e-6)
 
 
+def test_an_encoder_of_parts_reads_each_alone_and_then_what_it_made_of_them():
+    encoder, x = recurrent.Encoder((4,), part=3), jax.random.normal(KEY, (2, 6, 5))
+    params = jax.jit(encoder.init)(KEY, x)["params"]
+    read = lambda layer, x: recurrent.Encoder((4,)).apply({"params": {"Lstm_0": params[layer]}}, x)
+    codes = jnp.stack([read("Lstm_0", x[:, :3]), read("Lstm_0", x[:, 3:])], axis=1)
+    np.testing.assert_allclose(encoder.apply({"params": params}, x), read("Lstm_1", codes), atol=1e-6)
+    with pytest.raises(UserError, match="encoder_part=4 does not divide 6 steps"):
+        recurrent.Encoder((4,), part=4).init(KEY, x)
+
+
+def test_cells_that_remember_begin_with_gates_for_times_of_their_own():
+    x = jnp.zeros((1, 2, 3))
+    draw = lambda memory: recurrent.Lstm(200, memory=memory).init(KEY, x)["params"]["inputs"]["bias"]
+    i, f, g, o = np.split(np.asarray(draw(16), float), 4)
+    kept = 1 / (1 + np.exp(-f))  # the share of a cell that one step leaves; 1 / (1 - kept) is its time, u + 1
+    assert np.all((1 / (1 - kept) >= 2) & (1 / (1 - kept) <= 16)) and 8 < np.mean(1 / (1 - kept)) < 10
+    assert np.array_equal(i, -f) and not g.any() and not o.any() and not draw(0).any()
+    with pytest.raises(UserError, match="memory=2"):
+        draw(2)
+
+
 def test_a_bidirectional_encoder_reads_time_either_way():
     encoder, x = recurrent.Encoder((4,), bidirectional=True), jax.random.normal(KEY, (2, 5, 3))
     h, variables = jax.jit(encoder.init_with_output)(KEY, x)
