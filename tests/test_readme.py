@@ -44,6 +44,12 @@ def test_the_table_is_that_of_the_results():
     assert table.strip() == tables.table(lines, markdown=True), "render it: scripts/reproduce.py --markdown"
 
 
+def test_the_decoders_of_sixteen_bars_are_compared_as_they_were_run():
+    table = tables.grid(reproduce.tables()["music_16bar"], reproduce.read(), markdown=True)
+    command = "scripts/reproduce.py music_16bar --stored --markdown"
+    assert f"<!-- music_16bar -->\n{table}\n<!-- /music_16bar -->" in README, f"render it: {command}"
+
+
 def test_the_speeds_are_those_measured():
     command = [sys.executable, str(ROOT / "benchmarks" / "pairs.py")]
     table = subprocess.run(command, capture_output=True, text=True, check=True).stdout
