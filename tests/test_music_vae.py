@@ -280,6 +280,20 @@ def test_melodies_are_scored_as_they_are_written(trained, found):
     assert found["accuracy_always_hold"] == pytest.approx((truth == 0).mean())
 
 
+def test_sixteen_bars_are_scored_bar_by_bar():
+    _, made = built("music_vae_16bar")
+    params = jax.tree.map(lambda leaf: 3 * leaf, made.init(KEY).params)
+    data = {split: made.batches(split).only(np.arange(20)) for split in ("train", "test")}
+    found = analysis.evaluate(made, {"params": params}, ["melodies"], data, options={"melodies_train": 1})
+    (batch,) = data["test"]
+    outputs = asked(made.model, "__call__")({"params": params}, batch, key=jax.random.fold_in(jax.random.key(0), 0))
+    written = write(made.model, {"params": params}, outputs.latents[0].sample[0])
+    same = (written == np.asarray(batch["x"])).reshape(-1, 16, 16).mean(axis=(0, 2))
+    told = [found[f"accuracy_argmax_bar_{bar:02d}"] for bar in range(1, 17)]
+    np.testing.assert_allclose(told, same, atol=1e-6)
+    assert np.ptp(told) > 0 and "accuracy_argmax_bar_17" not in found
+
+
 def test_melodies_are_drawn_at_a_temperature_that_is_named(trained):
     options = {"melodies_temperature": 1.5, "melodies_train": 1}
     drawn = analysis.evaluate(trained.experiment, trained.variables, ["melodies"], trained.data, options=options)
