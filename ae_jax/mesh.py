@@ -107,9 +107,9 @@ def sharding(shape: Sequence[int]) -> Any:
 
 
 def sharding_of_chunks() -> Any:
-    """Where chunks of batches [steps, B, ...] lie: each batch cut along its examples."""
+    """Where chunks of batches [steps, B, ...] lie: each batch cut along its examples; None: on the only device."""
     if size() == 1:
-        return jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+        return None
     return jax.sharding.NamedSharding(jax.sharding.get_mesh(), PartitionSpec(None, AXES))
 
 

@@ -91,6 +91,8 @@ class Streamed(Batches):
         return {name: self._place(array, index, sharding) for name, array in self.arrays.items()}
 
     def _place(self, array, index, sharding):
+        if sharding is None:  # and not bound to it: with what is bound the same step would be compiled again
+            return jax.device_put(np.asarray(array[index]))
         rows = lambda part: np.asarray(array[index[part[:2]]])
         return jax.make_array_from_callback((*index.shape, *array.shape[1:]), sharding, rows)
 
