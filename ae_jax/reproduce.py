@@ -217,14 +217,13 @@ def judge(name: str, config: Any, expectations: Mapping[str, Any], stored: Mappi
     for metric, expected in expectations.items():
         if metric not in better:
             raise UserError(f"{name} expects {metric!r}, which none of its eval.metrics answers")
-        values = [_score(scores, metric, name) for scores in entry["scores"].values()]
-        mean, value = statistics.fmean(values), _expected_value(name, metric, expected, stored)
+        mean, spread = of_seeds(name, metric, stored)
+        value = _expected_value(name, metric, expected, stored)
         tolerance = expected.get("tolerance", TOLERANCE * abs(value))
         is_result = "value" in expected and "tolerance" not in expected
         suspicious = expected.get("suspicious", _SUSPICIOUS * abs(value) if is_result else math.inf)
         gain = (mean - value) * (1 if better[metric] == "max" else -1)
         verdict = _verdict(gain, tolerance, suspicious) if expected.get("judged", True) else "not judged"
-        spread = statistics.stdev(values) if len(values) > 1 else math.nan
         floor = statistics.fmean(scores.get(f"{metric}_floor", math.nan) for scores in entry["scores"].values())
         answered.append(Line(name, metric, value, mean, spread, floor, verdict, expected["source"], seconds))
     return answered
@@ -241,11 +240,17 @@ def _expected_value(name: str, metric: str, expected: Mapping[str, Any], stored:
         return expected["value"]
     if (other := expected.get("row", name)) not in stored:
         raise UserError(f"row {name!r} is compared with {other!r}, which was not run\ntry: reproduce.py {other}")
-    values = [_score(scores, expected.get("metric", metric), other) for scores in stored[other]["scores"].values()]
-    return expected.get("times", 1.0) * statistics.fmean(values) + expected.get("plus", 0.0)
+    mean, _ = of_seeds(other, expected.get("metric", metric), stored)
+    return expected.get("times", 1.0) * mean + expected.get("plus", 0.0)
 
 
-def _score(scores: Mapping[str, float], metric: str, row: str) -> float:
-    if metric not in scores:
+def of_seeds(row: str, metric: str, stored: Mapping[str, Any]) -> tuple[float, float]:
+    """The mean and the standard deviation, nan of one, of a metric over the seeds of a row.
+
+    Raises UserError where it was run without that metric.
+    """
+    found = stored[row]["scores"].values()
+    if not all(metric in scores for scores in found):
         raise UserError(f"row {row!r} was run when it had no {metric}\ntry: reproduce.py {row}")
-    return scores[metric]
+    values = [scores[metric] for scores in found]
+    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else math.nan

@@ -60,21 +60,16 @@ def _cells(row: reproduce.Row, metrics: Sequence[str], stored: Mapping[str, Any]
     section, found = configuration.load(row.config).expected, {}
     expected = [section.get(metric, {}) for metric in metrics]
     published = [of.get("paper", of.get("value")) for of in expected]
+    like = ".4g" if None in published else ".2f"
     shown = lambda first, others: first + "".join(f" ({value:.4g})" for value in others)
     if None not in published:
-        found["expected"] = shown(f"{published[0]:.2f}", published[1:])
+        found["expected"] = shown(f"{published[0]:{like}}", published[1:])
     if row.name in stored:
-        means, spread = zip(*(_of_seeds(stored[row.name], metric) for metric in metrics))
-        found["obtained"] = shown(f"{means[0]:.4g}{_spread(spread[0])}", means[1:])
+        means, spread = zip(*(reproduce.of_seeds(row.name, metric, stored) for metric in metrics))
+        found["obtained"] = shown(f"{means[0]:{like}}{_spread(spread[0])}", means[1:])
     if found.keys() == {"expected", "obtained"}:
         found["difference"] = f"{means[0] - published[0]:+.2f}"
     return found
-
-
-def _of_seeds(entry, metric):
-    """The mean and the standard deviation of a metric over a row's seeds, the latter nan for one."""
-    values = [scores[metric] for scores in entry["scores"].values()]
-    return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else math.nan
 
 
 def _spread(value):

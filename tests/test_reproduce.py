@@ -110,7 +110,7 @@ def test_a_table_shows_rows_as_the_paper_does():
     head, _, *body = tables.grid(table, {"iwae_vae_k1": entry}, markdown=True).splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in (head, *body)]
     assert cells[0][2:4] == ["VAE k=1", "VAE k=5"]
-    assert [line[2] for line in cells[1:4]] == ["86.76 (19)", "87 (20)", "+0.24"]
+    assert [line[2] for line in cells[1:4]] == ["86.76 (19)", "87.00 (20)", "+0.24"]
     assert [line[3] for line in cells[1:4]] == ["86.47 (20)", "-", "-"]
     assert cells[4][0] == "2 stochastic layers" and cells[4][2] == "85.33 (21)"
 

@@ -31,7 +31,7 @@ class Model(vae.Model):
     memory: of the conductor, as that of `nets.recurrent.Lstm`; encoder and decoder have their own.
 
     hparams["sampling"]: the probability with which, in training, the decoder reads an event of its own in place of the
-        true one (Bengio et al. 2015, arXiv:1506.03099, section 2.4).
+        true one (Bengio et al. 2015, arXiv:1506.03099, section 2.4); without it (model.sampling=None) it never does.
     """
 
     encoder: nn.Module = recurrent.Encoder(bidirectional=True)

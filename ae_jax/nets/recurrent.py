@@ -163,7 +163,6 @@ class Encoder(nn.Module):
     part: how many steps make a part, which is read on its own, and then the outputs of all parts, one after another
         (Simon et al. 2018, "Learning a latent space of multitrack measures", arXiv:1806.00195, section 3), so that
         nothing need be remembered for longer than the longest part, or the number of parts; 0: there are none.
-
     memory: as `Lstm`'s.
 
     Raises UserError without layers, or for a part that does not divide the steps.
