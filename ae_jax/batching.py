@@ -102,10 +102,10 @@ class Batches:
         """
         n = self.num_examples
         epoch, place = step // self.steps_per_epoch, step % self.steps_per_epoch
-        position = place * self.batch_size + jnp.arange(self.batch_size)
+        position = mesh.whole(place * self.batch_size + jnp.arange(self.batch_size))
         index = jnp.minimum(position, n - 1)
         if key is not None:
-            index = permuted(jax.random.fold_in(key, epoch), index, n)
+            index = mesh.whole(permuted(jax.random.fold_in(key, epoch), index, n))
         batch = self.gather(arrays, step, index)
         x = present(batch["x"], self.spec)
         return {**batch, "x": x, "inputs": x, "mask": (position < n).astype(jnp.float32)}

@@ -174,8 +174,6 @@ class Checkpoints:
         # Where a leaf lies is said here, and not in what was saved: that may have been on other devices.
         placed = lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=mesh.sharding(leaf.shape))
         target = jax.tree.map(placed, _plain(like))
-        # The two words of a key lie together, on two devices along "fsdp" too.
-        target["key"] = target["key"].update(sharding=mesh.sharding(like.key.shape))
         items = args.Composite(state=args.StandardRestore(target), record=args.JsonRestore())
         read = self._manager.restore(step, args=items)
         if _digest(read["state"]) != read["record"]["crc32"]:

@@ -15,11 +15,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental.layout import Layout, with_layout_constraint
 from jax.sharding import AxisType, PartitionSpec
 
 from ae_jax.errors import UserError
 
 AXES = ("data", "fsdp")
+_SMALL = 4096  # numbers
 
 
 def shape(data: int, fsdp: int, devices: int) -> tuple[int, int]:
@@ -86,6 +88,20 @@ def settled(state: Any) -> Any:
     return _constrained(state, lambda leaf: _cut(leaf.shape))
 
 
+def summed(grads: Any) -> Any:
+    """In a program: gradients, once they are added up over the devices, cut as the parameters are.
+
+    The sum comes between a matrix product and its transposition, which XLA:CPU then does again for each use of a
+    gradient, unless it is said how the transposed one lies in memory: row by row.
+    """
+    if size() == 1:
+        return grads
+    lie = lambda part: with_layout_constraint(part, Layout(tuple(range(part.ndim))))
+    rows_first = lambda part: jax.lax.platform_dependent(part, cpu=lie, default=lambda part: part)
+    cut = lambda leaf: jax.shard_map(rows_first, in_specs=_cut(leaf.shape), out_specs=_cut(leaf.shape))(leaf)
+    return jax.tree.map(cut, grads)
+
+
 def _constrained(tree, spec):
     if size() == 1:
         return tree
@@ -93,10 +109,15 @@ def _constrained(tree, spec):
 
 
 def _cut(shape: Sequence[int]) -> PartitionSpec:
-    """The longest axis that "fsdp" divides is cut; an array without one stays whole."""
+    """The first axis that "fsdp" divides is cut: parts that are whole rows are put together without copies.
+
+    An array without such an axis stays whole, and a small one, which takes longer to gather than it saves.
+    """
     parts = dict(zip(AXES, jax.sharding.get_abstract_mesh().axis_sizes))["fsdp"]
-    length, axis = max(((n, -i) for i, n in enumerate(shape) if n % parts == 0 and n), default=(0, 0))
-    return PartitionSpec(*(None,) * -axis, "fsdp") if length and parts > 1 else PartitionSpec()
+    divided = [axis for axis, length in enumerate(shape) if length % parts == 0]
+    if parts == 1 or not divided or math.prod(shape) < _SMALL:
+        return PartitionSpec()
+    return PartitionSpec(*(None,) * divided[0], "fsdp")
 
 
 def sharding(shape: Sequence[int]) -> Any:

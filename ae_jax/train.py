@@ -98,6 +98,7 @@ def make_train_step(
         keys = streams(jax.random.fold_in(state.key, state.step))
         batch = prepare(keys, batch, hp["corruption"])
         grads, metrics, extra = gradient(state.params, state.extra, batch, keys, hp)
+        grads = mesh.summed(grads)
         loss, metrics = metrics["loss"], {**metrics, "gradient_norm": optax.global_norm(grads)}
 
         def accept():

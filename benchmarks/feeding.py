@@ -1,23 +1,26 @@
-"""What it costs to stream the data, and to compute on several devices: seconds of all processors a step, and ratios.
+"""What it costs to stream the data, and to compute on several devices: seconds a step, and ratios.
 
-python benchmarks/feeding.py [--steps=100]
+python benchmarks/feeding.py [--steps=25] [--rounds=9]
 
 Streamed: the convolutional VAE on generated images, batch 128, beside the same data resident. Weak scaling: the MLP VAE
 with 64 and 512 examples a device, of which adding up the gradients is a smaller part, and the convolutional one with
 128; on 1, 2, 4 and 8 fake devices, which share the processors of one machine, so that the arithmetic is as much longer
 as there are devices. Parameters lie whole on each (`mesh.data`) or cut over all (`mesh.fsdp`), which spares each the
-optimizer's work on the parts of others. Seconds are those that the processors worked (`time.process_time`): other work
-on the machine does not count, nor does waiting.
+optimizer's work on the parts of others. What is compared is trained in turn, some steps at a time, since the speed of a
+machine drifts; ratios are medians over the rounds. Seconds are those of the clock: the machine has to be idle.
 """
 
 import argparse
+import itertools
 import json
 import os
 import time
+from collections.abc import Iterator
 
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pairs
 
@@ -25,44 +28,62 @@ from ae_jax import configuration, experiment, mesh, train
 from ae_jax.types import DataSpec
 
 SPEC = DataSpec((28, 28, 1))
+DEVICES = (2, 4, 8)
 
 
-def seconds(name: str, batch_size: int, steps: int, **data) -> float:
-    """What a step of this config takes, the median over three windows of `steps`, after one that compiles."""
-    config = configuration.load(name)
+def windows(name: str, batch_size: int, steps: int, stream: bool = False, **sizes: int) -> Iterator[float]:
+    """What a step of this config takes in seconds, over the next `steps` ones, again and again; the first compile."""
+    config, sizes = configuration.load(f"configs/{name}.py"), {"data": 1, **sizes}
     with config.unlocked():
-        config.train.update(batch_size=batch_size, steps=4 * steps, epochs=None)
-        config.data.update(data)
-    built, times = experiment.build(config, SPEC), []
+        config.train.update(batch_size=batch_size, steps=steps, epochs=None)
+        config.data.stream = stream
     images = np.random.default_rng(0).integers(0, 256, (10_000, *SPEC.shape), np.uint8)
-    vars(built)["splits"] = {"train": {"x": images}}
-    hook = lambda step, state, metrics: times.append(time.process_time())
-    state, batches = built.init(jax.random.key(0)), built.batches("train")
-    train.fit(state, batches, built.step, built.hparams, steps=built.steps, hooks=[(steps, hook)])
-    return float(np.median(np.diff(times))) / steps
+    with mesh.over(**sizes):
+        built = experiment.build(config, SPEC)
+        vars(built)["splits"] = {"train": {"x": images}}
+        state, batches = built.init(jax.random.key(0)), built.batches("train")
+        run, feed = train.compiled_run(built.step, batches), batches.feed(train.order_key(state), 0)
+    for start in itertools.count(0, steps):
+        began = time.perf_counter()
+        with mesh.over(**sizes):
+            for arrays, until in feed(start, start + steps):
+                state, _ = run(state, arrays, built.hparams, jnp.int32(until))
+        jax.block_until_ready(state)
+        yield (time.perf_counter() - began) / steps
+
+
+def in_turn(rounds: int, sides: dict[str, Iterator[float]]) -> dict[str, np.ndarray]:
+    """{side: seconds a step [rounds]}, after two rounds that compile."""
+    taken = [{side: next(timed) for side, timed in sides.items()} for _ in range(rounds + 2)][2:]
+    return {side: np.array([one[side] for one in taken]) for side in sides}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=100)
-    steps = parser.parse_args().steps
-    with mesh.over(1):
-        resident, streamed = (seconds("configs/conv_vae.py", 128, steps, stream=stream) for stream in (False, True))
-    fed = {"resident": round(resident, 4), "streamed": round(streamed, 4)}
+    parser.add_argument("--steps", type=int, default=25, help="of a window")
+    parser.add_argument("--rounds", type=int, default=9)
+    options = parser.parse_args()
+    steps = options.steps
+    sides = {side: windows("conv_vae", 128, steps, stream=side == "streamed") for side in ("resident", "streamed")}
+    fed = in_turn(options.rounds, sides)
     scaling = {}
     for name, examples in (("vae_mlp", 64), ("vae_mlp", 512), ("conv_vae", 128)):
-        with mesh.over(1):
-            alone = seconds(f"configs/{name}.py", examples, steps)
+        sides = {"alone": windows(name, examples, steps)}
+        for axis, devices in itertools.product(mesh.AXES, DEVICES):
+            sides[axis, devices] = windows(name, examples * devices, steps, **{axis: devices})
+        taken = in_turn(options.rounds, sides)
         for axis in mesh.AXES:
-            ratios = {}
-            for devices in (2, 4, 8):
-                with mesh.over(**{"data": 1, axis: devices}):
-                    taken = seconds(f"configs/{name}.py", examples * devices, steps)
-                ratios[devices] = round(taken / (devices * alone), 3)
+            times = {devices: np.median(taken[axis, devices] / taken["alone"]) for devices in DEVICES}
+            ratios = {devices: round(float(ratio) / devices, 3) for devices, ratio in times.items()}
             scaling[f"{name}, {examples} a device, mesh.{axis}"] = ratios
-            print(json.dumps({name: examples, "seconds": alone, axis: ratios}), flush=True)
-    times = {"streamed": round(streamed / resident, 3)}
-    pairs.report("feeding", processor_seconds=fed, times_resident=times, of_the_arithmetic=scaling, runs="3 windows")
+            print(json.dumps({name: examples, "seconds": float(np.median(taken["alone"])), axis: ratios}), flush=True)
+    pairs.report(
+        "feeding",
+        seconds={side: round(float(np.median(values)), 4) for side, values in fed.items()},
+        times_resident={"streamed": round(float(np.median(fed["streamed"] / fed["resident"])), 3)},
+        of_the_arithmetic=scaling,
+        runs=f"{options.rounds} rounds",
+    )
 
 
 if __name__ == "__main__":

@@ -76,9 +76,9 @@ def table() -> str:
                 sides += "" if of else _memory(entry.get("peak_megabytes", {}))
                 lines.append(f"| `{name}.py`{of} | {sides} | {entry['runs']} | {entry['device']} |")
     fed = stored["feeding"]
-    seconds, times = fed["processor_seconds"], fed["times_resident"]["streamed"]
+    seconds, times = fed["seconds"], fed["times_resident"]["streamed"]
     told = f"resident {seconds['resident']:.3f}, streamed {seconds['streamed']:.3f} ({times:.2f} times resident)"
-    lines.append(f"| `feeding.py`, processor seconds a step | {told} | {fed['runs']} | {fed['device']} |")
+    lines.append(f"| `feeding.py`, seconds a step | {told} | {fed['runs']} | {fed['device']} |")
     for of, ratios in fed["of_the_arithmetic"].items():
         told = ", ".join(f"{devices} devices {ratio:.2f}" for devices, ratio in ratios.items())
         lines.append(f"| `feeding.py`, times the arithmetic: `{of}` | {told} | {fed['runs']} | {fed['device']} |")

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from ae_jax import analysis, configuration, experiment, mesh, runner
+from ae_jax import train as training
 from ae_jax.checkpoints import Checkpoints
 from ae_jax.errors import UserError
 
@@ -21,6 +22,7 @@ FOLDER = pathlib.Path(sys.argv[1])
 def config(**sizes):
     made = configuration.load("configs/vae.py:smoke")
     with made.unlocked():
+        made.model.hidden = (80,)  # 5,120 numbers in the larger kernels, the others are left whole
         made.train.update(batch_size=40, log_every=2, eval_every=0, checkpoint_every=4, ema=0.9)
         made.mesh.update(sizes)
     return made
@@ -58,6 +60,17 @@ def shares(name, **sizes):
     return {jax.tree_util.keystr(path): leaf.addressable_shards[0].data.size / leaf.size for path, leaf in leaves}
 
 
+def gathered(**sizes):
+    """How many arrays a step puts together from parts of the devices, where parameters lie whole."""
+    made = config(**sizes)
+    with mesh.over(**made.mesh):
+        built = experiment.build(made)
+        batches = built.batches("train").on_device()
+        arguments = built.state_shapes(), batches.arrays, built.hparams, jax.numpy.int32(1)
+        compiled = training.compiled_run(built.step, batches).lower(*arguments).compile()
+    return compiled.as_text().count("all-gather(")
+
+
 def score(name, stream=None):
     """A run's score as evaluate.py gets it, over all devices."""
     workdir = str(FOLDER / name)
@@ -77,6 +90,7 @@ if __name__ == "__main__":
         json.dumps(
             {
                 "devices": jax.device_count(),
+                "gathered": gathered(data=8),
                 "rows": [rows_agree(count) for count in (3, 8, 21)],
                 "shares": shares("moved", data=2, fsdp=4),
                 "scores": {name: [score(name, stream) for stream in (False, True)] for name in ("one", "moved")},

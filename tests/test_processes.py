@@ -122,6 +122,7 @@ class Runs:
         command = [sys.executable, str(configuration.ROOT / "scripts" / "train.py"), "--config=configs/vae.py:smoke"]
         data = {"source": "files", "path": self.folder / "images", "split": "0.2", "validation": 12}
         command += [f"--config.data.{key}={value}" for key, value in data.items()]
+        command += ["--config.model.hidden=(80,)"]  # large enough to be cut over devices
         periods = {"log_every": 5, "eval_every": 10, "checkpoint_every": 1000, "steps": steps}
         command += [f"--config.train.{key}={value}" for key, value in periods.items()]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
@@ -170,8 +171,11 @@ def test_two_processes_are_one_run_stopped_and_gone_on_with_by_two_and_by_one(tm
 
     ((status, _, warned),) = ends(runs.start("one", step + 20, devices=2))
     assert status == 0 and not readers([(status, _, warned)]), warned
-    one, two = ((tmp_path / name / "metrics.jsonl").read_bytes() for name in ("one", "two"))
-    assert one == two and runs.logged("one")[-1].keys() >= {"elbo", "active_units"}
+    one, two = (runs.logged(name) for name in ("one", "two"))
+    alike = lambda line: {key: value if isinstance(value, str) else pytest.approx(value) for key, value in line.items()}
+    before = step // 5  # lines, of parameters that lay whole; the sums of those that are cut are rounded otherwise
+    assert one[:before] == two[:before] and [alike(line) for line in one] == two
+    assert one[-1].keys() >= {"elbo", "active_units"}
 
 
 def test_what_fails_in_one_process_is_told_in_all_and_nothing_is_written(tmp_path):
