@@ -26,10 +26,18 @@ def describe(devices: Sequence[Any], backend: str, there: Sequence[str]) -> list
         lines.append(f"it computes on {cores} core{'s' * (cores > 1)}")
     unused = [platform for platform in there if platform != backend]
     for platform in unused:
-        chosen = os.environ.get("JAX_PLATFORMS")
-        cure = f"unset JAX_PLATFORMS={chosen}" if chosen else f"pip install -e .[{_HARDWARE[platform][1]}]"
+        hidden = _hidden(platform)
+        cure = f"unset {hidden}" if hidden else f"pip install -e .[{_HARDWARE[platform][1]}]"
         lines.append(f"this machine has a {platform.upper()}, and it is not used\ntry: {cure}")
     return lines if unused else [*lines, "nothing is left unused"]
+
+
+def _hidden(platform: str) -> str:
+    """The setting by which the environment keeps JAX from this hardware; "" where none does."""
+    chosen, visible = os.environ.get("JAX_PLATFORMS"), os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen:
+        return f"JAX_PLATFORMS={chosen}"
+    return f"CUDA_VISIBLE_DEVICES={visible}" if platform == "gpu" and visible in ("", "-1") else ""
 
 
 def hardware() -> list[str]:

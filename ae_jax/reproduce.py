@@ -122,7 +122,7 @@ def run(row: Row, folder: pathlib.Path, seed: int | None = None) -> dict[str, An
 
     seed: by default the config's own.
     """
-    from ae_jax import analysis, runner
+    from ae_jax import analysis, mesh, runner
 
     config = configuration.load(row.config)
     seed = config.seed if seed is None else seed
@@ -134,8 +134,9 @@ def run(row: Row, folder: pathlib.Path, seed: int | None = None) -> dict[str, An
             config.train.init_from = str(_place(folder, parent, seed))
     workdir = _place(folder, row, seed)
     runner.train_run(config, str(workdir))
-    trained = analysis.load(str(workdir))
-    scores = analysis.evaluate(trained.experiment, trained.variables, config.eval.metrics, trained.data)
+    with mesh.over(**analysis.mesh_of(str(workdir))):
+        trained = analysis.load(str(workdir))
+        scores = analysis.evaluate(trained.experiment, trained.variables, config.eval.metrics, trained.data)
     seconds = sum(line["window_seconds"] for line in rundir.read_lines(trained.run.timings))
     return {"config": row.config, "hash": config_hash(configuration.load(row.config)), "seconds": round(seconds, 1),
             "device": device(), "scores": scores}  # fmt: skip
@@ -146,14 +147,14 @@ def _place(folder: pathlib.Path, row: Row, seed: int) -> pathlib.Path:
 
 
 def device() -> str:
-    """The device and, of a CPU, how many cores this process may use."""
+    """The kind of the devices and how many, if several; of a CPU, how many cores this process may use."""
     import os
 
     import jax
 
     kind = jax.devices()[0]
     if kind.platform != "cpu":
-        return kind.device_kind
+        return f"{jax.device_count()} x {kind.device_kind}" if jax.device_count() > 1 else kind.device_kind
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"{cores} CPU core{'s' * (cores > 1)}"
 

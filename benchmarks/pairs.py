@@ -79,9 +79,13 @@ def table() -> str:
     seconds, times = fed["seconds"], fed["times_resident"]["streamed"]
     told = f"resident {seconds['resident']:.3f}, streamed {seconds['streamed']:.3f} ({times:.2f} times resident)"
     lines.append(f"| `feeding.py`, seconds a step | {told} | {fed['runs']} | {fed['device']} |")
-    for of, ratios in fed["of_the_arithmetic"].items():
-        told = ", ".join(f"{devices} devices {ratio:.2f}" for devices, ratio in ratios.items())
-        lines.append(f"| `feeding.py`, times the arithmetic: `{of}` | {told} | {fed['runs']} | {fed['device']} |")
+    for of, measured in fed["of_the_arithmetic"].items():
+        devices = ", ".join(next(iter(measured.values())))
+        told = "; ".join(
+            f"{what} {', '.join(f'{r:.2f}' for r in ratios.values())}" for what, ratios in measured.items()
+        )
+        name = f"`feeding.py`, on {devices} devices, times the arithmetic: {of}"
+        lines.append(f"| {name} | {told} | {fed['runs']} | {fed['device']} |")
     return "\n".join(lines)
 
 

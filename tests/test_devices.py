@@ -18,9 +18,13 @@ def device(kind, memory=None):
 
 @pytest.mark.parametrize("platform, extra", [("gpu", "cuda"), ("tpu", "tpu")])
 def test_an_idle_accelerator_is_named_with_the_extra_to_install(platform, extra, monkeypatch):
-    monkeypatch.delenv("JAX_PLATFORMS", raising=False)
+    for name in ("JAX_PLATFORMS", "CUDA_VISIBLE_DEVICES"):
+        monkeypatch.delenv(name, raising=False)
     text = "\n".join(devices.describe([device("cpu")], "cpu", [platform]))
     assert platform.upper() in text and f"[{extra}]" in text
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
+    hidden = "unset CUDA_VISIBLE_DEVICES=-1" in "\n".join(devices.describe([device("cpu")], "cpu", [platform]))
+    assert hidden == (platform == "gpu")
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     assert "unset JAX_PLATFORMS=cpu" in "\n".join(devices.describe([device("cpu")], "cpu", [platform]))
 
