@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from ae_jax import experiment, lookup, reduce, rundir, splits
+from ae_jax import experiment, lookup, mesh, reduce, rundir, splits
 from ae_jax.checkpoints import Checkpoints
 from ae_jax.errors import UserError
 from ae_jax.types import missing
@@ -85,13 +85,13 @@ def load(
     return Trained(run, built, variables_of(state, which), readable, context, seed)
 
 
-def mesh_of(workdir: str) -> dict[str, int]:
-    """The mesh over which the run in `workdir` is evaluated: all devices, its parameters cut as they were in training,
+def on_all_devices(workdir: str) -> contextlib.AbstractContextManager:
+    """A context in which the run in `workdir` is evaluated on all devices, its parameters cut as they were in training,
     where the devices can be shared out so.
     """
     fsdp, there = rundir.RunDir(pathlib.Path(workdir).absolute()).read()[0].mesh.fsdp, jax.device_count()
     fsdp = there if fsdp == -1 else fsdp
-    return {"data": -1, "fsdp": 1 if there % fsdp else fsdp}
+    return mesh.over(-1, 1 if there % fsdp else fsdp)
 
 
 def variables_of(state: Any, params: str) -> dict[str, Any]:

@@ -122,7 +122,7 @@ def run(row: Row, folder: pathlib.Path, seed: int | None = None) -> dict[str, An
 
     seed: by default the config's own.
     """
-    from ae_jax import analysis, mesh, runner
+    from ae_jax import analysis, runner
 
     config = configuration.load(row.config)
     seed = config.seed if seed is None else seed
@@ -134,7 +134,7 @@ def run(row: Row, folder: pathlib.Path, seed: int | None = None) -> dict[str, An
             config.train.init_from = str(_place(folder, parent, seed))
     workdir = _place(folder, row, seed)
     runner.train_run(config, str(workdir))
-    with mesh.over(**analysis.mesh_of(str(workdir))):
+    with analysis.on_all_devices(str(workdir)):
         trained = analysis.load(str(workdir))
         scores = analysis.evaluate(trained.experiment, trained.variables, config.eval.metrics, trained.data)
     seconds = sum(line["window_seconds"] for line in rundir.read_lines(trained.run.timings))

@@ -12,7 +12,7 @@ import json
 
 from absl import flags
 
-from ae_jax import analysis, cli, hooks, mesh
+from ae_jax import analysis, cli, hooks
 
 cli.define_run_flags()
 cli.define_process_flags()
@@ -24,7 +24,7 @@ flags.DEFINE_list("metrics", ["elbo"], "names of files in ae_jax/evaluation")
 def main():
     metrics = cli.FLAGS.metrics
     options = cli.options("evaluation", "evaluate", metrics)
-    with mesh.over(**analysis.mesh_of(cli.FLAGS.workdir)):
+    with analysis.on_all_devices(cli.FLAGS.workdir):
         trained = analysis.load(**cli.run_flags())
         with hooks.profiled(trained.run) if cli.FLAGS.profile else contextlib.nullcontext():
             print(json.dumps(analysis.evaluate_run(trained, metrics, options)))

@@ -74,7 +74,7 @@ def gathered(**sizes):
 def score(name, stream=None):
     """A run's score as evaluate.py gets it, over all devices."""
     workdir = str(FOLDER / name)
-    with mesh.over(**analysis.mesh_of(workdir)):
+    with analysis.on_all_devices(workdir):
         trained = analysis.load(workdir)
         trained.experiment.config.data.stream = stream
         return analysis.evaluate(trained.experiment, trained.variables, ["elbo"], trained.data)["elbo"]

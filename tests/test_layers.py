@@ -72,7 +72,7 @@ ROOMS = {
     "parts": "types lookup",
     "experiment": "types lookup mesh precision schedules corruptions objectives splits parts batching streaming optim "
     "train configuration ranges",
-    "analysis": "types lookup reduce rundir checkpoints splits experiment figures",
+    "analysis": "types lookup mesh reduce rundir checkpoints splits experiment figures",
     "runner": "mesh precision processes reduce train rundir checkpoints hooks experiment analysis",
     "sweep": "axes schedules configuration ranges splits experiment",
     "fleet": "train",

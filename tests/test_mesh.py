@@ -43,7 +43,7 @@ def test_losses_do_not_depend_on_the_devices(eight):
 def test_a_run_of_any_mesh_is_scored_alike_on_eight_devices_and_on_this_one(eight, name):
     folder, answered = eight
     workdir = str(folder / name)
-    with mesh.over(**analysis.mesh_of(workdir)):
+    with analysis.on_all_devices(workdir):
         trained = analysis.load(workdir)
         expected = analysis.evaluate(trained.experiment, trained.variables, ["elbo"], trained.data)["elbo"]
     assert len(trained.data["test"].arrays["x"]) % 8  # a batch that eight devices do not divide
