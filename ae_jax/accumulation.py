@@ -27,8 +27,13 @@ def over_pieces(gradient: Callable, pieces: int) -> Callable:
             number, share, part = piece
             totals, extra = carry
             part_keys = {name: jax.random.fold_in(key, number) for name, key in keys.items()}
-            *found, extra = gradient(params, extra, part, part_keys, hp)
-            return (jax.tree.map(lambda total, value: total + share * value, totals, found), extra), None
+
+            def added():
+                *found, new = gradient(params, extra, part, part_keys, hp)
+                return jax.tree.map(lambda total, value: total + share * value, totals, found), new
+
+            # A piece without examples, at the end of an epoch, has neither a mean nor statistics of a batch.
+            return jax.lax.cond(share > 0, added, lambda: (totals, extra)), None
 
         first = jax.tree.map(lambda leaf: leaf[0], parts)
         *shapes, _ = jax.eval_shape(gradient, params, extra, first, keys, hp)

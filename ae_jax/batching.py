@@ -111,7 +111,8 @@ class Batches:
         return {**batch, "x": x, "inputs": x, "mask": (position < n).astype(jnp.float32)}
 
     def spread(self, count: int) -> tuple["Batches", np.ndarray]:
-        """(batches of `count` of these examples, evenly spread over all, their numbers [count])."""
+        """(batches of `count` of these examples or of all, evenly spread, since data may be sorted; their numbers)."""
+        count = min(count, self.num_examples)
         numbers = np.linspace(0, self.num_examples - 1, count).round().astype(int)
         return self if count == self.num_examples else self.only(numbers), numbers
 

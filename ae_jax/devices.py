@@ -22,14 +22,18 @@ def describe(devices: Sequence[Any], backend: str, there: Sequence[str]) -> list
         if memory := (device.memory_stats() or {}).get("bytes_limit"):
             lines.append(f"device {device.id}: {memory / 2**30:.1f} GiB of memory")
     if backend == "cpu":
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        lines.append(f"it computes on {cores} core{'s' * (cores > 1)}")
+        lines.append(f"it computes on {cores()} core{'s' * (cores() > 1)}")
     unused = [platform for platform in there if platform != backend]
     for platform in unused:
         hidden = _hidden(platform)
         cure = f"unset {hidden}" if hidden else f"pip install -e .[{_HARDWARE[platform][1]}]"
         lines.append(f"this machine has a {platform.upper()}, and it is not used\ntry: {cure}")
     return lines if unused else [*lines, "nothing is left unused"]
+
+
+def cores() -> int:
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def _hidden(platform: str) -> str:

@@ -58,7 +58,7 @@ class Experiment:
         """Batches for evaluation, prepared with keys of `seed` alone: the same noise each time, as strong as schedules
         make it in the end.
         """
-        key = jax.random.key(seed)
+        key = jax.random.fold_in(jax.random.key(seed), np.uint32(2**32 - 1))  # a metric of this seed draws other noise
         corruption = schedules.in_the_end(self.hparams["corruption"])
 
         def finish(step, batch):
@@ -144,6 +144,9 @@ class Shapes:
 
     def __iter__(self):
         yield self.batch
+
+    def spread(self, count: int) -> tuple["Shapes", None]:
+        return self, None
 
 
 def build(config: Any, spec: DataSpec | None = None) -> Experiment:

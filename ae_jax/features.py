@@ -68,7 +68,8 @@ def scores(
 
 def _equal_in_number(rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     count = min(map(len, rows.values()))
-    return {name: np.asarray(values[:count], np.float64) for name, values in rows.items()}
+    spread = lambda n: np.linspace(0, n - 1, count).round().astype(int)  # they may be sorted
+    return {name: np.asarray(values[spread(len(values))], np.float64) for name, values in rows.items()}
 
 
 def _stored(file: str) -> Features:
@@ -92,16 +93,16 @@ def _stored(file: str) -> Features:
 def _of_run(workdir: str, model: Any, variables: Any, data: Any, key: Any, sampler: str) -> Features:
     """The codes that the run in `workdir` has for samples of the model and for its clean examples."""
     ((network, its_variables, _),) = comparable.opened(data, (workdir,), model.spec, model.spec.shape)
-    key_draw, key_features = jax.random.split(key)
+    key_draw, key_features, key_examples = jax.random.split(key, 3)
     draw = _sampler(model, variables, data, key_draw, sampler)
     codes = reduce.compiled(_codes, network)
 
     of = lambda x, batch: codes(its_variables, {**batch, "x": x, "inputs": x}, key_features)
     both = lambda _, batch, key: {"samples": of(draw(batch, key), batch), "test": of(batch["x"], batch)}
     of_train = lambda _, batch, key: {"train": of(batch["x"], batch)}
-    rows = reduce.gather(both, variables, data["test"], key)
-    train, _ = data["train"].spread(min(len(rows["test"]), data["train"].num_examples))  # they may be sorted
-    rows |= reduce.gather(of_train, variables, train, key)
+    rows = reduce.gather(both, variables, data["test"], key_examples)
+    train, _ = data["train"].spread(len(rows["test"]))
+    rows |= reduce.gather(of_train, variables, train, key_examples)
     leaves = jax.tree.leaves(its_variables)
     digest = hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in leaves)).hexdigest()[:12]
     return Features(pathlib.Path(workdir).name, digest, _equal_in_number(rows))

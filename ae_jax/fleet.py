@@ -10,7 +10,6 @@ The same bytes, of one run as of many, take the same device: on a CPU also as ma
 """
 
 import dataclasses
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent import futures
@@ -21,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from ae_jax import train
+from ae_jax import devices, train
 
 WAYS = ("map", "threads", "vmap")
 _RUNS = "runs"  # the axis of the mesh
@@ -124,7 +123,7 @@ def side_by_side(run: Callable, mesh: Mesh) -> Callable:
 
 def threads() -> int:
     """How many runs may be under way on one device: as many as cores, where the device is made of them."""
-    return os.cpu_count() if jax.default_backend() == "cpu" and len(jax.local_devices()) == 1 else 1
+    return devices.cores() if jax.default_backend() == "cpu" and len(jax.local_devices()) == 1 else 1
 
 
 def stack(states: Sequence[Any]) -> Any:

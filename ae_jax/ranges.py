@@ -24,6 +24,8 @@ _AT_LEAST = {
     "data.size": 1,
     "objective.num_samples": 1,
     "model.latent_dim": 0,
+    "model.bar": 1,
+    "model.encoder_part": 0,
 }
 _SEED_AT_MOST = 2**32 - 1  # what numpy takes, too
 # Sizes of a network, whichever part's they are: hidden, encoder_hidden, critic_hidden, ...

@@ -26,7 +26,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from ae_jax import configuration, errors, lookup, rundir
+from ae_jax import configuration, devices, errors, lookup, rundir
 from ae_jax.errors import UserError
 
 RESULTS = configuration.ROOT / "benchmarks" / "results.json"
@@ -148,14 +148,12 @@ def _place(folder: pathlib.Path, row: Row, seed: int) -> pathlib.Path:
 
 def device() -> str:
     """The kind of the devices and how many, if several; of a CPU, how many cores this process may use."""
-    import os
-
     import jax
 
     kind = jax.devices()[0]
     if kind.platform != "cpu":
         return f"{jax.device_count()} x {kind.device_kind}" if jax.device_count() > 1 else kind.device_kind
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = devices.cores()
     return f"{cores} CPU core{'s' * (cores > 1)}"
 
 

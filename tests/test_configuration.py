@@ -136,6 +136,8 @@ def test_another_data_name_is_other_data(monkeypatch, tmp_path):
         ("model.hidden", (64, "32")),
         ("model.encoder_hidden", 0),
         ("model.components", 0),
+        ("model.bar", 0),
+        ("model.encoder_part", -1),
         ("expected.elbo", {"value": 5}),
         ("optimizer.learning_rate", -1e-3),
         ("weights.kl", None),

@@ -1,5 +1,7 @@
 """What happens to a batch before the model sees it."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -117,6 +119,12 @@ def test_noise_is_fresh_at_every_step_and_the_same_again_by_seed():
     loss = lambda state: float(step(state, batch, built.hparams)[1]["loss"])
     assert loss(state) == loss(state) != loss(state.replace(step=state.step + 1))
     assert loss(state) != loss(state.replace(key=jax.random.key(7)))
+    streams = {}
+    noted = dataclasses.replace(built, prepare=lambda keys, batch, _: streams.update(keys) or batch)
+    noted.held_out(built.splits["test"], 20).finish(0, {})
+    of_a_metric = jax.random.split(jax.random.fold_in(jax.random.key(0), 0), 8)
+    words = lambda keys: {tuple(jax.random.key_data(key).tolist()) for key in keys}
+    assert not words(streams.values()) & words(of_a_metric)
     once, again = (next(iter(built.held_out(built.splits["test"], 20)))["inputs"] for _ in range(2))
     other = next(iter(built.held_out(built.splits["test"], 20, seed=1)))["inputs"]
     np.testing.assert_array_equal(once, again)

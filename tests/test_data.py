@@ -217,7 +217,7 @@ def test_files_takes_subfolders_as_classes_and_grey_among_colour(tmp_path):
     grey = write_images(tmp_path, [f"cat/{i}.png" for i in range(4)], (3, 3))
     colour = write_images(tmp_path, [f"dog/{i}.png" for i in range(4)], (3, 3, 3))
     spec, splits = files.load(str(tmp_path), "0.5")
-    assert spec == DataSpec((3, 3, 3), "pixels", classes=2)
+    assert spec == DataSpec((3, 3, 3), "pixels", classes=2, names=("cat", "dog"))
     pairs = {(image.tobytes(), int(k)) for side in splits.values() for image, k in zip(side["x"], side["label"])}
     expected = {(np.stack([image] * 3, -1).tobytes(), 0) for image in grey}
     assert pairs == expected | {(image.tobytes(), 1) for image in colour}

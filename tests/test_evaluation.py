@@ -173,8 +173,9 @@ def test_the_discrepancy_of_codes_from_the_prior_is_gretton_and_others():
 def test_the_bandwidth_of_the_discrepancy_is_the_median_distance_of_as_many_draws_as_codes():
     model, data, _, inputs = echo(noise=0.3)
     found = score("mmd_to_prior", model, data, codes=17)
-    z = inputs[:17].reshape(17, -1) @ np.array(model.weights)
-    one, other = (np.asarray(jax.random.normal(key, (17, 3)), float) for key in jax.random.split(KEY))
+    spread = np.linspace(0, len(inputs) - 1, 17).round().astype(int)
+    z = inputs[spread].reshape(17, -1) @ np.array(model.weights)
+    one, other = (np.asarray(jax.random.normal(key, (17, 3)), float) for key in jax.random.split(KEY, 3)[1:])
     median = np.median(scipy.spatial.distance.pdist(one))
     kernel = lambda a, b: np.exp(-scipy.spatial.distance.cdist(a, b, "sqeuclidean") / (2 * median**2))
     within = lambda rows: kernel(rows, rows)[~np.eye(17, dtype=bool)].mean()

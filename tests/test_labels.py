@@ -117,6 +117,11 @@ def encoded(trained, x, label):
     return np.asarray(trained.experiment.model.apply(trained.variables, batch, rngs={"latent": jax.random.key(0)}).code)
 
 
+def test_a_prior_of_labels_is_no_prior_of_all_codes(run):
+    with pytest.raises(UserError, match="needs one prior for all examples, and this model's depends on the label\ntry"):
+        analysis.evaluate_run(analysis.load(run("classes")), ["aggregate_kl"], {})
+
+
 def test_a_model_of_vectors_is_evaluated_and_drawn(run, folder):
     trained = analysis.load(run("vectors"))
     scores = analysis.evaluate_run(trained, ["elbo", "nll", "mse", "pca_mse"], {"nll_samples": 2, "nll_chunk": 2})

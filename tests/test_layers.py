@@ -41,6 +41,7 @@ ROOMS = {
     "cached": "types processes",
     "data": "types music cached",
     # layer 3: machinery; models and data come in as arguments
+    "devices": "",
     "batching": "types mesh",
     "streaming": "types mesh batching",
     "optim": "",
@@ -75,7 +76,7 @@ ROOMS = {
     "analysis": "types lookup mesh reduce rundir checkpoints splits experiment figures",
     "runner": "mesh precision processes reduce train rundir checkpoints hooks experiment analysis",
     "sweep": "axes schedules configuration ranges splits experiment",
-    "fleet": "train",
+    "fleet": "devices train",
     "machine": "mesh train runner sweep fleet",
     "members": "types rundir hooks",
     "lockstep": "train checkpoints configuration rundir sweepdir hooks experiment analysis runner fleet machine "
@@ -84,9 +85,8 @@ ROOMS = {
     "launch": "axes configuration sweepdir hooks analysis sweep machine lockstep engines",
     "search": "axes sweepdir analysis launch",
     "survey": "lookup axes rundir sweepdir figures analysis runner",
-    "reproduce": "lookup configuration rundir runner analysis",
+    "reproduce": "devices lookup configuration rundir runner analysis",
     "tables": "configuration reproduce",
-    "devices": "",
     "report": "configuration rundir sweepdir pages reproduce",
     "cli": "lookup processes configuration",
     "__init__": "analysis",

@@ -21,6 +21,8 @@ from ae_jax.errors import RunFailed, UserError
 DIGITS = sklearn.datasets.load_digits().images.astype(np.uint8)  # [N, 8, 8], 0 .. 16
 PIXELS = np.rint(DIGITS[:12] * (255 / 16)).astype(np.uint8)
 CONFIGS = {"ae": "ae.py:smoke", "vae": "vae.py:smoke", "cvae": "cvae.py:smoke", "super": "super_resolution.py:smoke"}
+CONFIGS["ladder"] = "iwae.py:smoke,k=1,objective=elbo,layers=2"
+MODELS = {"ladder": {"name": "ladder", "upper_hidden": (5,), "latent_dim": 3, "upper_dims": (2,)}}
 ROOT = Path(__file__).parents[1]
 
 
@@ -33,6 +35,7 @@ def run(tmp_path_factory):
         if name not in made:
             config = configuration.load(str(ROOT / "configs" / CONFIGS[name]))
             config.train.update(steps=1, eval_every=0)
+            config.model.update(MODELS.get(name, {}))
             made[name] = tmp_path_factory.mktemp("runs") / name
             runner.train_run(config, str(made[name]), say=lambda *_, **__: None)
         return made[name]
@@ -134,9 +137,9 @@ def test_a_reconstruction_is_of_the_kind_that_was_given(load, photos, tmp_path):
     np.testing.assert_allclose(np.load(path)["x"][..., 0], expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".npz"])
-def test_decoding_the_codes_reconstructs(load, photos, tmp_path, suffix):
-    trained = load("vae")
+@pytest.mark.parametrize("name, suffix", [("vae", ".csv"), ("vae", ".npz"), ("ladder", ".npz")])
+def test_decoding_the_codes_reconstructs(load, photos, tmp_path, name, suffix):
+    trained = load(name)
     shutil.copy(photos / "digit 00.png", photos / "a, b.v2.png")
     apply(trained, "encode", photos, tmp_path)
     decoded, _ = apply(trained, "decode", tmp_path / f"photos{suffix}", tmp_path / "decoded")

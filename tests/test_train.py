@@ -172,6 +172,14 @@ def test_pieces_add_up_to_the_batch_whatever_of_it_is_padding():
     assert jax.tree.leaves(jax.tree.map(np.array_equal, state.params, whole.params)) != [True] * 8
 
 
+def test_a_piece_that_is_padding_alone_changes_nothing():
+    state, hparams = begin()
+    last = {**a_batch(), "mask": jnp.array([1.0, 0, 1, 0, 0, 0, 0, 0])}  # of four pieces, two have an example each
+    new, metrics = jax.jit(train.make_train_step(MODEL, objectives.elbo, tx, pieces=4))(state, last, hparams)
+    assert new.extra["statistics"]["p_x"]["weight"] == pytest.approx(1 - 0.99**2)
+    assert np.isfinite(metrics["loss"]) and not new.bad_steps
+
+
 def test_statistics_go_from_piece_to_piece_and_noise_is_drawn_for_each():
     state, hparams = begin()
     half = {name: values[:4] for name, values in a_batch().items()}

@@ -43,7 +43,7 @@ def load(path: str = "", split: str = "", cache: str = "") -> tuple[DataSpec, di
 
 
 def _read(file: Path, split: str) -> tuple[DataSpec, dict]:
-    arrays = _read_folder(file) if file.is_dir() else _read_arrays(file)
+    arrays, names = _read_folder(file) if file.is_dir() else (_read_arrays(file), ())
     if "x_test" in arrays:
         if split:
             raise UserError(f"{file} has an x_test of its own; data.split={split!r} must be left out")
@@ -54,7 +54,7 @@ def _read(file: Path, split: str) -> tuple[DataSpec, dict]:
     of_one = lambda side: {name: (values.shape[1:], values.dtype) for name, values in side.items()}
     if of_one(train) != of_one(test):
         raise UserError(f"{file}: x and x_test, or their labels, differ in shape or dtype, or only one has labels")
-    shape, labels = train["x"].shape[1:], _labels(train, test)
+    shape, labels = train["x"].shape[1:], _labels(train, test) | ({"names": names} if names else {})
     if train["x"].dtype != np.uint8:
         return DataSpec(shape, "reals", **labels), splits
     # Black and white is often stored as 0 and 1.
@@ -113,12 +113,13 @@ def _opened(file: Path):
         raise UserError(f"{file} cannot be read as an image: {error}") from None
 
 
-def _read_folder(folder: Path) -> dict[str, np.ndarray]:
+def _read_folder(folder: Path) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+    """({"x", "label"?}, names of the classes): those of the subfolders, where the images lie in such."""
     files = find_images(folder)
-    arrays = {"x": read_images(files)}
-    if files[0].parent != folder:
-        arrays["label"] = np.unique([file.parent.name for file in files], return_inverse=True)[1]
-    return arrays
+    if files[0].parent == folder:
+        return {"x": read_images(files)}, ()
+    names, label = np.unique([file.parent.name for file in files], return_inverse=True)
+    return {"x": read_images(files), "label": label}, tuple(names.tolist())
 
 
 def _read_arrays(file: Path) -> dict[str, np.ndarray]:

@@ -1,5 +1,6 @@
 """How far the codes of all examples together are from the prior, in nats."""
 
+from ae_jax.errors import UserError
 from ae_jax.evaluation.mutual_information import against_aggregate
 from ae_jax.reduce import mean_with_error
 
@@ -10,7 +11,12 @@ def evaluate(model, variables, data, key, *, samples: int = 1) -> dict[str, floa
     """KL(q(z) || p(z)), q(z) the mixture of the posteriors of all N examples, by `samples` draws of each: the KL of the
     ELBO less the mutual information (Hoffman and Johnson 2016, "ELBO surgery").
 
-    Raises UserError for a deterministic code.
+    Raises UserError for a deterministic code, and for a prior that depends on the label.
     """
+    if getattr(model, "conditional_prior", False):
+        raise UserError(
+            "metric 'aggregate_kl' needs one prior for all examples, and this model's depends on the label\n"
+            "try --metrics=elbo,mutual_information"
+        )
     found, context = against_aggregate("aggregate_kl", model, variables, data, key, samples)
     return {**mean_with_error("aggregate_kl", (found["log_aggregate"] - found["log_p"]).mean(axis=1)), **context}

@@ -33,7 +33,7 @@ def evaluate(
     temperatures: int = 1000,
     leapfrog: int = 10,
 ) -> dict[str, float]:
-    """-log p(x) of the first `examples`, by `chains` chains each, from N(0, I) to p(x, z) in `temperatures` transitions
+    """-log p(x) of so many `examples`, by `chains` chains each, from N(0, I) to p(x, z) in `temperatures` transitions
     of Hamiltonian Monte Carlo of `leapfrog` steps: above the truth in expectation, without help of the encoder.
 
     As many examples are drawn from the model, whose codes are then exact draws of p(z|x): "ais_forward_nll" is of them,
@@ -47,7 +47,8 @@ def evaluate(
         )
     sizes = dict(examples=examples, chains=chains, temperatures=temperatures, leapfrog=leapfrog)
     evaluation.at_least(1, **{f"ais_{name}": size for name, size in sizes.items()})
-    found = gather(compiled(_estimates, model, **sizes), variables, data["test"], key, count=examples)
+    spread, _ = data["test"].spread(examples)
+    found = gather(compiled(_estimates, model, **sizes), variables, spread, key)
     name = "ais_nll_surrogate" if found["is_surrogate"].any() else "ais_nll"
     forward, reverse = found["forward"], found["reverse"]
     means = {"ais_forward_nll": float(forward.mean()), "ais_reverse_nll": float(reverse.mean())}

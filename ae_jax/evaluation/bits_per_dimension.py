@@ -26,12 +26,13 @@ def evaluate(model, variables, data, key, *, samples: int = 0) -> dict[str, floa
     """
     evaluation.at_least(0, bits_per_dimension_samples=samples)
     bits = 1 / (math.prod(model.spec.shape) * math.log(2))
-    found = gather(compiled(_negative_elbo, model), variables, data["test"], key)
+    key_elbo, key_nll = jax.random.split(key)
+    found = gather(compiled(_negative_elbo, model), variables, data["test"], key_elbo)
     if found["is_surrogate"].any():
         raise UserError(f"a Bernoulli of grey levels is a loss, and has no bits per dimension\n{_TRY}")
     scores = mean_with_error("elbo_bits_per_dim", bits * found["nats"])
     if samples:
-        nats = nll.evaluate(model, variables, data, jax.random.fold_in(key, 0), samples=samples)
+        nats = nll.evaluate(model, variables, data, key_nll, samples=samples)
         scores |= {f"nll_bits_per_dim{suffix}": bits * nats[f"nll{suffix}"] for suffix in ("", "_se")}
     return scores
 

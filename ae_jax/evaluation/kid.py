@@ -23,7 +23,8 @@ def evaluate(model, variables, data, key, *, features: str = "", sampler: str = 
 
 def score(rows, real) -> dict[str, float]:
     """Of rows [N, F] each."""
-    blocks = np.array_split(np.arange(len(rows)), min(max(_BLOCKS, len(rows) // _BLOCK), len(rows) // 2))
+    order = np.random.RandomState(0).permutation(len(rows))  # examples may be sorted
+    blocks = np.array_split(order, min(max(_BLOCKS, -(-len(rows) // _BLOCK)), len(rows) // 2))
     return mean_with_error("kid", np.array([mmd2(rows[block], real[block]) for block in blocks]))
 
 

@@ -1,6 +1,5 @@
 """How much of a melody comes back: told the true events before each, or fed its own, from a code drawn of q(z|x)."""
 
-import dataclasses
 import math
 
 import jax
@@ -45,7 +44,7 @@ def evaluate(model, variables, data, key, *, temperature: float = 0.0, train: in
     if (bars := truth.shape[1] // STEPS) > 2:
         same = (written == truth)[:, : bars * STEPS].reshape(len(truth), bars, STEPS).mean(axis=(0, 2))
         result |= {f"accuracy_{name}_bar_{bar:02d}": float(value) for bar, value in enumerate(same, 1)}
-    seen = reduce.gather(compute, variables, _evenly(data["train"], train), key)
+    seen = reduce.gather(compute, variables, data["train"].spread(train)[0], key)
     own = scores.scores(seen["written"].astype(int), seen["truth"].astype(int))
     result["kl_bits_train"] = float(seen["kl"].mean() / math.log(2))
     result |= {f"{score}_{name}_train": value for score, value in _means(own).items() if score in _OF_GREEDY[:2]}
@@ -55,19 +54,11 @@ def evaluate(model, variables, data, key, *, temperature: float = 0.0, train: in
     return result
 
 
-def _evenly(batches, count):
-    """About `count` of the examples, from the first to the last, whatever they are sorted by."""
-    stored, total = {name: np.asarray(rows) for name, rows in batches.arrays.items()}, batches.num_examples
-    arrays = {name: rows[: total : max(1, total // count)] for name, rows in stored.items()}
-    size = min(batches.batch_size, len(arrays["x"]))
-    return dataclasses.replace(batches, arrays=arrays, batch_size=size, num_examples=0)
-
-
 def _written(model, variables, batch, key, temperature):
-    outputs = model.apply(variables, batch, rngs={"latent": key})
+    key_code, key_events = jax.random.split(key)
+    outputs = model.apply(variables, batch, rngs={"latent": key_code})
     z = outputs.latents[-1].sample[0]
-    drawing = {"sampling": jax.random.fold_in(key, 1)}
-    written = model.apply(variables, z, temperature, method="write", rngs=drawing)
+    written = model.apply(variables, z, temperature, method="write", rngs={"sampling": key_events})
     return {
         "truth": batch["x"],
         "written": written,

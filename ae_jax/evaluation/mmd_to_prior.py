@@ -11,17 +11,19 @@ BETTER = {"mmd2_to_prior": "min", "mmd2_prior_to_prior": "min"}
 
 
 def evaluate(model, variables, data, key, *, codes: int = 2000) -> dict[str, float]:
-    """Unbiased squared MMD between the first `codes` codes and as many draws of the prior, and, beside it, of prior and
-    prior (Gretton et al. 2012, JMLR 13, eq. 3). The kernel is exp(-d^2 / (2 m^2)), m the median distance within the
-    draws of the prior. A model without a prior is compared with N(0, I).
+    """Unbiased squared MMD between the codes of `codes` examples and as many draws of the prior, and, beside it, of
+    prior and prior (Gretton et al. 2012, JMLR 13, eq. 3). The kernel is exp(-d^2 / (2 m^2)), m the median distance
+    within the draws of the prior. A model without a prior is compared with N(0, I).
 
     Raises UserError where there are fewer than two codes.
     """
     evaluation.at_least(2, mmd_to_prior_codes=codes)
-    z = jnp.asarray(gather(compiled(code_and_label, model), variables, data["test"], key, count=codes)["code"])
+    examples, _ = data["test"].spread(codes)
+    key_codes, *key_draws = jax.random.split(key, 3)
+    z = jnp.asarray(gather(compiled(code_and_label, model), variables, examples, key_codes)["code"])
     if len(z) < 2:
         raise UserError(f"metric 'mmd_to_prior' needs at least two codes, and there are {len(z)}\ntry a larger --limit")
-    one, other = (prior_draws(model, variables, draw, z.shape) for draw in jax.random.split(key))
+    one, other = (prior_draws(model, variables, draw, z.shape) for draw in key_draws)
     squares = _squared_distances(one, one)
     median = jnp.median(squares[jnp.triu_indices(len(one), 1)])
     return {

@@ -28,6 +28,8 @@ class Likelihood(likelihoods.Likelihood):
     def __post_init__(self):
         if self.scale not in ("learned", "optimal") and not (isinstance(self.scale, int | float) and self.scale > 0):
             raise UserError(f"model.scale is {self.scale!r}\nexpected a positive number, 'learned' or 'optimal'")
+        if not self.floor > 0:
+            raise UserError(f"model.floor is {self.floor!r}\nexpected a positive number, in units of x")
         super().__post_init__()
 
     @property

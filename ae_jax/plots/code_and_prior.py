@@ -1,5 +1,6 @@
 """The distribution of all codes together beside the prior that they are meant to follow."""
 
+import jax
 import numpy as np
 
 from ae_jax import figures, plots
@@ -8,7 +9,7 @@ from ae_jax.evaluation import mmd_to_prior
 
 
 def arrays(model, variables, data, key, *, count: int = 5000) -> dict[str, np.ndarray]:
-    """The codes of the first `count` examples, "codes" [N, 2], with "label" [N] where there are classes, and as many
+    """The codes of `count` examples, "codes" [N, 2], with "label" [N] where there are classes, and as many
     draws of the "prior" [N, 2] (N(0, I) for a model without one).
 
     Raises UserError unless the code has two dimensions.
@@ -18,13 +19,14 @@ def arrays(model, variables, data, key, *, count: int = 5000) -> dict[str, np.nd
     def per_example(variables, batch, key):
         return {"codes": plots.encode(model, variables, batch, key), **plots.classes(batch)}
 
-    found = plots.gather(per_example, variables, data["test"], key, count)
+    key_codes, key_prior = jax.random.split(key)
+    found = plots.gather(per_example, variables, data["test"].spread(count)[0], key_codes, count)
     n, dims = found["codes"].shape
     if dims != 2:
         raise UserError(
             f"figure 'code_and_prior' needs a code of 2 dimensions, and this one has {dims}\ntry --figures=scatter"
         )
-    return {**found, "prior": np.asarray(mmd_to_prior.prior_draws(model, variables, key, (n, 2)))}
+    return {**found, "prior": np.asarray(mmd_to_prior.prior_draws(model, variables, key_prior, (n, 2)))}
 
 
 @figures.styled

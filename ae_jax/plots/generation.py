@@ -26,7 +26,7 @@ def arrays(
             continue
         key_encode, key_fit, key_draw = jax.random.split(key, 3)
         encode = lambda variables, batch, key, m=other: {"code": plots.encode(m, variables, batch, key)}
-        train, _ = its_data["train"].spread(min(_CODES, its_data["train"].num_examples))
+        train, _ = its_data["train"].spread(_CODES)
         codes = plots.gather(encode, its_variables, train, key_encode, _CODES)["code"]
         for sampler, fit in fits.items():
             drawn = fit(codes, key_fit)(key_draw, count)

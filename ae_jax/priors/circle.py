@@ -18,6 +18,8 @@ class Prior(nn.Module):
     def __call__(self) -> NormalMixture:
         if self.latent_dim != 2:
             raise UserError(f"prior 'circle' lies in the plane, and model.latent_dim is {self.latent_dim}\nexpected 2")
+        if not self.spread > 0:
+            raise UserError(f"model.spread is {self.spread!r}\nexpected a positive standard deviation")
         angle = 2 * jnp.pi * jnp.arange(self.modes) / self.modes
         loc = self.radius * jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=1)
         return NormalMixture(jnp.zeros(self.modes), loc, jnp.full_like(loc, jnp.log(self.spread)))

@@ -68,14 +68,11 @@ def read(trained: Any, source: str, resize: bool = False, track: int = -1, start
 
 
 def own(trained: Any, data: str, name: str, count: int | None = None) -> Examples:
-    """The first `count` examples of `trained.data[data]`, or all, corrupted as in training, under this name."""
-    parts, spec, found = [], trained.experiment.spec, 0
-    for batch in trained.data[data]:
+    """`count` examples of `trained.data[data]`, evenly spread, or all, corrupted as in training, under this name."""
+    parts, spec, batches = [], trained.experiment.spec, trained.data[data]
+    for batch in batches if count is None else batches.spread(count)[0]:
         present = np.flatnonzero(np.asarray(batch["mask"]) > 0)
         parts.append({key: np.asarray(batch[key])[present] for key in ("inputs", "label") if key in batch})
-        found += len(present)
-        if count is not None and found >= count:
-            break
     whole = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     form = Form(".npz", spec.levels - 1 if spec.kind == "pixels" else None)
     names = results.numbered(name, len(whole["inputs"]))
@@ -164,7 +161,7 @@ def dimension(trained: Any) -> int:
 
 def shift(trained: Any, attributes: Sequence[str], key: Any, label: Sequence, batch_size: int) -> np.ndarray:
     """[D]: what is added to a code for "NAME:AMOUNT", ..., amounts of the directions of `music.attributes` in the codes
-    of the first examples of the training data. Raises UserError.
+    of examples of the training data. Raises UserError.
     """
     if trained.experiment.spec.kind != "events":
         raise UserError("--attribute is for melodies, and this model has others\nleave it out")

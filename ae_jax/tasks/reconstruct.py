@@ -17,7 +17,7 @@ def run(
     attribute: tuple = (),
     render: bool = False,
 ) -> tasks.Result:
-    """Means of the likelihood, decoded from the means of the posterior: the same kind of file, under the same names; a
+    """Means of the likelihood, decoded from the code: the same kind of file, under the same names; a
     melody as the most probable events, with its piano roll.
 
     attribute: of melodies, NAME:AMOUNT, a function of ae_jax/music/attributes.py and how much more of it the code is
@@ -27,8 +27,8 @@ def run(
     form = results.sounding(examples.form, render)
 
     def mean(variables, batch, key):
-        latents = model.apply(variables, batch, method="encode", rngs={"latent": key})
-        return centre(model.apply(variables, tuple(map(_centre, latents)), batch, method="decode"))[0]
+        code = model.apply(variables, batch, rngs={"latent": key}).code
+        return centre(model.apply(variables, (code[None],), batch, method="decode"))[0]
 
     if attribute:
         codes = tasks.codes_of(trained, examples, key, label, batch_size)
@@ -38,8 +38,3 @@ def run(
         means = tasks.compute(trained, mean, tasks.batch_of(examples), key, label, batch_size)
     files = results.rendered(means, examples.names, examples.stem, form)
     return tasks.Result(files, examples.originals, examples.unreadable)
-
-
-def _centre(latent):
-    """[S, B, D]: the mean of a latent's posterior; the code itself where nothing is random."""
-    return latent.sample if latent.posterior is None else latent.posterior.mean.reshape(latent.sample.shape)
