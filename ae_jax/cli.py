@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from absl import flags, logging
 
-from ae_jax import configuration, errors, lookup, processes
+from ae_jax import configuration, devices, errors, lookup, processes
 from ae_jax.errors import RunFailed, UserError
 
 FLAGS = flags.FLAGS
@@ -31,7 +31,8 @@ def run(main: Callable[[], int | None], usage: str, takes_arguments: bool = Fals
         _use_compilation_cache()
         if "coordinator" in FLAGS:
             processes.join(*(FLAGS[name].value for name in _PROCESS_FLAGS))
-        sys.exit(main() or 0)
+            processes.check_alike(_said())
+        sys.exit(_called(main) or 0)
     except UserError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
@@ -42,6 +43,24 @@ def run(main: Callable[[], int | None], usage: str, takes_arguments: bool = Fals
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(1)
+
+
+def _called(main):
+    """What `main` answers. Where JAX does not reach its devices, whatever failed says so."""
+    try:
+        return main()
+    except (RuntimeError, AssertionError):
+        devices.check_reached()
+        raise
+
+
+def _said() -> dict[str, str]:
+    """{flag: text} of what was given on this command line, and must be alike in all processes of a run."""
+    text = lambda value: ",".join(value) if isinstance(value, list) else str(value)
+    given = {f"--{name}": text(FLAGS[name].value) for name in FLAGS if FLAGS[name].present}
+    of_one = {f"--{name}" for name in _PROCESS_FLAGS} | {f"--config.data.{key}" for key in ("dir", "path", "cache")}
+    said = {**given, **{f"--config.{key}": text for key, text in assignments}}
+    return {name: value for name, value in said.items() if name not in of_one}
 
 
 def _silence_orbax() -> None:

@@ -49,8 +49,8 @@ def hardware() -> list[str]:
     return [name for name, (files, _) in _HARDWARE.items() if any(pathlib.Path(file).exists() for file in files)]
 
 
-def report() -> list[str]:
-    """`describe` of this machine. Raises UserError where JAX is told to use what it cannot."""
+def check_reached() -> None:
+    """Raises UserError where JAX is told to use what it cannot."""
     import jax
 
     try:
@@ -60,5 +60,12 @@ def report() -> list[str]:
             f"JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS')}, and JAX reaches no such device here\n"
             "try: unset JAX_PLATFORMS; or what installs JAX for a device, pip install -e .[cuda] or .[tpu]"
         ) from None
+
+
+def report() -> list[str]:
+    """`describe` of this machine. Raises UserError where JAX is told to use what it cannot."""
+    import jax
+
+    check_reached()
     backend = {"cuda": "gpu", "rocm": "gpu"}.get(jax.default_backend(), jax.default_backend())
     return [f"jax {jax.__version__}", *describe(jax.devices(), backend, hardware())]

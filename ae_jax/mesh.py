@@ -27,7 +27,7 @@ _SMALL = 4096  # numbers
 def shape(data: int, fsdp: int, devices: int) -> tuple[int, int]:
     """The sizes of both axes; -1 stands for as many as the other leaves. Raises UserError beyond so many devices."""
     asked, there = f"mesh.data={data}, mesh.fsdp={fsdp}", f"{devices} device{'s' * (devices > 1)}"
-    if any(size < 1 and size != -1 for size in (data, fsdp)) or data == fsdp == -1:
+    if any(not isinstance(size, int) or size < -1 or not size for size in (data, fsdp)) or data == fsdp == -1:
         raise UserError(f"{asked}\nexpected numbers of devices from 1 on, of which one may be -1: all that are there")
     sizes = [devices // max(data, fsdp) if size == -1 else size for size in (data, fsdp)]
     if 0 in sizes or math.prod(sizes) > devices:
@@ -66,10 +66,10 @@ def size() -> int:
 def check_batch(batch_size: int) -> None:
     """Raises UserError unless the devices divide the batch."""
     if batch_size % size():
-        below = batch_size - batch_size % size()
+        multiples = [n for n in (batch_size - batch_size % size(), batch_size - batch_size % size() + size()) if n]
         raise UserError(
             f"train.batch_size={batch_size} is not divided by {size()} devices\n"
-            f"expected a multiple, as {below or size()} or {below + size()}; or fewer devices: --config.mesh.data"
+            f"expected a multiple, as {' or '.join(map(str, multiples))}; or fewer devices: --config.mesh.data"
         )
 
 

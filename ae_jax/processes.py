@@ -1,26 +1,21 @@
-"""The processes, on one host or several, that compute a run together: how they meet, who writes, what they agree on.
+"""The processes, on one host or several, that compute a run together: who writes, and what they agree on.
 
 All of them run the same program; the first writes what only one may write, and says what only one need say.
 """
 
 import contextlib
-import importlib.util
 import itertools
 import json
 import os
-import re
 import signal
 import socket
 import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from ae_jax import meeting
 from ae_jax.errors import UserError
 
-PATIENCE = 50.0  # seconds in which all must have come
-_GRACE = 5.0  # seconds more for the answer of a first process that waits for others, and may have begun later
 _questions = itertools.count()
 _place = {"id": 0, "count": 1}
 
@@ -39,20 +34,20 @@ def join(coordinator: str | None = None, num_processes: int | None = None, proce
 
     From then on JAX's devices are those of all processes. Nothing is done where nothing says that there are others.
     Raises UserError where the arguments do not fit together, those of the processes do not agree, or not all processes
-    have come after PATIENCE.
+    have come after meeting.PATIENCE.
     """
     given = {"coordinator": coordinator, "num_processes": num_processes, "process_id": process_id}
     absent = [name for name, value in given.items() if value in (None, "")]
     if len(absent) == 3:
-        if (found := _scheduled()) is None:
+        if (found := meeting.scheduled()) is None:
             return
         given = dict(zip(given, found))
     elif absent:
         raise UserError(f"--{absent[0]} is missing\nexpected --coordinator=HOST:PORT --num_processes=N --process_id=I")
-    _meet(*given.values())
+    meeting.meet(*given.values())
     import jax
 
-    seconds = int(PATIENCE)
+    seconds = int(meeting.PATIENCE)
     jax.distributed.initialize(
         **{("coordinator_address" if name == "coordinator" else name): value for name, value in given.items()},
         initialization_timeout=seconds,
@@ -62,103 +57,14 @@ def join(coordinator: str | None = None, num_processes: int | None = None, proce
     # JAX listens for preemptions: a SIGTERM would be lost on it before training listens itself.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     _place.update(id=jax.process_index(), count=jax.process_count())
-    if not leads():
-        sys.stdout = open(os.devnull, "w")
+    _speak_apart()
 
 
-def _scheduled() -> tuple[str, int, int] | None:
-    """(address of the first, number, own number) of the processes that Slurm, or a TPU pod, started; None where nothing
-    says that there are several.
-    """
-    slurm = int(os.environ.get("SLURM_NTASKS", 1)) > 1 and "SLURM_STEP_NODELIST" in os.environ
-    if not (slurm or "," in os.environ.get("TPU_WORKER_HOSTNAMES", "") or "," in _pod()):
-        return None
-    from jax._src import clusters  # there is no public way to ask
-
-    found = clusters.ClusterEnv.auto_detect_unset_distributed_params(None, None, None, None, None, int(PATIENCE))[:3]
-    return None if None in found else found
-
-
-def _pod() -> str:
-    """The workers of the TPU pod of which this machine is one, joined by commas; "" where it is none."""
-    if importlib.util.find_spec("libtpu") is None or "TPU_SKIP_MDS_QUERY" in os.environ:
-        return ""
-    server = os.environ.get("GCE_METADATA_IP", "metadata.google.internal")
-    address = f"http://{server}/computeMetadata/v1/instance/attributes/worker-network-endpoints"
-    with contextlib.suppress(OSError):
-        request = urllib.request.Request(address, headers={"Metadata-Flavor": "Google"})
-        return urllib.request.urlopen(request, timeout=2).read().decode()
-    return ""
-
-
-def _meet(coordinator, count, process):
-    """Returns once all processes have come to the coordinator and agree on their number.
-
-    JAX's own meeting ends the process where someone does not come, and does not compare the numbers.
-    """
-    match = re.fullmatch(r"\[?(.+?)\]?:(\d+)", coordinator)
-    if not match or int(match[2]) > 65535:
-        raise UserError(f"--coordinator={coordinator} is no address\nexpected HOST:PORT of process 0")
-    if not 0 <= process < count:
-        raise UserError(f"--process_id={process} of --num_processes={count}\nexpected a number from 0 to {count - 1}")
-    address, deadline = (match[1], int(match[2])), time.monotonic() + PATIENCE
-    if process == 0:
-        return _receive(address, count, deadline)
-    answer = _call(address, {"process": process, "of": count}, deadline)
-    if answer is None:
-        raise UserError(
-            f"process {process} of {count}: no answer from the coordinator at {coordinator} in {PATIENCE:.0f} s\n"
-            "is process 0 running there, and do the others have its address?"
-        )
-    if answer:
-        raise UserError(answer)
-
-
-def _receive(address, count, deadline):
-    """What the first process does: waits for the others, and tells them all whether they agree."""
-    name, guests, problem = f"{address[0]}:{address[1]}", {}, ""
-    with contextlib.ExitStack() as stack:
-        try:
-            server = stack.enter_context(socket.create_server(("", address[1])))
-        except OSError as error:
-            raise UserError(f"process 0 cannot listen at {name}: {error}\ntry another port in --coordinator") from None
-        while len(guests) < count - 1 and not problem:
-            try:
-                server.settimeout(max(deadline - time.monotonic(), 0.01))
-                guest = stack.enter_context(server.accept()[0])
-                guest.settimeout(max(deadline - time.monotonic(), 0.01))  # one that says nothing is not waited for
-                line = stack.enter_context(guest.makefile("rw"))
-            except TimeoutError:
-                missing = ", ".join(str(i) for i in range(1, count) if i not in guests)
-                problem = f"process 0 of {count} at {name}: process {missing} did not come in {PATIENCE:.0f} s"
-                break
-            with contextlib.suppress(ValueError, KeyError, TypeError, OSError):  # of a caller that is none of ours
-                hello = json.loads(line.readline())
-                number, expected = hello["process"], hello["of"]
-                if expected != count:
-                    problem = f"process {number} was started with --num_processes={expected}, process 0 with {count}"
-                elif number in guests:
-                    problem = f"two processes were started with --process_id={number}"
-                guests.setdefault(number, line)
-        if problem:
-            problem += "\nexpected the same --coordinator and --num_processes everywhere, and --process_id=0, 1, ..."
-        for guest in guests.values():
-            with contextlib.suppress(OSError):
-                print(json.dumps(problem), file=guest, flush=True)
-    if problem:
-        raise UserError(problem)
-
-
-def _call(address, hello, deadline):
-    """What the first process answers; None where it does not."""
-    while (left := deadline - time.monotonic()) > 0:
-        with contextlib.suppress(OSError, ValueError):
-            with socket.create_connection(address, timeout=left) as connection, connection.makefile("rw") as line:
-                print(json.dumps(hello), file=line, flush=True)
-                connection.settimeout(left + _GRACE)
-                return json.loads(line.readline())
-        time.sleep(0.1)
-    return None
+def _speak_apart() -> None:
+    """Leaves standard output to what the first process says: libraries, too, write there, and go to standard error."""
+    said = os.dup(1)
+    os.dup2(2, 1)
+    sys.stdout = open(said if leads() else os.devnull, "w")
 
 
 def gathered(value: Any, problem: str = "") -> list[Any]:
@@ -204,6 +110,18 @@ def agreeing() -> Iterator[None]:
         gathered(None, str(error))
         raise
     gathered(None)
+
+
+def check_alike(said: Mapping[str, str]) -> None:
+    """Raises UserError, in all processes, where one was told otherwise than the first, {flag: text}."""
+    first, *others = gathered(dict(said))
+    for number, other in enumerate(others, 1):
+        for name in sorted(key for key in {**first, **other} if first.get(key) != other.get(key)):
+            one, zero = (f"with {name}={told[name]}" if name in told else f"without {name}" for told in (other, first))
+            raise UserError(
+                f"process {number} was started {one}, process 0 {zero}\n"
+                "expected the same command everywhere, but for --process_id and where the data lie"
+            )
 
 
 def led(present: Callable[[], bool], make: Callable[[], None]) -> None:

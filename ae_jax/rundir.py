@@ -8,6 +8,7 @@ import os
 import pathlib
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -102,6 +103,27 @@ def _has_horizon(plain: Mapping[str, Any], key: str) -> bool:
     for part in key.split("."):
         plain = plain[part]
     return isinstance(plain, str) and plain.startswith(("linear:", "cosine:", "optax."))
+
+
+def check_shared(workdir: str) -> None:
+    """Raises UserError, in all processes, unless a file that the first makes there is seen by all."""
+    if processes.count() == 1:
+        return
+    folder = pathlib.Path(workdir).absolute()
+    existed, met = folder.exists(), folder / processes.gathered(f".met-{uuid.uuid4().hex}")[0]
+    with processes.agreeing():
+        if processes.leads():
+            folder.mkdir(parents=True, exist_ok=True)
+            met.touch()
+    seen = met.exists()
+    try:
+        lacks = f"workdir {workdir!r} is not the folder that process 0 has there\nexpected one that all hosts share"
+        processes.gathered(None, "" if seen else lacks)
+    finally:
+        if processes.leads():
+            met.unlink()
+            if not existed:
+                folder.rmdir()
 
 
 def begin(workdir: str, config: Any, spec: DataSpec, *, flush: bool = True, **more: Any) -> RunDir:

@@ -41,6 +41,7 @@ def _train_run(config, workdir, say, profile):
         notes = rundir.check_new_or_same(workdir, config)
         built = checked(config)
         steps = built.steps
+    rundir.check_shared(workdir)
     complain = functools.partial(say, file=sys.stderr) if processes.leads() else lambda line: None
     folder = rundir.RunDir(pathlib.Path(workdir)).checkpoints
     checkpoints = Checkpoints(folder, config.train.keep, **analysis.criterion(config), warn=complain)

@@ -12,7 +12,7 @@ import json
 
 from absl import flags
 
-from ae_jax import analysis, cli, hooks
+from ae_jax import analysis, cli, hooks, processes
 
 cli.define_run_flags()
 cli.define_process_flags()
@@ -23,8 +23,9 @@ flags.DEFINE_list("metrics", ["elbo"], "names of files in ae_jax/evaluation")
 
 def main():
     metrics = cli.FLAGS.metrics
-    options = cli.options("evaluation", "evaluate", metrics)
-    with analysis.on_all_devices(cli.FLAGS.workdir):
+    with processes.agreeing():
+        options, devices = cli.options("evaluation", "evaluate", metrics), analysis.on_all_devices(cli.FLAGS.workdir)
+    with devices:
         trained = analysis.load(**cli.run_flags())
         with hooks.profiled(trained.run) if cli.FLAGS.profile else contextlib.nullcontext():
             print(json.dumps(analysis.evaluate_run(trained, metrics, options)))

@@ -24,7 +24,8 @@ ROOMS = {
     "schedules": "",
     "mesh": "",
     "precision": "",
-    "processes": "",
+    "meeting": "",
+    "processes": "meeting",
     "reduce": "types mesh",
     "programs": "",
     "projections": "",
@@ -88,11 +89,11 @@ ROOMS = {
     "reproduce": "devices lookup configuration rundir runner analysis",
     "tables": "configuration reproduce",
     "report": "configuration rundir sweepdir pages reproduce",
-    "cli": "lookup processes configuration",
+    "cli": "lookup devices processes configuration",
     "__init__": "analysis",
     "configs": "configuration data",
-    "scripts": "lookup mesh tasks axes configuration sweepdir hooks cli analysis runner reproduce tables launch search "
-    "survey report devices",
+    "scripts": "lookup processes tasks axes configuration sweepdir hooks cli analysis runner reproduce tables launch "
+    "search survey report devices",
 }
 # What may be imported at the top of a module. All else waits for the function that needs it.
 LIGHT = {"jax", "flax", "optax", "numpy", "ml_collections", "absl"} | set(sys.stdlib_module_names)

@@ -19,6 +19,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from ae_jax import configuration, processes, rundir
+from ae_jax import meeting as meeting_place
 from ae_jax.errors import UserError
 
 
@@ -29,12 +30,12 @@ def free_port():
 
 def meeting(monkeypatch, *guests, patience=30.0):
     """What becomes of processes that meet, each (number of processes, its own number): None or the error."""
-    monkeypatch.setattr(processes, "PATIENCE", patience)
+    monkeypatch.setattr(meeting_place, "PATIENCE", patience)
     address = f"127.0.0.1:{free_port()}"
 
     def come(guest):
         try:
-            return processes._meet(address, *guest)
+            return meeting_place.meet(address, *guest)
         except UserError as error:
             return str(error).replace(address, "HOST:PORT").splitlines()[0]
 
@@ -58,7 +59,7 @@ def test_nobody_waits_for_ever(monkeypatch):
     assert meeting(monkeypatch, (2, 1), patience=0.3) == [said]
     said = "process 0 of 3 at HOST:PORT: process 2 did not come in 1 s"
     assert meeting(monkeypatch, (3, 0), (3, 1), patience=1.0) == [said] * 2
-    assert processes.PATIENCE <= 60
+    assert meeting_place.PATIENCE <= 60
 
 
 @pytest.mark.parametrize(
@@ -79,12 +80,12 @@ def test_arguments_that_do_not_fit_are_refused(arguments, said):
 def test_slurm_and_a_tpu_pod_say_who_is_who(monkeypatch):
     for name in ("SLURM_NTASKS", "TPU_WORKER_HOSTNAMES", "TPU_SKIP_MDS_QUERY"):  # JAX sets the last where no TPU is
         monkeypatch.delenv(name, raising=False)
-    assert processes._scheduled() is None
+    assert meeting_place.scheduled() is None
     slurm = {"JOB_ID": "4096", "STEP_NODELIST": "node[07-09]", "NTASKS": "3", "PROCID": "2", "LOCALID": "0"}
     with monkeypatch.context() as patch:
         for name, value in slurm.items():
             patch.setenv(f"SLURM_{name}", value)
-        assert processes._scheduled() == ("node07:61440", 3, 2)
+        assert meeting_place.scheduled() == ("node07:61440", 3, 2)
     metadata = {"worker-network-endpoints": "a:b:127.0.0.1,a:b:10.0.0.2", "agent-worker-number": "1", "tpu-env": ""}
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -101,7 +102,7 @@ def test_slurm_and_a_tpu_pod_say_who_is_who(monkeypatch):
         monkeypatch.setenv("GCE_METADATA_IP", f"127.0.0.1:{server.server_port}")
         monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)  # as where libtpu is installed
         monkeypatch.setattr(cloud_tpu_cluster, "running_in_cloud_tpu_vm", True)
-        assert processes._scheduled() == ("127.0.0.1:8482", 2, 1)
+        assert meeting_place.scheduled() == ("127.0.0.1:8482", 2, 1)
         server.shutdown()
 
 
@@ -114,25 +115,26 @@ class Runs:
         for number, image in enumerate(load_digits().images[:90]):
             Image.fromarray((15 * image).astype(np.uint8)).save(folder / "images" / f"{number:02}.png")
 
-    def start(self, name, steps, *flags, devices=1, cache="cache"):
+    def start(self, name, steps, *flags, devices=1, cache="cache", place=None):
         sizes = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
         folders = {"JAX_COMPILATION_CACHE_DIR": "compiled", "XDG_CACHE_HOME": cache}
         environment = {**os.environ, "XLA_FLAGS": sizes, **{key: str(self.folder / f) for key, f in folders.items()}}
         environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # compiles in less time
-        command = [sys.executable, str(configuration.ROOT / "scripts" / "train.py"), "--config=configs/vae.py:smoke"]
+        root, place = configuration.ROOT, place or self.folder
+        command = [sys.executable, str(root / "scripts" / "train.py"), f"--config={root / 'configs' / 'vae.py'}:smoke"]
         data = {"source": "files", "path": self.folder / "images", "split": "0.2", "validation": 12}
         command += [f"--config.data.{key}={value}" for key, value in data.items()]
         command += ["--config.model.hidden=(80,)"]  # large enough to be cut over devices
         periods = {"log_every": 5, "eval_every": 10, "checkpoint_every": 1000, "steps": steps}
         command += [f"--config.train.{key}={value}" for key, value in periods.items()]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        return subprocess.Popen([*command, f"--workdir={self.folder / name}", *flags], env=environment, **pipes)
+        return subprocess.Popen([*command, f"--workdir={name}", *flags], env=environment, cwd=place, **pipes)
 
-    def start_two(self, name, steps, *flags, caches=("cache", "cache"), of_one=()):
+    def start_two(self, name, steps, *flags, caches=("cache", "cache"), places=(None, None), of_one=()):
         """Of the second the flags `of_one` are too."""
         flags = [f"--coordinator=127.0.0.1:{free_port()}", "--num_processes=2", *flags]
         own = [["--process_id=0"], ["--process_id=1", *of_one]]
-        return [self.start(name, steps, *flags, *own[i], cache=caches[i]) for i in range(2)]
+        return [self.start(name, steps, *flags, *own[i], cache=caches[i], place=places[i]) for i in range(2)]
 
     def logged(self, name):
         return rundir.read_lines(self.folder / name / "metrics.jsonl")
@@ -176,6 +178,20 @@ def test_two_processes_are_one_run_stopped_and_gone_on_with_by_two_and_by_one(tm
     before = step // 5  # lines, of parameters that lay whole; the sums of those that are cut are rounded otherwise
     assert one[:before] == two[:before] and [alike(line) for line in one] == two
     assert one[-1].keys() >= {"elbo", "active_units"}
+
+
+def test_processes_that_are_told_to_do_different_things_do_nothing(tmp_path):
+    runs = Runs(tmp_path)
+    both = ends(*runs.start_two("run", 10, of_one=["--config.seed=5"]))
+    said = "process 1 was started with --config.seed=5, process 0 without --config.seed\nexpected the same command"
+    assert all(status == 2 and told.startswith(said) for status, _, told in both), both
+    places = tmp_path / "here", tmp_path / "there"  # as of two hosts that share no disk
+    for place in places:
+        place.mkdir()
+    both = ends(*runs.start_two("run", 10, places=places))
+    said = "workdir 'run' is not the folder that process 0 has there\nexpected one that all hosts share\n"
+    assert [(status, told.endswith(said)) for status, _, told in both] == [(2, True)] * 2, both
+    assert not (tmp_path / "run").exists() and not any(os.listdir(place) for place in places)
 
 
 def test_what_fails_in_one_process_is_told_in_all_and_nothing_is_written(tmp_path):
