@@ -84,7 +84,8 @@ def test_the_code_of_a_run_is_named_in_the_metric_with_the_floor_and_the_digest(
     assert metric != "kid" or record["kid_classes_floor_se"] > 0
     assert record[f"{metric}_examples"] == 60
     digest = record[f"{metric}_features_digest"]
-    assert len(digest) == 12 != evaluate(runs, metric, features=str(runs / "plain"))[f"{metric}_features_digest"]
+    other = evaluate(runs, metric, features=str(runs / "plain"))[f"{metric}_features_digest"]
+    assert len(digest) == 12 and digest != other
 
 
 def test_the_floor_is_of_all_training_examples_however_they_are_sorted(runs):
