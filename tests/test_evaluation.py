@@ -1,5 +1,6 @@
 """Scores against scikit-image, scikit-learn, numpy and closed forms."""
 
+import contextlib
 import dataclasses
 
 import flax.linen as nn
@@ -80,15 +81,18 @@ def test_a_metric_that_does_not_fit_is_found_before_the_run_directory_is_there(m
     assert not (tmp_path / "run").exists()
 
 
+# What no VAE on digits answers without options: scores of classifiers, melodies, modes, and of features to be named.
+REFUSED = ("accuracy", "density_coverage", "fid", "kid", "melodies", "own_mode", "precision_recall")
+
+
 @pytest.mark.parametrize("metric", lookup.choices("evaluation"))
 def test_every_metric_is_asked_on_shapes_alone(metric):
     """It answers nothing before it asks the model, or refuses a model that it does not fit."""
     config = iwae.get_config("smoke,k=2")
     config.eval.metrics = (metric,)
-    try:
+    refusal = pytest.raises(UserError, match=f"^metric '{metric}' ") if metric in REFUSED else contextlib.nullcontext()
+    with refusal:
         analysis.check_metrics(experiment.build(config))
-    except UserError as error:
-        assert metric in str(error)
 
 
 def test_restoration_is_scored_as_scikit_image_does():
