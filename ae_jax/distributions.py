@@ -1,7 +1,7 @@
 """Probability distributions as pytrees of parameters in log space, and the divergences between them.
 
-A distribution has a batch shape and an event shape. `log_prob` and `entropy` sum over the last `event_ndims` axes (the
-event) and keep the batch; `sample(key, n)` puts n samples in a new leading axis. All densities are in nats.
+A distribution has a batch shape and an event shape. `log_prob` sums over the last `event_ndims` axes (the event) and
+keeps the batch; `sample(key, n)` puts n samples in a new leading axis. All densities are in nats.
 """
 
 import math
@@ -14,10 +14,6 @@ import jax.numpy as jnp
 from ae_jax.errors import UserError
 
 _LOG_2PI = math.log(2 * math.pi)
-
-
-def _sum_event(values, event_ndims: int):
-    return jnp.sum(values, axis=tuple(range(-event_ndims, 0)))
 
 
 def _aligned(*arrays):
@@ -83,10 +79,6 @@ class Normal:
         samples = self.sample(key, n)
         return samples, self.log_prob(samples)
 
-    def entropy(self):
-        log_scale = jnp.broadcast_to(self.log_scale, jnp.shape(self.loc))
-        return _sum_event(log_scale + 0.5 * (1 + _LOG_2PI), self.event_ndims)
-
     @property
     def mean(self):
         return self.loc
@@ -110,9 +102,6 @@ class Bernoulli:
     def sample(self, key, n: int):
         shape = (n, *jnp.shape(self.logits))
         return jax.random.bernoulli(key, self.mean[None], shape).astype(jnp.result_type(self.logits))
-
-    def entropy(self):
-        return _sum_event(softplus(self.logits) - self.mean * self.logits, self.event_ndims)
 
     @property
     def mean(self):
@@ -156,15 +145,12 @@ class Categorical:
         # A comparison instead of a gather, whose gradient would be a scatter.
         classes = jnp.arange(logits.shape[-1]).reshape((1,) * (logits.ndim - 1) + (-1,))
         chosen = jnp.sum(jnp.where(value == classes, logits, 0), axis=-1)
-        return _sum_event(chosen - jax.nn.logsumexp(logits, axis=-1), self.event_ndims)
+        log_p = chosen - jax.nn.logsumexp(logits, axis=-1)
+        return jnp.sum(log_p, axis=tuple(range(-self.event_ndims, 0)))
 
     def sample(self, key, n: int):
         shape = (n, *jnp.shape(self.logits)[:-1])
         return jax.random.categorical(key, self.logits, shape=shape).astype(jnp.result_type(self.logits))
-
-    def entropy(self):
-        log_p = jax.nn.log_softmax(self.logits)
-        return _sum_event(-jnp.sum(jnp.exp(log_p) * log_p, axis=-1), self.event_ndims)
 
     @property
     def mode(self):
@@ -233,11 +219,6 @@ def kl_per_dimension(q, p):
     log_ratio = q_log_scale - p_log_scale
     standardised = (q_loc - p_loc) * jnp.exp(-p_log_scale)
     return 0.5 * (jnp.expm1(2 * log_ratio) + jnp.square(standardised)) - log_ratio
-
-
-def kl(q, p):
-    """Closed-form KL(q || p) in nats, summed over the event: batch shape."""
-    return _sum_event(kl_per_dimension(q, p), q.event_ndims)
 
 
 def standard_normal(event_shape: tuple[int, ...]) -> Normal:

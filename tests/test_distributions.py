@@ -17,7 +17,6 @@ from ae_jax.distributions import (
     Laplace,
     Normal,
     NormalMixture,
-    kl,
     kl_per_dimension,
     softplus,
     standard_normal,
@@ -34,7 +33,6 @@ def test_normal_is_scipys(value, loc, log_scale):
     p = Normal(jnp.array(loc), jnp.array(log_scale))
     expected = stats.norm.logpdf(value, loc, np.exp(log_scale.astype(float))).sum(-1)
     np.testing.assert_allclose(p.log_prob(value), expected, rtol=1e-5, atol=1e-4)
-    np.testing.assert_allclose(p.entropy(), stats.norm.entropy(loc, np.exp(log_scale)).sum(-1), rtol=1e-5, atol=1e-5)
 
 
 @given(value=arrays(5, (2, 4, 3)), loc=arrays(3), log_scale=arrays(2))
@@ -56,9 +54,7 @@ def test_bernoulli_is_scipys(value, logits):
     p = Bernoulli(jnp.array(logits))
     sign = np.where(value, 1.0, -1.0)
     np.testing.assert_allclose(p.log_prob(value * 1.0), special.log_expit(sign * logits).sum(-1), rtol=1e-5, atol=1e-6)
-    success = special.expit(logits.astype(float))
-    np.testing.assert_allclose(p.mean, success, rtol=1e-5)
-    np.testing.assert_allclose(p.entropy(), stats.bernoulli.entropy(success).sum(-1), atol=2e-5)
+    np.testing.assert_allclose(p.mean, special.expit(logits.astype(float)), rtol=1e-5)
 
 
 @given(logits=arrays(40, 3))
@@ -80,9 +76,6 @@ def test_categorical_is_scipys(value, logits):
     for p in (Categorical(jnp.array(logits)), Categorical(jnp.array(logits)[None])):
         for dtype in (np.uint8, np.float32):
             np.testing.assert_allclose(p.log_prob(value.astype(dtype)), expected.sum(-1), rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(
-        Categorical(jnp.array(logits)).entropy(), stats.entropy(np.exp(log_p), axis=-1).sum(-1), rtol=1e-4, atol=1e-4
-    )
     np.testing.assert_array_equal(Categorical(jnp.array(logits)).mode, logits.argmax(-1))
 
 
@@ -122,7 +115,6 @@ def test_softplus_is_exact(x):
 def test_events_of_any_rank_are_summed_and_batches_kept():
     for ndims, expected in ((0, (2, 3, 4)), (1, (2, 3)), (3, ())):
         for p in (Normal(jnp.zeros((2, 3, 4)), jnp.zeros(()), ndims), Bernoulli(jnp.zeros((2, 3, 4)), ndims)):
-            assert p.entropy().shape == expected
             assert jax.eval_shape(p.log_prob, jnp.ones((5, 2, 3, 4))).shape == (5, *expected)
             assert jax.eval_shape(lambda key, p=p: p.sample(key, 7), jax.random.key(0)).shape == (7, 2, 3, 4)
 
@@ -136,8 +128,8 @@ def test_kl_is_the_integral(q, p):
     ours, theirs = stats.norm(q_loc, q_scale), stats.norm(p_loc, p_scale)
     integrand = lambda x: ours.pdf(x) * (ours.logpdf(x) - theirs.logpdf(x))
     expected, _ = integrate.quad(integrand, q_loc - 12 * q_scale, q_loc + 12 * q_scale)
-    computed = kl(Normal(jnp.array(q[:1]), jnp.array(q[1:])), Normal(jnp.array(p[:1]), jnp.array(p[1:])))
-    np.testing.assert_allclose(computed, expected, rtol=1e-4, atol=1e-5)
+    q, p = (Normal(jnp.array(each[:1]), jnp.array(each[1:])) for each in (q, p))
+    np.testing.assert_allclose(kl_per_dimension(q, p), [expected], rtol=1e-4, atol=1e-5)
 
 
 def test_kl_is_the_mean_log_ratio_of_samples(key):
@@ -145,25 +137,26 @@ def test_kl_is_the_mean_log_ratio_of_samples(key):
     q, p = Normal(draw(0, (4, 3)), draw(1, (4, 3))), Normal(draw(2, (3,)), draw(3, (3,)))
     z = q.sample(key, 20_000)
     ratios = np.asarray(q.log_prob(z) - p.log_prob(z))
-    assert (np.abs(ratios.mean(0) - kl(q, p)) < 4 * ratios.std(0) / np.sqrt(len(z))).all()
+    kl = kl_per_dimension(q, p).sum(-1)
+    assert (np.abs(ratios.mean(0) - kl) < 4 * ratios.std(0) / np.sqrt(len(z))).all()
 
 
 @given(q=arrays(3, (2, 4, 3)), p=arrays(3, (2, 3)))
 def test_kl_is_nothing_to_itself_and_never_negative(q, p):
     q, p = Normal(*jnp.array(q)), Normal(*jnp.array(p))
-    np.testing.assert_array_equal(kl(q, q), np.zeros(4))
+    np.testing.assert_array_equal(kl_per_dimension(q, q), np.zeros((4, 3)))
     assert (kl_per_dimension(q, p) >= -1e-6).all()
 
 
 @pytest.mark.parametrize("r", [1e-2, 1e-3, -1e-3])
 def test_kl_is_exact_between_neighbours(r):
     q, p = Normal(jnp.zeros(1), jnp.full(1, r)), standard_normal((1,))
-    np.testing.assert_allclose(kl(q, p), np.float64(np.expm1(2 * r) / 2 - r), rtol=1e-3)
+    np.testing.assert_allclose(kl_per_dimension(q, p), [np.expm1(2 * r) / 2 - r], rtol=1e-3)
 
 
 def test_kl_without_a_closed_form_says_so():
     with pytest.raises(TypeError, match="Normal and Bernoulli"):
-        kl(standard_normal((2,)), Bernoulli(jnp.zeros(2)))
+        kl_per_dimension(standard_normal((2,)), Bernoulli(jnp.zeros(2)))
 
 
 # --- extremes and samples ---------------------------------------------------------------------------------------------
@@ -183,7 +176,7 @@ def test_normal_gradients_are_finite(log_scale, value):
     standardised = value * np.exp(-log_scale)
     np.testing.assert_allclose(gradients, (standardised * np.exp(-log_scale), standardised**2 - 1), rtol=1e-5)
     for q, p in itertools.product(*[(Normal(value, log_scale, 0), Normal(0.0, -log_scale, 0))] * 2):
-        assert all(jnp.isfinite(leaf) for leaf in jax.tree.leaves(jax.grad(kl, argnums=(0, 1))(q, p)))
+        assert all(jnp.isfinite(leaf) for leaf in jax.tree.leaves(jax.grad(kl_per_dimension, argnums=(0, 1))(q, p)))
 
 
 PAIR = jnp.array([-1.0, 3.0]), jnp.array([-1.0, 1.0])

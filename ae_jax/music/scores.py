@@ -56,10 +56,3 @@ def log_transitions(train: np.ndarray) -> np.ndarray:
     pairs = train[:, :-1].astype(int) * CLASSES + train[:, 1:]
     counts = 1.0 + np.bincount(pairs.ravel(), minlength=CLASSES**2).reshape(CLASSES, CLASSES)
     return np.log(counts / counts.sum(axis=1, keepdims=True))
-
-
-def markov_nll(train: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """-log p(truth) [N] in nats by a first-order Markov chain that was counted on `train`."""
-    first = 1.0 + np.bincount(train[:, 0], minlength=CLASSES)
-    log_first = np.log(first / first.sum())[truth[:, 0]]
-    return -log_first - log_transitions(train)[truth[:, :-1], truth[:, 1:]].sum(axis=1)
