@@ -212,19 +212,6 @@ def test_what_cannot_be_drawn_is_said(name, family, of, options, expected):
     assert str(error.value).count("\n") == 1
 
 
-@pytest.mark.parametrize("name", ["explorer", "scatter", "manifold", "interpolations", "traversals"])
-def test_a_model_without_a_code_is_refused(name):
-    model, variables, data = made("vae")
-
-    class Codeless(type(model)):
-        def code(self, latents):
-            return None
-
-    codeless = Codeless(**{field: getattr(model, field) for field in ("spec", "encoder", "decoder", "latent_dim")})
-    with pytest.raises(UserError, match="needs a code, and this model has none\ntry --figures=reconstructions"):
-        lookup.find("plots", name, "arrays")(codeless, variables, data, KEY)
-
-
 def test_a_decoder_that_adds_the_inputs_is_not_asked_to_decode_codes_alone():
     model, variables, data = made("ae")
     with pytest.raises(UserError, match="decodes codes alone, and this model adds its inputs\ntry --figures=recon"):

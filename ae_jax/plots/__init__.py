@@ -67,16 +67,13 @@ def classes(batch: Batch) -> dict[str, Any]:
 
 
 def encode(model: Any, variables: Any, batch: Batch, key: Any) -> Any:
-    """The code [B, D] of a batch. Raises UserError where the model has none."""
-    code = model.apply(variables, batch, rngs={"latent": key}).code
-    if code is None:
-        raise UserError("this figure needs a code, and this model has none\ntry --figures=reconstructions,curves")
-    return code
+    """The code [B, D] of a batch."""
+    return model.apply(variables, batch, rngs={"latent": key}).code
 
 
 def code_and_rate(model: Any, variables: Any, batch: Batch, key: Any) -> dict[str, Any]:
-    """The "code" [B, D] of a batch, its "label" where there is one, and "kl" [B, D], KL(q(z_d|x) || p(z_d)) in
-    nats, where that has a closed form. Raises UserError where the model has no code.
+    """The "code" [B, D] of a batch, its "label" where there is one, and "kl" [B, D], KL(q(z_d|x) || p(z_d)) in nats,
+    where that has a closed form.
     """
     latent = model.apply(variables, batch, method="encode", rngs={"latent": key})[-1]
     nats = objectives.kl_per_dimension(latent)

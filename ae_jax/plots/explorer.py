@@ -30,7 +30,7 @@ def arrays(model, variables, data, key, *, count: int = 10_000, projection: str 
     what it makes of places, "across" A, from one of "places" [2] to the other either way, in each class that it reads.
 
     projection: of codes of more than two dimensions, "pca" or "umap"; "" takes UMAP where it is installed.
-    Raises UserError for a model that has no code, or decodes more than codes, or when nothing is left to be shown.
+    Raises UserError for a model that decodes more than codes, or when nothing is left to be shown.
     """
     plots.at_least(1, count=count)
     if getattr(model, "residual", False):
