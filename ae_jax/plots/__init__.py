@@ -5,6 +5,7 @@ data: {"train": batches, "test": batches, "metrics": lines of metrics.jsonl}, re
 What the figures share in reading a model stands here; how they draw, in `ae_jax.figures`.
 """
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from ae_jax import distributions, objectives, reduce
 from ae_jax.errors import UserError
+from ae_jax.priors import standard_normal
 from ae_jax.types import Batch
 
 _CHUNK = 256  # codes decoded at a time
@@ -36,6 +38,13 @@ def gather(
 def has_prior(model: Any) -> bool:
     """Whether new codes can be drawn without an example."""
     return hasattr(model, "generate")
+
+
+def has_standard_prior(model: Any) -> bool:
+    """Whether the prior of the codes next to the data is N(0, I)."""
+    prior = getattr(model, "prior", None)
+    above = getattr(model, "upper_dims", ()) or getattr(model, "conditional_prior", False)
+    return getattr(prior, "func", prior) is standard_normal.Prior and not above
 
 
 def generate(model: Any, variables: Any, key: Any, count: int) -> np.ndarray:
@@ -69,6 +78,13 @@ def classes(batch: Batch) -> dict[str, Any]:
 def encode(model: Any, variables: Any, batch: Batch, key: Any) -> Any:
     """The code [B, D] of a batch."""
     return model.apply(variables, batch, rngs={"latent": key}).code
+
+
+def dimensions(model: Any, variables: Any) -> int:
+    """D, the length of a code; nothing is computed."""
+    x = np.zeros((1, *model.spec.shape), np.float32)
+    batch = {"x": x, "inputs": x, "mask": np.ones(1, np.float32), "label": np.zeros(1, np.int32)}
+    return jax.eval_shape(functools.partial(encode, model), variables, batch, jax.random.key(0)).shape[-1]
 
 
 def code_and_rate(model: Any, variables: Any, batch: Batch, key: Any) -> dict[str, Any]:

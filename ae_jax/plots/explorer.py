@@ -1,7 +1,5 @@
 """A page on which one walks through the space of codes: the examples, and the decoder itself, run in the page."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,7 +35,7 @@ def arrays(model, variables, data, key, *, count: int = 10_000, projection: str 
         raise UserError(
             "figure 'explorer' decodes codes alone, and this model adds its inputs\ntry --figures=restoration"
         )
-    dims = _dims(model, variables)
+    dims = plots.dimensions(model, variables)
     decoder, lacks = _program(model, variables, dims)
     found, notes = _examples(model, variables, data, key, count, reconstruct=not decoder)
     if not decoder and dims == 2:
@@ -62,13 +60,6 @@ def arrays(model, variables, data, key, *, count: int = 10_000, projection: str 
 
 def _reads_class(model):
     return hasattr(model, "condition")
-
-
-def _dims(model, variables):
-    x = np.zeros((1, *model.spec.shape), np.float32)
-    batch = {"x": x, "inputs": x, "mask": np.ones(1, np.float32), "label": np.zeros(1, np.int32)}
-    encode = functools.partial(plots.encode, model)
-    return jax.eval_shape(encode, variables, batch, jax.random.key(0)).shape[1]
 
 
 def _points(codes, projection):
@@ -97,7 +88,7 @@ def _examples(model, variables, data, key, count, reconstruct):
         return answers
 
     spec, there, notes = model.spec, batches.num_examples, []
-    fit = int(_EXAMPLES / ((2 if reconstruct else 1) * _bytes(spec) + 4 * _dims(model, variables)))
+    fit = int(_EXAMPLES / ((2 if reconstruct else 1) * _bytes(spec) + 4 * plots.dimensions(model, variables)))
     shown = min(count, there, max(fit, 1))
     if shown < there:
         notes.append(f"{shown:,} of {there:,} examples, evenly spread" + (", to keep the page small" * (shown == fit)))
@@ -121,7 +112,7 @@ def _examples(model, variables, data, key, count, reconstruct):
 
 def _nothing(model, variables):
     """The arrays of no examples: codes are supposed to be spread as N(0, I) is."""
-    dims, spec = _dims(model, variables), model.spec
+    dims, spec = plots.dimensions(model, variables), model.spec
     return {
         "number": np.zeros(0, int),
         "codes": np.zeros((0, dims), np.float32),

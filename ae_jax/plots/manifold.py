@@ -1,14 +1,10 @@
 """The plane of a 2-D code, decoded: Kingma and Welling 2014, arXiv:1312.6114, figure 4."""
 
-import functools
-
-import jax
 import numpy as np
 
 from ae_jax import figures, plots
 from ae_jax.errors import UserError
 from ae_jax.evaluation import mmd_to_prior
-from ae_jax.priors import standard_normal
 
 _DRAWS = 10_000  # of a prior, from which its quantiles are read
 
@@ -27,13 +23,13 @@ def arrays(model, variables, data, key, *, size: int = 20, mass: float = 0.95, l
         raise UserError(f"mass is {mass}\nexpected a number between 0 and 1")
     if not 0 <= label < max(model.spec.classes, 1):
         raise UserError(f"label is {label}\nexpected a class from 0 to {max(model.spec.classes, 1) - 1}")
-    dims = _dimensions(model, variables)
+    dims = plots.dimensions(model, variables)
     if dims != 2:
         raise UserError(
             f"figure 'manifold' needs a code of size 2, and this model's has {dims}\ntry --figures=traversals"
         )
     tails = (1 - mass) / 2, (1 + mass) / 2
-    if _is_standard(model):
+    if plots.has_standard_prior(model):
         from scipy.stats import norm
 
         z0 = z1 = norm.ppf(np.linspace(*tails, size))
@@ -43,26 +39,12 @@ def arrays(model, variables, data, key, *, size: int = 20, mass: float = 0.95, l
     return {"decoded": decoded, "z0": z0, "z1": z1, "limits": figures.limits(model.spec, decoded)}
 
 
-def _is_standard(model) -> bool:
-    """Whether the codes next to the data follow N(0, I)."""
-    prior = getattr(model, "prior", None)
-    above = getattr(model, "upper_dims", ()) or getattr(model, "conditional_prior", False)
-    return getattr(prior, "func", prior) is standard_normal.Prior and not above
-
-
 def _codes(model, variables, data, key):
     """[N, 2], of the prior where there is one, else of the examples."""
     if plots.has_prior(model):
         return mmd_to_prior.prior_draws(model, variables, key, (_DRAWS, 2))
     per_example = lambda variables, batch, key: {"code": plots.encode(model, variables, batch, key)}
     return plots.gather(per_example, variables, data["test"], key, data["test"].num_examples)["code"]
-
-
-def _dimensions(model, variables) -> int:
-    x = np.zeros((1, *model.spec.shape), np.float32)
-    batch = {"x": x, "inputs": x, "mask": np.ones(1, np.float32), "label": np.zeros(1, np.int32)}
-    encode = functools.partial(plots.encode, model)
-    return jax.eval_shape(encode, variables, batch, jax.random.key(0)).shape[-1]
 
 
 @figures.styled
