@@ -18,8 +18,8 @@ def arrays(
 
     The R rows, `dims` at most, are the most active dimensions, the first the most: by "kl" [R], KL(q(z_d|x) || p(z_d))
     in nats averaged over the examples, or where that has no closed form by "deviation" [R] of the code over them.
-    span: how far to go to either side, in standard deviations: those of N(0, 1), or for a model without a prior those
-        of each dimension over the examples, about its mean; "offset" [steps] has them.
+    span: how far to go to either side, in standard deviations: those of N(0, 1) where that is the prior, else those of
+        each dimension over the examples, about its mean; "offset" [steps] has them.
     example: the number of the one whose code the other dimensions stay at, and whose class.
     """
     plots.at_least(1, dims=dims)
@@ -33,7 +33,7 @@ def arrays(
     codes, (measure, activity) = found["code"], plots.activity(found)
     chosen = np.argsort(-activity, kind="stable")[:dims]
     offset = np.linspace(-span, span, steps)
-    if plots.has_prior(model):
+    if plots.has_standard_prior(model):
         value, xlabel = np.tile(offset, (len(chosen), 1)), "value of the dimension"
     else:
         value = codes.mean(axis=0)[chosen, None] + offset[None] * codes.std(axis=0)[chosen, None]
