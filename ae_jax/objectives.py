@@ -1,6 +1,7 @@
-"""What training minimises: (outputs, batch) -> {term: [B]}, in nats per example, each to be minimised.
+"""What training minimises: (outputs, batch) -> {term: [B]}, per example, each to be minimised.
 
-Terms are neither weighted nor averaged here. A statistic of the batch is returned broadcast to [B].
+Terms are in nats where nothing else is said. They are neither weighted nor averaged here. A statistic of the batch is
+returned broadcast to [B].
 """
 
 import math
@@ -12,6 +13,7 @@ import jax.numpy as jnp
 from ae_jax import distributions, errors
 from ae_jax.errors import UserError
 from ae_jax.importance import log_mean_exp, log_weights
+from ae_jax.reduce import masked_mean
 from ae_jax.types import Batch, Latent, Outputs
 
 _NATS_PER_BIT = math.log(2)
@@ -73,14 +75,12 @@ def _free_bits_per_dimension(latent, nats, batch):
     per_dimension = kl_per_dimension(latent)
     if per_dimension is None:
         raise UserError("free bits per dimension need a closed-form KL\ntry --config.objective.free_bits_on=sum")
-    mask = batch.get("mask")
-    mask = jnp.ones(len(per_dimension)) if mask is None else mask
-    means = (per_dimension * mask[:, None]).sum(axis=0) / jnp.maximum(mask.sum(), 1)
-    return jnp.broadcast_to(jnp.maximum(means, nats).sum(), mask.shape)
+    means = masked_mean(per_dimension, batch.get("mask"))
+    return jnp.broadcast_to(jnp.maximum(means, nats).sum(), len(per_dimension))
 
 
 def sparse(outputs: Outputs, batch: Batch) -> dict[str, Any]:
-    """Reconstruction, and "sparsity": the sum of the absolute code."""
+    """Reconstruction, and "sparsity": the sum of the absolute code, in its own units."""
     return {**reconstruction(outputs, batch), "sparsity": jnp.abs(outputs.code).sum(axis=-1)}
 
 
@@ -90,8 +90,7 @@ def sparse_kl(outputs: Outputs, batch: Batch, *, target: Any = 0.05) -> dict[str
     The code must lie in [0, 1], as with code_activation="sigmoid"; means are over the batch (Ng 2011, "Sparse
     autoencoder", CS294A lecture notes). A mean outside makes the term NaN, at which training ends.
     """
-    mask = jnp.asarray(batch["mask"])[:, None]
-    mean = (outputs.code * mask).sum(axis=0) / jnp.maximum(mask.sum(), 1)
+    mean = masked_mean(outputs.code, batch.get("mask"))
     mean = jnp.where((mean >= 0) & (mean <= 1), jnp.clip(mean, 1e-6, 1 - 1e-6), jnp.nan)
     nats = target * jnp.log(target / mean) + (1 - target) * jnp.log((1 - target) / (1 - mean))
     return {**reconstruction(outputs, batch), "sparsity": jnp.broadcast_to(nats.sum(), len(outputs.code))}

@@ -13,8 +13,11 @@ from ae_jax.types import Batch
 
 
 def masked_mean(values: Any, mask: Any = None) -> Any:
-    """Mean of `values` [B] over the examples whose `mask` [B] is one; over all of them without a mask."""
-    return jnp.mean(values) if mask is None else jnp.sum(values * mask) / jnp.maximum(jnp.sum(mask), 1)
+    """Mean [...] of `values` [B, ...] over the examples whose `mask` [B] is one; over all of them without a mask."""
+    if mask is None:
+        return jnp.mean(values, axis=0)
+    mask = jnp.reshape(mask, (-1,) + (1,) * (jnp.ndim(values) - 1))
+    return jnp.sum(values * mask, axis=0) / jnp.maximum(jnp.sum(mask), 1)
 
 
 def check_weights(terms: Mapping[str, Any], weights: Mapping[str, Any]) -> None:

@@ -32,7 +32,7 @@ ROOMS = {
     "music": "",
     "corruptions": "types lookup music",
     "importance": "types",
-    "objectives": "types distributions importance",
+    "objectives": "types distributions reduce importance",
     "nets": "",
     # layer 2: what one adds
     "likelihoods": "types distributions discretized reduce",

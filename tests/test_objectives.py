@@ -102,11 +102,13 @@ def test_sparsity_is_the_absolute_code_or_how_far_its_means_are_from_their_targe
         objectives.sparse(outputs, batch)["sparsity"], np.abs(outputs.code).sum(axis=1), rtol=1e-6
     )
     activations = special.expit(np.asarray(outputs.code, float))
-    means = activations[MASK > 0].mean(axis=0)
-    nats = sum(stats.entropy([0.2, 0.8], [mean, 1 - mean]) for mean in means)
-    sparsity = lambda code: objectives.sparse_kl(outputs.replace(code=jnp.asarray(code)), batch, target=0.2)["sparsity"]
-    np.testing.assert_allclose(sparsity(activations), np.full(B, nats), rtol=1e-5)
-    assert np.isnan(sparsity(activations + 1)).all()  # no mean of sigmoids: training ends, rather than going on without
+    nats = lambda rows: sum(stats.entropy([0.2, 0.8], [mean, 1 - mean]) for mean in rows.mean(axis=0))
+    terms = lambda code, batch: objectives.sparse_kl(outputs.replace(code=jnp.asarray(code)), batch, target=0.2)
+    for given, rows in ((batch, activations[MASK > 0]), ({"x": batch["x"]}, activations)):
+        np.testing.assert_allclose(terms(activations, given)["sparsity"], np.full(B, nats(rows)), rtol=1e-5)
+    assert np.isnan(
+        terms(activations + 1, batch)["sparsity"]
+    ).all()  # no mean of sigmoids: training ends, rather than going on without
 
 
 def test_padding_has_no_part_in_the_statistics_of_a_batch():
@@ -116,8 +118,10 @@ def test_padding_has_no_part_in_the_statistics_of_a_batch():
     other = outputs.replace(latents=(layer.replace(posterior=moved),))
     free_bits = lambda outputs: objectives.elbo(outputs, batch, free_bits=0.3)["kl"]
     np.testing.assert_array_equal(free_bits(outputs), free_bits(other))
-    assert reduce.masked_mean(jnp.array([1.0, 3.0, 2.0, 99.0, 6.0]), jnp.asarray(MASK)) == 3
-    assert reduce.masked_mean(jnp.array([1.0, 3.0])) == 2
+    values = jnp.array([[1.0, 3.0, 2.0, 99.0, 6.0], [0.0, 0.0, 0.0, 99.0, 2.0]]).T
+    np.testing.assert_array_equal(reduce.masked_mean(values, jnp.asarray(MASK)), [3, 0.5])
+    assert reduce.masked_mean(values[:, 0], jnp.asarray(MASK)) == 3
+    np.testing.assert_array_equal(reduce.masked_mean(values[:2]), [2, 0])
 
 
 def test_mistakes_are_explained():
