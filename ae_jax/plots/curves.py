@@ -9,8 +9,8 @@ _NO_TERMS = ("step", "split", "gradient_norm", "skipped")
 
 
 def arrays(model, variables, data, key) -> dict[str, np.ndarray]:
-    """The terms of training, "values" [splits, terms, steps] in nats per example, NaN where none was logged; the names
-    along the axes are "split", "term", and "step". Raises UserError where no metrics were logged.
+    """The terms of training, "values" [splits, terms, steps] per example, NaN where none was logged; the names along
+    the axes are "split", "term", and "step". Raises UserError where no metrics were logged.
     """
     lines = data["metrics"]
     names = {name for line in lines if line["split"] == "train" for name in line} - set(_NO_TERMS)
@@ -44,5 +44,5 @@ def figure(arrays):
         axes.set(title=term, xlabel="step")
     handles, labels = panels[0, 0].get_legend_handles_labels()
     drawing.legend(handles, labels, loc="outside upper right", ncols=len(labels))
-    drawing.supylabel("nats per example", fontsize="medium")
+    drawing.supylabel("per example", fontsize="medium")
     return drawing
