@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from ae_jax import evaluation
+from ae_jax.evaluation.psnr import decibels
 from ae_jax.evaluation.ssim import ssim
 from ae_jax.reduce import mean_and_se
 
@@ -21,5 +22,4 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
 
 def _baselines(model, variables, batch, key):
     image = jnp.clip(jax.image.resize(batch["inputs"], batch["x"].shape, "bicubic"), 0, 1)
-    mse = jnp.square(image - batch["x"]).reshape(len(image), -1).mean(axis=1)
-    return {"baseline_psnr_db": -10 * jnp.log10(jnp.maximum(mse, 1e-10)), "baseline_ssim": ssim(batch["x"], image)}
+    return {"baseline_psnr_db": decibels(image, batch["x"]), "baseline_ssim": ssim(batch["x"], image)}

@@ -18,6 +18,11 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
 
 
 def _psnr(model, variables, batch, key):
-    mean = jnp.clip(model.apply(variables, batch, rngs={"latent": key}).likelihood.mean[0], 0, 1)
-    mse = jnp.square(mean - batch["x"]).reshape(len(mean), -1).mean(axis=1)
-    return {"psnr_db": -10 * jnp.log10(jnp.maximum(mse, 1e-10))}
+    mean = model.apply(variables, batch, rngs={"latent": key}).likelihood.mean[0]
+    return {"psnr_db": decibels(jnp.clip(mean, 0, 1), batch["x"])}
+
+
+def decibels(images, x):
+    """10 log10(1 / mse) [B] of images [B, ...] with pixels in [0, 1] beside x; at most 100."""
+    mse = jnp.square(images - x).reshape(len(x), -1).mean(axis=1)
+    return -10 * jnp.log10(jnp.maximum(mse, 1e-10))

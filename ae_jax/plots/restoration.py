@@ -1,16 +1,16 @@
 """Clean images, what was left of them, and what the model makes of that."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ae_jax import figures, plots
 from ae_jax.errors import UserError
+from ae_jax.evaluation import psnr
 
 
 def arrays(model, variables, data, key, *, count: int = 10) -> dict[str, np.ndarray]:
     """The first `count` images as "clean", "corrupted" and "restored" [N, *shape], clipped to [0, 1]; "bicubic" where
-    the corrupted ones are smaller; "psnr_db", the mean over these images of each row but the first.
+    the corrupted ones are smaller; "psnr_db" [R], the mean over these images, of the rows of their size, "scored" [R].
 
     Raises UserError for data that are no images.
     """
@@ -30,16 +30,14 @@ def arrays(model, variables, data, key, *, count: int = 10) -> dict[str, np.ndar
     if found["corrupted"].shape == found["clean"].shape:
         del found["bicubic"]
     sized = {name: images for name, images in found.items() if images.shape == found["clean"].shape and name != "clean"}
-    mse = {name: np.square(images - found["clean"]).mean(axis=(1, 2, 3)) for name, images in sized.items()}
-    psnr = [f"{name} {float(-10 * jnp.log10(jnp.maximum(m, 1e-10)).mean()):.1f} dB" for name, m in mse.items()]
-    return {**found, "psnr_db": np.array(psnr), "limits": figures.limits(model.spec, found["clean"])}
+    scores = {"psnr_db": np.array([float(psnr.decibels(images, found["clean"]).mean()) for images in sized.values()])}
+    return {**found, **scores, "scored": np.array(list(sized)), "limits": figures.limits(model.spec, found["clean"])}
 
 
 @figures.styled
 def figure(arrays):
-    """One column an image."""
+    """One column an image; each row that is scored has its decibels."""
     names = [name for name in ("clean", "corrupted", "bicubic", "restored") if name in arrays]
-    labels = {text.split()[0]: text for text in map(str, arrays["psnr_db"])}
-    return figures.grid(
-        [arrays[name] for name in names], arrays["limits"], row_labels=[labels.get(n, n) for n in names]
-    )
+    scores = {name: f" {value:.1f} dB" for name, value in zip(arrays["scored"], arrays["psnr_db"], strict=True)}
+    labels = [name + scores.get(name, "") for name in names]
+    return figures.grid([arrays[name] for name in names], arrays["limits"], row_labels=labels)
