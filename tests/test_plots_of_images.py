@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+import scipy.special
 import scipy.stats
 import skimage.metrics
 from PIL import Image
@@ -79,6 +80,21 @@ def test_restoration_is_of_what_was_left_beside_what_there_was(size, rows):
     expected = {name: name for name in ("clean", "corrupted", *rows, "restored")}
     expected |= {name: f"{name} {value:.1f} dB" for name, value in scored.items()}
     assert [label.get_text() for label in drawn] == list(expected.values())
+
+
+def test_losses_are_those_of_the_metrics_however_sure_the_decoder_is():
+    model, variables, data = made("ae")
+    variables = jax.tree.map(lambda leaf: 10 * leaf, variables)
+    found = lookup.find("plots", "loss_comparison", "arrays")(model, variables, data, KEY, count=4)
+    x = data["test"].arrays["x"] / 255
+    likelihood = model.apply(variables, {"x": np.float32(x), "inputs": np.float32(x)}).likelihood
+    logits = np.asarray(likelihood.logits[0], float)
+    assert np.abs(logits).max() > 100
+    close(found["bce_nats_per_pixel"], [(np.logaddexp(0, logits) - x * logits).mean()])
+    mean = scipy.special.expit(logits)
+    close(found["mse_per_pixel"], [np.square(x - mean).mean()])
+    close(found["mae_per_pixel"], [np.abs(x - mean).mean()])
+    close(found["reconstruction"], mean[None, :4])
 
 
 def test_noise_is_answered_as_any_image():

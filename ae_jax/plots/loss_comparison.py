@@ -4,6 +4,9 @@ import numpy as np
 
 from ae_jax import comparable, figures, plots
 from ae_jax.errors import UserError
+from ae_jax.evaluation import bce, mae, mse
+
+_SCORES = ("bce_nats_per_pixel", "mse_per_pixel", "mae_per_pixel")
 
 
 def arrays(model, variables, data, key, *, runs: tuple = (), count: int = 10) -> dict[str, np.ndarray]:
@@ -15,7 +18,7 @@ def arrays(model, variables, data, key, *, runs: tuple = (), count: int = 10) ->
     plots.at_least(1, count=count)
     if model.spec.kind != "pixels":
         raise UserError(f"figure 'loss_comparison' needs pixels, and these are {model.spec.kind}\ntry --figures=curves")
-    found, errors = [], []
+    found, scores = [], []
     others = comparable.opened(data, runs, model.spec, data["input_shape"])
     for other_model, other_variables, _ in [(model, variables, data), *others]:
 
@@ -23,23 +26,23 @@ def arrays(model, variables, data, key, *, runs: tuple = (), count: int = 10) ->
             mean = model.apply(variables, batch, rngs={"latent": key}).likelihood.mean[0]
             return {"original": batch["x"], "reconstruction": mean}
 
-        gathered = plots.gather(per_example, other_variables, data["test"], key, data["test"].num_examples)
-        x, mean = gathered["original"], gathered["reconstruction"]
-        inside = np.clip(mean, 1e-7, 1 - 1e-7)
-        nats = -(x * np.log(inside) + (1 - x) * np.log1p(-inside)).mean(dtype=np.float64)
-        errors.append((nats, np.square(x - mean).mean(dtype=np.float64), np.abs(x - mean).mean(dtype=np.float64)))
-        found.append(mean[:count])
-    names = ("bce_nats_per_pixel", "mse_per_pixel", "mae_per_pixel")
-    numbers = dict(zip(names, np.array(errors).T, strict=True))
-    runs = np.array(comparable.names(runs))
-    limits = figures.limits(model.spec, x)
-    return {"original": x[:count], "reconstruction": np.stack(found), **numbers, "names": runs, "limits": limits}
+        found.append(plots.gather(per_example, other_variables, data["test"], key, count))
+        given = other_model, other_variables, data, key
+        scores.append(bce.evaluate(*given) | mse.evaluate(*given) | mae.evaluate(*given))
+    original = found[0]["original"]
+    return {
+        "original": original,
+        "reconstruction": np.stack([each["reconstruction"] for each in found]),
+        **{name: np.array([each[name] for each in scores]) for name in _SCORES},
+        "names": np.array(comparable.names(runs)),
+        "limits": figures.limits(model.spec, original),
+    }
 
 
 @figures.styled
 def figure(arrays):
     """A row a run, with its three numbers."""
-    numbers = zip(arrays["bce_nats_per_pixel"], arrays["mse_per_pixel"], arrays["mae_per_pixel"], strict=True)
-    scores = [f"\nBCE {bce:.4f} MSE {mse:.4f} MAE {mae:.4f}" for bce, mse, mae in numbers]
+    numbers = zip(*(arrays[name] for name in _SCORES), strict=True)
+    scores = ["\nBCE {:.4f} MSE {:.4f} MAE {:.4f}".format(*of_run) for of_run in numbers]
     labels = ["original", *(f"{name}{score}" for name, score in zip(arrays["names"], scores, strict=True))]
     return figures.grid([arrays["original"], *arrays["reconstruction"]], arrays["limits"], row_labels=labels)
