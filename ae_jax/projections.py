@@ -1,4 +1,4 @@
-"""Codes of any length laid out in a plane: by their principal components, or by UMAP where it is installed."""
+"""Principal components; codes of any length laid out in a plane, by these or by UMAP where it is installed."""
 
 import importlib.util
 
@@ -23,24 +23,26 @@ def plane(codes: np.ndarray, name: str = "") -> tuple[np.ndarray, list[str]]:
     if name == "umap" and not enough:
         raise UserError(f"UMAP needs more than {_NEIGHBOURS} codes, and got {len(codes)}\ntry projection 'pca'")
     if name == "pca" or not (installed and enough):
-        scores, shares = principal_components(codes)
+        codes = codes.astype(np.float64)
+        mean, components = principal_components(codes, 2)
+        points = (codes - mean) @ components.T
+        shares = points.var(axis=0) / max(codes.var(axis=0).sum(), np.finfo(np.float64).tiny)
         of = f"of the {codes.shape[1]}-D code"
-        return scores, [f"PC {i + 1} {of} ({share:.1%} of variance)" for i, share in enumerate(shares)]
+        return points, [f"PC {i + 1} {of} ({share:.1%} of variance)" for i, share in enumerate(shares)]
     return _umap(codes), ["UMAP 1", "UMAP 2"]
 
 
-def principal_components(codes: np.ndarray, n: int = 2) -> tuple[np.ndarray, np.ndarray]:
-    """Scores [N, n] of codes [N, D] on their first n principal components, and each one's share of the variance [n].
+def principal_components(rows: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """(mean [P], the `count` directions of greatest variance [count, P]) of rows [N, P], in their precision, exactly:
+    by the covariance's eigenvectors.
 
-    The greatest loading of each component is positive, so that the picture does not flip from run to run.
+    The greatest loading of each is positive, so that a picture does not flip from run to run.
     """
-    centred = codes - codes.mean(axis=0, dtype=np.float64)
-    components = np.linalg.svd(np.cov(centred, rowvar=False, bias=True))[2][:n]
-    greatest = np.abs(components).argmax(axis=1)
-    components *= np.sign(components[np.arange(n), greatest])[:, None]
-    scores = centred @ components.T
-    total = centred.var(axis=0).sum()
-    return scores, scores.var(axis=0) / max(total, np.finfo(np.float64).tiny)
+    mean = rows.mean(axis=0, dtype=np.float64)
+    covariance = (rows.T @ rows).astype(np.float64) / len(rows) - np.outer(mean, mean)
+    components = np.linalg.eigh(covariance)[1].T[::-1][:count]
+    greatest = np.take_along_axis(components, np.abs(components).argmax(axis=1, keepdims=True), axis=1)
+    return mean.astype(rows.dtype), (components * np.sign(greatest)).astype(rows.dtype)
 
 
 def _umap(codes):

@@ -108,11 +108,12 @@ def test_principal_components_are_those_of_scikit_learn(dims):
     codes = np.random.default_rng(dims).normal(size=(50, dims)) @ np.diag(np.arange(1, dims + 1)) + 5
     reference = sklearn.decomposition.PCA(2, svd_solver="full")
     expected = reference.fit_transform(codes)
-    scores, shares = projections.principal_components(codes.astype(np.float32))
-    close(shares, reference.explained_variance_ratio_)
+    points, axes = projections.plane(codes.astype(np.float32), "pca")
+    shares = reference.explained_variance_ratio_
+    assert axes == [f"PC {i} of the {dims}-D code ({share:.1%} of variance)" for i, share in enumerate(shares, 1)]
     loadings = reference.components_
     greatest = np.take_along_axis(loadings, np.abs(loadings).argmax(axis=1, keepdims=True), axis=1)
-    close(scores, expected * np.sign(greatest)[:, 0])
+    close(points, expected * np.sign(greatest)[:, 0])
 
 
 @pytest.mark.parametrize("dims, axes", [(1, ["$z_0$", "class"]), (2, ["$z_0$", "$z_1$"]), (5, ["PC 1", "PC 2"])])

@@ -3,7 +3,8 @@
 import numpy as np
 
 from ae_jax.evaluation import mse
-from ae_jax.reduce import code_and_label, compiled, gather
+from ae_jax.projections import principal_components
+from ae_jax.reduce import code_and_label, compiled, gather, mean_with_error
 
 BETTER = {"pca_mse_per_pixel": "min", "mse_over_pca": "min"}
 
@@ -18,11 +19,8 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
     rest = centred - centred @ components.T @ components
     errors = np.square(rest).mean(axis=1)
     own = mse.evaluate(model, variables, data, key)["mse_per_pixel"]
-    return {
-        "mse_over_pca": own / float(errors.mean()),
-        "pca_mse_per_pixel": float(errors.mean()),
-        "pca_mse_per_pixel_se": float(errors.std(ddof=1) / np.sqrt(len(errors))),
-    }
+    pca = mean_with_error("pca_mse_per_pixel", errors)
+    return {"mse_over_pca": own / pca["pca_mse_per_pixel"], **pca}
 
 
 def code_size(model, variables, data, key) -> int:
@@ -34,11 +32,3 @@ def pixels(batches) -> np.ndarray:
     """All unmasked targets as rows, [N, pixels] float32."""
     rows = [np.asarray(batch["x"])[np.asarray(batch["mask"]) > 0] for batch in batches]
     return np.concatenate(rows).reshape(sum(map(len, rows)), -1)
-
-
-def principal_components(rows: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """(mean [P], the `count` directions of greatest variance [count, P]), exactly, by the covariance's eigenvectors."""
-    mean = rows.mean(axis=0, dtype=np.float64)
-    covariance = (rows.T @ rows).astype(np.float64) / len(rows) - np.outer(mean, mean)
-    _, vectors = np.linalg.eigh(covariance)
-    return mean.astype(np.float32), vectors[:, ::-1][:, :count].T.astype(np.float32)
