@@ -13,6 +13,7 @@ import jax
 
 from ae_jax import experiment, lookup, mesh, reduce, rundir, splits
 from ae_jax.checkpoints import Checkpoints
+from ae_jax.data import called
 from ae_jax.errors import UserError
 from ae_jax.types import missing
 
@@ -69,17 +70,27 @@ def load(
     run = rundir.RunDir(pathlib.Path(workdir).absolute())
     config, spec = run.read()
     built = experiment.build(config, spec)
+    absent = UserError(
+        f"no checkpoint in {str(run.path)!r} that can be read\n"
+        f"train it first: scripts/train.py --config=... --workdir={workdir}"
+    )
     if not run.checkpoints.is_dir():
-        raise UserError(f"no checkpoint in {str(run.path)!r}\ntrain it first: scripts/train.py --workdir={workdir}")
+        raise absent
     checkpoints = Checkpoints(run.checkpoints, keep=config.train.keep, **criterion(config), read_only=True)
     state = checkpoints.restore(built.state_shapes(), checkpoint)
     checkpoints.close()
     if state is None:
-        raise UserError(f"no checkpoint in {str(run.path)!r}\ntrain it first: scripts/train.py --workdir={workdir}")
+        raise absent
     if params == "ema" and state.ema is None:
         raise UserError("this run kept no average of its parameters\ntry --params=raw, or train with train.ema")
     which = params or ("raw" if state.ema is None else "ema")
-    context = {"step": int(state.step), "params": which, "split": split, "seed": seed, "data": data or config.data.name}
+    context = {
+        "step": int(state.step),
+        "params": which,
+        "split": split,
+        "seed": seed,
+        "data": data or called(config.data),
+    }
     context |= {"binarize": config.data.binarize, **({"limit": limit} if limit else {})}
     readable = data_of(built, split, batch_size, limit, seed, data, run)
     return Trained(run, built, variables_of(state, which), readable, context, seed)

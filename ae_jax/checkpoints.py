@@ -61,6 +61,19 @@ class Policy:
         return 1 if self.direction == "max" else -1
 
 
+@contextlib.contextmanager
+def _quietly():
+    """Orbax warns that what is only read is only read, and of damage, which is told here."""
+    from absl import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity(logging.FATAL)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+
+
 class Checkpoints:
     """The checkpoints of one run, by step number; `keep`, `criterion` and `direction` are those of `Policy`.
 
@@ -142,6 +155,7 @@ class Checkpoints:
     def steps(self) -> list[int]:
         return sorted(self._manager.all_steps()) if self._directory.is_dir() else []
 
+    @_quietly()
     def restore(self, like: TrainState, which: str | int = "newest") -> TrainState | None:
         """The checkpoint "newest", "best" or of a step number, in the shapes of `like`; None where there is none.
 
@@ -200,7 +214,7 @@ class Checkpoints:
         path = self._path(step)
         warning = f"warning: checkpoint {path} is damaged ({errors.first_line(error)})"
         if self._read_only:
-            return self._warn(f"{warning}; the one before is taken")
+            return self._warn(f"{warning}; the one before is taken, if any")
         target = self._directory / _DAMAGED / path.name
         self.close()
         if processes.leads():

@@ -183,7 +183,8 @@ def numbers(config: Any) -> dict[str, Any]:
     optimizer = optim.make_tx(config.optimizer)[1]
     varying = parts.varying(lookup.find("models", config.model.name, "Model"))
     found["model"] = {key: value for key, value in config.model.items() if key in varying and value is not None}
-    return {"weights": dict(config.weights), **found, "optimizer": optimizer, "ema": config.train.ema}
+    weights = {term: weight for term, weight in config.weights.items() if weight is not None}
+    return {"weights": weights, **found, "optimizer": optimizer, "ema": config.train.ema}
 
 
 def _objective(section: Any) -> tuple[Any, dict[str, Any]]:

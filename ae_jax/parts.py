@@ -35,13 +35,13 @@ def build(section: Any, spec: DataSpec) -> tuple[Any, Any]:
             arguments = _in_tuples(part, {key.removeprefix(f"{role}_"): value for key, value in mine.items()})
             parts[role] = _net(role, part, arguments) if role in _NETS else functools.partial(part, **arguments)
     own = _in_tuples(family, {key: value for key, value in options.items() if key in fields})
-    unread = options.keys() - read - own.keys()
+    unread = {key for key, value in options.items() if value is not None} - read - own.keys()
     if unread:
         key = sorted(unread)[0]
         valid = {*fields, *numbers, *read, *(name for part in parts.values() for name in _parameters(part))} - {"spec"}
         raise UserError(
             f"config key 'model.{key}' is read by nothing{errors.nearest(key, valid)}\n"
-            f"what this model reads: {', '.join(sorted(valid))}"
+            f"leave it out, or set it to None; what this model reads: {', '.join(sorted(valid))}"
         )
     model = family(spec=spec, **parts, **own)
     return model, parts["likelihood"](spec)

@@ -61,9 +61,6 @@ def check(config: ConfigDict) -> None:
         raise UserError(f"config key 'seed' is {config.seed}\nexpected at most {_SEED_AT_MOST}")
     if config.train.batch_size % (pieces := config.train.get("accumulate") or 1):
         raise UserError(f"train.accumulate={pieces} of train.batch_size={config.train.batch_size}\nexpected a divisor")
-    for name, weight in config.weights.items():
-        if weight is None:
-            raise UserError(f"config key 'weights.{name}' is None\nexpected a number or a schedule")
     for name, one in config.expected.items():
         if not isinstance(one, Mapping | ConfigDict) or "source" not in one:
             plain = getattr(one, "to_dict", lambda one=one: one)()

@@ -25,7 +25,7 @@ def check_weights(terms: Mapping[str, Any], weights: Mapping[str, Any]) -> None:
     for name in weights.keys() - terms.keys():
         raise errors.UserError(
             f"weights.{name} weighs no term of the objective{errors.nearest(name, terms)}\n"
-            f"the terms are: {', '.join(sorted(terms))}"
+            f"leave it out, or set it to None; the terms are: {', '.join(sorted(terms))}"
         )
     for name in terms.keys() - weights.keys():
         raise errors.UserError(f"the objective's term {name!r} has no weight\nset weights.{name}")

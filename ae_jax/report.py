@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ae_jax import configuration, pages, reproduce, rundir, sweepdir
+from ae_jax.data import called
 from ae_jax.errors import UserError
 
 
@@ -98,7 +99,7 @@ def _tell(run: rundir.RunDir, base: pathlib.Path) -> _Told:
     scores = _scores(run, lines)
     seconds = timings["seconds"]
     step = lines[-1]["step"] if lines else 0
-    model = f"model {config.model.name} on {config.data.name} {tuple(spec.shape)}"
+    model = f"model {config.model.name} on {called(config.data)} {tuple(spec.shape)}"
     return _Told(
         name=run.path.name,
         summary=f"{model}: step {step:,} after {seconds / 60:.1f} minutes of training on {versions.get('device', '?')}",

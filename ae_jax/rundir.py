@@ -69,7 +69,9 @@ def check_new_or_same(workdir: str, config: Any) -> list[str]:
     changed = configuration.differences(stored, configuration.to_plain(config))
     refused = {key: values for key, values in changed.items() if not key.startswith(_MAY_CHANGE)}
     if refused:
-        raise UserError(f"workdir {workdir!r} holds a run of another config: {show(refused)}\ntry another --workdir")
+        kept = any(run.checkpoints.glob("[0-9]*"))
+        cure = "try another --workdir" + ("" if kept else ", or delete this one: it has no checkpoint")
+        raise UserError(f"workdir {workdir!r} holds a run of another config: {show(refused)}\n{cure}")
     notes = [f"going on with changes: {show(changed)}"] if changed else []
     schedules = [key for key in configuration.keys(stored) if _has_horizon(stored, key)]
     if schedules and any(key in changed for key in ("train.steps", "train.epochs")):

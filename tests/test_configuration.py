@@ -140,7 +140,6 @@ def test_another_data_name_is_other_data(monkeypatch, tmp_path):
         ("model.encoder_part", -1),
         ("expected.elbo", {"value": 5}),
         ("optimizer.learning_rate", -1e-3),
-        ("weights.kl", None),
     ],
 )
 def test_a_value_out_of_range_is_refused(key, value):

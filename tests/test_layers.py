@@ -74,7 +74,7 @@ ROOMS = {
     "parts": "types lookup",
     "experiment": "types lookup mesh precision schedules corruptions objectives splits parts batching streaming optim "
     "train configuration ranges",
-    "analysis": "types lookup mesh reduce rundir checkpoints splits experiment figures",
+    "analysis": "types data lookup mesh reduce rundir checkpoints splits experiment figures",
     "runner": "mesh precision processes reduce train rundir checkpoints hooks experiment analysis",
     "sweep": "axes schedules configuration ranges splits experiment",
     "fleet": "devices train",
@@ -88,7 +88,7 @@ ROOMS = {
     "survey": "lookup axes rundir sweepdir figures analysis runner",
     "reproduce": "devices lookup configuration rundir runner analysis",
     "tables": "configuration reproduce",
-    "report": "configuration rundir sweepdir pages reproduce",
+    "report": "data configuration rundir sweepdir pages reproduce",
     "cli": "lookup devices processes configuration",
     "__init__": "analysis",
     "configs": "configuration data",

@@ -8,6 +8,7 @@ and `cache` that it reads, each a string, "" where unset.
 
 import os
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 _SIZES = {"celeb_a": 64}  # pixels a side to which the images of a set are shrunk
@@ -25,3 +26,12 @@ def named(name: str) -> dict[str, Any]:
     if os.environ.get("AE_JAX_DATA_DIR") and folder.is_dir():
         return {"source": "idx", "dir": str(folder.absolute())}
     return {"source": "tfds", **({"size": _SIZES[name]} if name in _SIZES else {})}
+
+
+def called(section: Mapping[str, Any]) -> str:
+    """What the data of a section `data` are called: by their name, or SOURCE:PLACE where they are read otherwise."""
+    name, source = section["name"], section["source"]
+    place = section.get("path") or section.get("dir") or ""
+    if source in (name.partition("_")[0], "tfds") or source == "idx" and pathlib.Path(place).name == name:
+        return name
+    return f"{source}:{place}" if place else source

@@ -128,6 +128,8 @@ def _prepare(builder, name: str, home: Path, manual: Path) -> None:
         needs.append("TensorFlow (pip install -e '.[tfds]')")
     if needs:
         offline = "--config.data.source=digits needs no files"
+        if folder := os.environ.get("AE_JAX_DATA_DIR"):
+            offline = f"a folder {name} in $AE_JAX_DATA_DIR, {folder}; {offline}"
         if "train-images-idx3-ubyte.gz" in urls:
             offline = f"--config.data.source=idx --config.data.dir={manual} reads the same files; {offline}"
         raise UserError(f"preparing TFDS dataset {name!r} needs {', and '.join(needs)}\ninstead: {offline}")
