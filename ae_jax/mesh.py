@@ -9,7 +9,7 @@ single device, all functions here leave what they get as it is.
 import contextlib
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -100,6 +100,19 @@ def summed(grads: Any) -> Any:
     rows_first = lambda part: jax.lax.platform_dependent(part, cpu=lie, default=lambda part: part)
     cut = lambda leaf: jax.shard_map(rows_first, in_specs=_cut(leaf.shape), out_specs=_cut(leaf.shape))(leaf)
     return jax.tree.map(cut, grads)
+
+
+def by_example(function: Callable, shared: Any, examples: Any) -> Any:
+    """In a program: `function(shared, examples)`, which goes through the rows of a tree of arrays [B, ...] one by one
+    and answers such a tree: each device goes through its own; else all devices would go through every row.
+    """
+    if size() == 1:
+        return function(shared, examples)
+    count = len(jax.tree.leaves(examples)[0])
+    padded = jnp.minimum(jnp.arange(-(-count // size()) * size()), count - 1)
+    specs = {"in_specs": (PartitionSpec(), PartitionSpec(AXES)), "out_specs": PartitionSpec(AXES)}
+    found = jax.shard_map(function, **specs, check_vma=False)(shared, jax.tree.map(lambda leaf: leaf[padded], examples))
+    return jax.tree.map(lambda leaf: leaf[:count], found)
 
 
 def _constrained(tree, spec):

@@ -72,12 +72,14 @@ def gathered(**sizes):
 
 
 def score(name, stream=None):
-    """A run's score as evaluate.py gets it, over all devices."""
+    """A run's scores as evaluate.py gets them, over all devices."""
     workdir = str(FOLDER / name)
     with analysis.on_all_devices(workdir):
         trained = analysis.load(workdir)
         trained.experiment.config.data.stream = stream
-        return analysis.evaluate(trained.experiment, trained.variables, ["elbo"], trained.data)["elbo"]
+        options = {"nll_samples": 10}
+        scores = analysis.evaluate(trained.experiment, trained.variables, ["elbo", "nll"], trained.data, 0, options)
+        return [scores["elbo"], scores["nll_surrogate"]]
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ ROOMS = {
     "samplers": "types distributions nets priors likelihoods models objectives optim batching train",
     "comparable": "types",
     "features": "lookup discretized reduce samplers comparable",
-    "evaluation": "types distributions discretized reduce importance objectives projections music features",
+    "evaluation": "types mesh distributions discretized reduce importance objectives projections music features",
     "figures": "types music",
     "pages": "",
     "plots": "types distributions objectives reduce comparable evaluation figures lookup priors programs projections "

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax import evaluation, importance
+from ae_jax import evaluation, importance, mesh
 from ae_jax.reduce import compiled, gather, mean_with_error, standard_error
 
 BETTER = {"nll": "min"}
@@ -35,8 +35,9 @@ def evaluate(
 def _estimates(model, variables, batch, key, samples, chunk):
     evaluation.random_codes("nll", model, variables, batch, key)
     # One example at a time, many samples of it: the matrix products are as large, and memory is bounded.
-    each = lambda example: _estimate(model, variables, *example, samples, chunk)
-    return jax.lax.map(each, (batch, jax.random.split(key, len(batch["x"]))))
+    each = lambda variables: lambda example: _estimate(model, variables, *example, samples, chunk)
+    in_turn = lambda variables, examples: jax.lax.map(each(variables), examples)
+    return mesh.by_example(in_turn, variables, (batch, jax.random.split(key, len(batch["x"]))))
 
 
 def _estimate(model, variables, example, key, samples, chunk):
