@@ -7,6 +7,10 @@ from typing import Any
 
 from ae_jax import errors
 
+# What stands in a folder, in words, where it is not the folder's name without its s.
+_WORDS = {"data": "data source", "evaluation": "metric", "plots": "figure", "sweep_plots": "figure"}
+_FIGURES_OF = {"plots": "one run", "sweep_plots": "a sweep"}
+
 
 def choices(folder: str) -> list[str]:
     """The names that exist in `ae_jax.<folder>`: its files."""
@@ -14,12 +18,23 @@ def choices(folder: str) -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
 
 
+def word(folder: str) -> str:
+    """What one of a folder is called."""
+    return _WORDS.get(folder, folder.removesuffix("s"))
+
+
 def module(folder: str, name: str) -> Any:
     """The module `ae_jax.<folder>.<name>`. Raises UserError that lists what exists."""
     names = choices(folder)
-    if name not in names:
-        raise errors.unknown(folder, name, names)
-    return importlib.import_module(f"ae_jax.{folder}.{name}")
+    if name in names:
+        return importlib.import_module(f"ae_jax.{folder}.{name}")
+    here = _FIGURES_OF.get(folder)
+    for other, there in _FIGURES_OF.items():
+        if here and name in choices(other):
+            raise errors.UserError(
+                f"{name!r} is a figure of {there}, and this is {here}\nfigures of {here}: {', '.join(names)}"
+            )
+    raise errors.unknown(word(folder), name, names)
 
 
 def find(folder: str, name: str, attribute: str) -> Any:
@@ -31,7 +46,9 @@ def find(folder: str, name: str, attribute: str) -> Any:
         return imported(name)
     found = getattr(module(folder, name), attribute, None)
     if found is None:
-        raise errors.UserError(f"{folder} {name!r} has no {attribute}\ntry another of: {', '.join(choices(folder))}")
+        raise errors.UserError(
+            f"{word(folder)} {name!r} has no {attribute}\ntry another of: {', '.join(choices(folder))}"
+        )
     return found
 
 
@@ -51,8 +68,8 @@ def imported(path: str) -> Any:
             f"run from the folder that holds it, or add that folder to PYTHONPATH"
         ) from None
     if not hasattr(home, name):
-        public = [key for key in vars(home) if not key.startswith("_")]
-        raise errors.unknown(f"name in {module_name}", name, public)
+        own = [key for key, value in vars(home).items() if getattr(value, "__module__", "") == module_name]
+        raise errors.unknown(f"name in {module_name}", name, [key for key in own if not key.startswith("_")])
     return getattr(home, name)
 
 

@@ -15,7 +15,9 @@ from ae_jax.nets import mlp
 def theirs(tmp_path, monkeypatch):
     """A package of the user's own: theirs.good, theirs.broken (it imports what is not there)."""
     (tmp_path / "theirs").mkdir()
-    (tmp_path / "theirs" / "good.py").write_text("class Encoder: pass\ndef loss(outputs, batch): return {}\n")
+    (tmp_path / "theirs" / "good.py").write_text(
+        "import jax\nfrom jax import jit\nclass Encoder: pass\ndef loss(outputs, batch): return {}\n"
+    )
     (tmp_path / "theirs" / "broken.py").write_text("import the\n")
     monkeypatch.syspath_prepend(tmp_path)
 
@@ -39,8 +41,11 @@ def test_names_of_the_users(theirs):
 
 
 MISSES = {
-    "unknown models 'vea'; did you mean 'vae'?\nwhat exists: .*ae.*vae": lambda: lookup.find("models", "vea", "Model"),
-    "nets 'words' has no Encoder\n.*mlp": lambda: lookup.find("nets", "words", "Encoder"),
+    "unknown model 'vea'; did you mean 'vae'?\nwhat exists: .*ae.*vae": lambda: lookup.find("models", "vea", "Model"),
+    "net 'words' has no Encoder\n.*mlp": lambda: lookup.find("nets", "words", "Encoder"),
+    "'manifold' is a figure of one run, and this is a sweep\nfigures of a sweep: heat_map": (
+        lambda: lookup.find("sweep_plots", "manifold", "arrays")
+    ),
     "objective 'elb'; did you mean 'elbo'.*\nwhat exists: .*elbo.*reconstruction": (
         lambda: lookup.function(objectives, "elb", ("outputs", "batch"), "objective")
     ),
@@ -48,7 +53,9 @@ MISSES = {
         "nowhere.at_all:Encoder"
     ),
     "no module 'theirs.bad'": lambda: lookup.imported("theirs.bad:Encoder"),
-    "name in theirs.good 'Encode'; did you mean 'Encoder'": lambda: lookup.imported("theirs.good:Encode"),
+    "name in theirs.good 'Encode'; did you mean 'Encoder'?\nwhat exists: Encoder, loss$": lambda: lookup.imported(
+        "theirs.good:Encode"
+    ),
     "unknown optimizer 'adm'; did you mean 'adam'": lambda: optim.make_tx({"name": "adm", "learning_rate": 1.0}),
     "argument of optimizer 'adam' 'b3'": lambda: optim.make_tx({"name": "adam", "learning_rate": 1.0, "b3": 0.5}),
 }
