@@ -80,6 +80,8 @@ def _parse(argv: list[str], takes_arguments: bool) -> None:
     except flags.UnrecognizedFlagError as error:
         raise UserError(f"unknown flag --{error.flagname}{errors.nearest(error.flagname, FLAGS)}\nsee --help") from None
     except flags.Error as error:
+        if missing := re.search(r"Flag --(\w+) must have a value other than None", str(error)):
+            raise UserError(f"no --{missing[1]}\nexpected {FLAGS[missing[1]].help}") from None
         raise UserError(f"{str(error).strip().splitlines()[-1]}\nsee --help") from None
     if positional and not takes_arguments:
         raise UserError(f"unexpected argument {positional[0]!r}\nsee --help; options are written --NAME=VALUE")

@@ -55,6 +55,15 @@ def is_sweep(workdir: str) -> bool:
     return os.path.isfile(SweepDir(pathlib.Path(workdir)).plan)
 
 
+def check_is_no_sweep(workdir: str) -> None:
+    """Raises UserError, which names a run in it, where this is a sweep's directory."""
+    if is_sweep(workdir):
+        sweep = SweepDir(pathlib.Path(workdir))
+        names = list(sweep.read()[1])
+        run = next((name for name in names if sweep.run(name).config.exists()), names[0])
+        raise UserError(f"{workdir!r} is a sweep, and this takes one run\ntry --workdir={sweep.run(run).path}")
+
+
 def check_new_or_same(workdir: str, config: Any, keys: Sequence[str]) -> dict[str, Assignment]:
     """Checks, writing nothing, that a sweep of these axes of `config` may begin or go on in `workdir`.
 

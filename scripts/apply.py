@@ -16,7 +16,7 @@ import sys
 
 from absl import flags
 
-from ae_jax import analysis, cli, tasks
+from ae_jax import analysis, cli, sweepdir, tasks
 from ae_jax.errors import UserError
 
 cli.define_run_flags()
@@ -36,6 +36,7 @@ def main():
     of_own = flag["split"].present or (flag["data"].present and not options.get("attribute"))
     if flag.input and of_own:
         raise UserError("--split and --data are for the run's own data, --input for your files\nexpected one of them")
+    sweepdir.check_is_no_sweep(flag.workdir)
     trained = analysis.load(**cli.run_flags())
     paths, unreadable = tasks.apply(trained, flag.task, flag.input, flag.output, options)
     print(*paths, sep="\n")

@@ -12,7 +12,7 @@ import json
 
 from absl import flags
 
-from ae_jax import analysis, cli, hooks, processes
+from ae_jax import analysis, cli, hooks, processes, sweepdir
 
 cli.define_run_flags()
 cli.define_process_flags()
@@ -24,6 +24,7 @@ flags.DEFINE_list("metrics", ["elbo"], "names of files in ae_jax/evaluation")
 def main():
     metrics = cli.FLAGS.metrics
     with processes.agreeing():
+        sweepdir.check_is_no_sweep(cli.FLAGS.workdir)
         options, devices = cli.options("evaluation", "evaluate", metrics), analysis.on_all_devices(cli.FLAGS.workdir)
     with devices:
         trained = analysis.load(**cli.run_flags())

@@ -19,8 +19,10 @@ cli.define_profile_flag()
 
 def main():
     config = cli.config()
-    from ae_jax import runner
+    from ae_jax import processes, runner, sweepdir
 
+    with processes.agreeing():
+        sweepdir.check_is_no_sweep(cli.FLAGS.workdir)
     summary = runner.train_run(config, cli.FLAGS.workdir, profile=cli.FLAGS.profile)
     print(f"done: step {summary.step} in {summary.seconds:.1f} s; the run is in {cli.FLAGS.workdir}")
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ae_jax import cli, configuration, rundir, runner
+from ae_jax import cli, configuration, rundir, runner, sweepdir
 from ae_jax.errors import UserError
 
 SCRIPTS = configuration.ROOT / "scripts"
@@ -52,7 +52,14 @@ def everything_below(folder):
 # --- wrong usage, through the real scripts ----------------------------------------------------------------------------
 
 WRONG = {
-    "no workdir": ("train.py", [SMOKE], "workdir"),
+    "no workdir": ("train.py", [SMOKE], "no --workdir\nexpected the run directory"),
+    "no task": ("apply.py", ["--workdir=RUN", "--output=OUT"], "no --task\nexpected a file in ae_jax/tasks"),
+    "a sweep to go on with": ("train.py", [SMOKE, "--workdir=SWEEP"], "SWEEP/seed=0"),
+    "a sweep to evaluate": (
+        "evaluate.py",
+        ["--workdir=SWEEP"],
+        "is a sweep, and this takes one run\ntry --workdir=SWEEP",
+    ),
     "no config": ("train.py", ["--workdir=RUN"], "expected a config file"),
     "missing config file": ("train.py", ["--config=configs/vea.py", "--workdir=RUN"], "did you mean 'vae'"),
     "unknown flag": ("train.py", [SMOKE, "--wokdir=RUN"], "did you mean 'workdir'"),
@@ -78,8 +85,9 @@ WRONG = {
 def test_wrong_usage_is_said_in_two_lines_before_anything_is_written(call, tmp_path, case):
     script, flags, says = WRONG[case]
     (tmp_path / "file").touch()
-    places = {"RUN": str(tmp_path / "run"), "FILE": str(tmp_path / "file")}
-    flags = [re.sub("RUN|FILE", lambda match: places[match[0]], flag) for flag in flags]
+    sweepdir.begin(str(tmp_path / "sweep"), configuration.load("configs/vae.py:smoke"), {"seed=0": {"seed": "0"}})
+    placed = lambda text: re.sub("RUN|FILE|SWEEP", lambda match: str(tmp_path / match[0].lower()), text)
+    flags, says = map(placed, flags), placed(says)
     before = everything_below(tmp_path)
     result = call(script, *flags)
     assert result.returncode == 2, result.stderr
@@ -97,7 +105,8 @@ def test_wrong_usage_is_said_in_two_lines_before_anything_is_written(call, tmp_p
         ("evaluate.py", ["--nll_samples=7"], "add nll to: elbo"),
         ("evaluate.py", ["--metrics=nll", "--nll_samples=0"], "--nll_samples is 0"),
         ("train.py", [SMOKE, "--config.train.steps=1"], "has 2\nexpected no fewer"),
-        ("plot.py", ["--figures=manifolds"], "did you mean 'manifold'"),
+        ("plot.py", ["--figures=manifolds"], "unknown figure 'manifolds'; did you mean 'manifold'"),
+        ("plot.py", ["--figures=metric_curve"], "'metric_curve' is a figure of a sweep, and this is one run"),
         ("plot.py", ["--figures=latent_noise", "--latent_noise_levels=a,1"], "expected numbers, such as 0.0,0.25"),
     ],
 )
