@@ -151,7 +151,10 @@ def _typed(key: str, default: Any, value: Any) -> Any:
     elif key.startswith(_VARYING) and (isinstance(default, int | float) or isinstance(value, str)):
         if number or isinstance(default, str) and not _is_schedule_like(default):
             return value
-        _parse_schedule(value)
+        try:
+            _parse_schedule(value)
+        except UserError as error:
+            raise UserError(f"config key {key!r}: {error}") from None
         return value
     elif isinstance(default, int):
         fits, expected = isinstance(value, int) and number, "a whole number"

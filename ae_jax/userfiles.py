@@ -54,20 +54,22 @@ def read_examples(
     file = Path(path).expanduser()
     if not file.exists():
         raise UserError(f"--input: {path!r} does not exist")
-    if voice < -1 or start_bar < 0:
-        raise UserError(
-            f"--track={voice} --start_bar={start_bar}\nexpected a track from 0 on, or -1 for the only melodic one; "
-            "a bar from 1 on, or 0 for all"
-        )
+    if voice < -1:
+        raise UserError(f"--track={voice}\nexpected a track from 0 on, or -1 for the only melodic one")
+    if start_bar < 0:
+        raise UserError(f"--start_bar={start_bar}\nexpected a bar from 1 on, or 0 for all")
     if spec.kind == "events" and (file.is_dir() or file.suffix.lower() in MELODIES):
         return _read_melodies(file, shape[0], limit, voice, start_bar)
     if voice >= 0 or start_bar:
         raise UserError(f"--track and --start_bar are for MIDI files, and --input is {path!r}\nleave them out")
-    if file.is_dir() or file.suffix.lower() in IMAGES:
-        return _read_images(file, spec, shape, resize, limit)
+    if form_of(spec).suffix == ".png" and (file.is_dir() or file.suffix.lower() in IMAGES):
+        return _read_images(file, shape, resize, limit)
     if file.suffix not in (".npy", ".npz"):
-        readable = MELODIES if spec.kind == "events" else IMAGES
-        raise UserError(f"--input: {path!r} is none of what can be read\nexpected {', '.join(readable)}, .npy or .npz")
+        readable = (*{".mid": MELODIES, ".png": IMAGES}.get(form_of(spec).suffix, ()), ".npy")
+        raise UserError(
+            f"--input: {path!r} is none of what this model reads: {shape} of {spec.kind}\n"
+            f"expected {', '.join(readable)} or .npz"
+        )
     stored = load_arrays(file, "x", "label")
     x, form = _values(file, _arranged(file, stored["x"], shape, resize), spec)
     x = x if x.shape[1:] == shape else _stretched(x, shape)
@@ -84,9 +86,7 @@ def label_of(file: Path, stored: Mapping[str, np.ndarray], count: int) -> np.nda
     return label
 
 
-def _read_images(source: Path, spec: DataSpec, shape: tuple[int, ...], resize: bool, limit: int | None) -> Examples:
-    if form_of(spec).suffix != ".png":
-        raise UserError(f"{source} holds images, and this model reads {shape} of {spec.kind}\nexpected a .npy or .npz")
+def _read_images(source: Path, shape: tuple[int, ...], resize: bool, limit: int | None) -> Examples:
     files = find_images(source)[:limit] if source.is_dir() else [source]
     folder = source if source.is_dir() else source.parent
     images, originals, unreadable = [], [], []

@@ -75,7 +75,7 @@ def test_an_override_takes_the_type_of_the_value_it_replaces(key, text, value):
         ("train.ema", "high", "linear:FROM:TO:STEPS"),
         ("model.hidden", "64,wide", "'wide'\nexpected a whole number"),
         ("weights.kl", "lineal:0:1:10", "linear:FROM:TO:STEPS"),
-        ("optimizer.learning_rate", "fast", "linear:FROM:TO:STEPS"),
+        ("optimizer.learning_rate", "nan", "config key 'optimizer.learning_rate': 'nan' is not a schedule"),
     ],
 )
 def test_a_wrong_override_is_refused(key, text, says):

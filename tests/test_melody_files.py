@@ -64,11 +64,18 @@ def test_a_file_with_a_damaged_track_is_used_and_named(source, folder, tmp_path)
     assert line.endswith("b.mid could be read in part: track 1 is damaged: it begins without a status")
 
 
-@pytest.mark.parametrize(("options", "said"), [({"start_bar": -3}, "--start_bar=-3"), ({"voice": -7}, "--track=-7")])
+@pytest.mark.parametrize(
+    ("options", "said"), [({"start_bar": -3}, "bar=-3\nexpected a bar"), ({"voice": -7}, "track=-7\nexpected a track")]
+)
 def test_no_bar_or_track_is_below_zero(options, said, folder):
-    with pytest.raises(UserError, match=f"{said}.*\nexpected a track from 0 on.* a bar from 1 on") as error:
+    with pytest.raises(UserError, match=said) as error:
         read(folder({"a.mid": WHOLE}), **options)
     assert str(error.value).count("\n") == 1
+
+
+def test_an_image_is_no_melody(folder):
+    with pytest.raises(UserError, match="a.png' is none of what.*\nexpected .mid, .midi, .npy or .npz$"):
+        read(folder({"a.png": b""}) / "a.png")
 
 
 def test_notes_that_no_piano_has_are_no_melody(folder):

@@ -301,7 +301,7 @@ def array(values):
 
 BAD = [
     ("vae", "encode", "nothing", {}, None, "does not exist"),
-    ("vae", "encode", "bad.csv", {}, table("x"), "none of what can be read"),
+    ("vae", "encode", "bad.csv", {}, table("x"), "none of what this model reads.*expected .png, .*or .npz"),
     ("vae", "encode", "bad.npy", {}, array(np.zeros((3, 7, 7))), r"\[3, 7, 7\].*\[N, 8, 8, 1\] or \[N, 8, 8\]\ntry"),
     ("vae", "encode", "bad.npy", {"resize": True}, array(np.zeros((2, 9, 9, 3))), r"\[2, 9, 9, 3\].*\[N, 8, 8\]$"),
     ("vae", "encode", "bad.npy", {"resize": True}, array(np.zeros((9, 9, 3))), r"\[9, 9, 3\].*\[N, 8, 8\]$"),
@@ -326,7 +326,8 @@ BAD = [
     ("vae", "interpolate", "bad.npy,bad.npy", {}, array(DIGITS[:2]), "2 examples"),
     ("vae", "interpolate", "bad.npy,bad.npy", {"steps": 0}, array(DIGITS[0]), "at least 1"),
     ("vae", "sample", "bad.npy", {}, None, "reads no examples"),
-    ("vae", "sample", "", {"count": 0}, None, "at least 1"),
+    ("vae", "sample", "", {"count": 0}, None, "^--count=0\nexpected at least 1"),
+    ("vae", "sample", "", {"temperature": -1.0}, None, "^--temperature=-1.0\nexpected a number of at least 0"),
     ("vae", "sample", "", {"sampler": "none_such"}, None, "none_such"),
     ("ae", "sample", "", {}, None, "no prior"),
     ("ae", "sample", "", {"temperature": 0.5}, None, "normal prior"),

@@ -35,8 +35,10 @@ def run(
     model = trained.experiment.model
     if source:
         label = _labels_in(source, label)
-    if count < 1 or not 0 <= temperature < float("inf"):
-        raise UserError(f"--count={count} --temperature={temperature}\nexpected at least 1, and a number of at least 0")
+    if count < 1:
+        raise UserError(f"--count={count}\nexpected at least 1")
+    if not 0 <= temperature < float("inf"):
+        raise UserError(f"--temperature={temperature}\nexpected a number of at least 0")
     form = results.sounding(results.form_of(trained.experiment.spec), render)
     if event_temperature and not (event_temperature > 0 and sampler == "prior" and hasattr(model, "write")):
         raise UserError(
