@@ -1,7 +1,8 @@
 """Searching the axes' values by Optuna: trials are asked for some at a time, and those of one program trained together.
 
 The study stands in the sweep's directory, and each trial is a run of the sweep. A trial that at an evaluation is worse
-than the median of the finished ones was at that step ends there (Golovin et al. 2017, "Google Vizier", section 3.2.2).
+than the median of at least five finished ones was at that step ends there (Golovin et al. 2017, "Google Vizier",
+section 3.2.2).
 """
 
 import dataclasses
@@ -102,7 +103,8 @@ def _texts(params: Mapping[str, Any]) -> axes.Assignment:
 
 
 def run(search: Search, trials: int, together: int, way: str, engine: Any, say=print) -> sweepdir.SweepDir:
-    """Trains until `trials` trials have ended, `together` of them at a time; goes on with those under way.
+    """Trains until `trials` trials have ended, or all combinations are drawn; `together` trials at a time, first those
+    that were under way.
 
     Raises UserError before anything is written, RunFailed where it was stopped.
     """
@@ -116,6 +118,11 @@ def run(search: Search, trials: int, together: int, way: str, engine: Any, say=p
         going = study.get_trials(states=(TrialState.RUNNING,))
         if not going and (left := trials - len(study.trials)) <= 0:
             return folder
+        if not going and len({tuple(_texts(one.params).items()) for one in study.trials}) == _combinations(
+            search.space
+        ):
+            say("all combinations are drawn", flush=True)
+            return folder
         if not going:
             study.sampler = _sampler(len(study.trials))
             going = [study.ask(search.space) for _ in range(min(left, together))]
@@ -125,6 +132,12 @@ def run(search: Search, trials: int, together: int, way: str, engine: Any, say=p
         complete = study.get_trials(states=(TrialState.COMPLETE,))
         best = f"best {search.metric} {study.best_value:.5g}" if complete else "none came to its end"
         say(f"{len(study.trials)} of {trials} trials: {best}", flush=True)
+
+
+def _combinations(space: Mapping[str, Any]) -> float:
+    """How many combinations of values there are; infinity, where one is any number between two."""
+    between = lambda kind: kind.high - kind.low + 1 if isinstance(kind.low, int) else math.inf
+    return math.prod(len(set(kind.choices)) if hasattr(kind, "choices") else between(kind) for kind in space.values())
 
 
 def _train(search, going, way, engine, say):

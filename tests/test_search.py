@@ -82,6 +82,14 @@ def test_what_is_listed_is_chosen_from():
     assert kind.choices == ("(8,8)", "16", "1", "2")
 
 
+def test_it_ends_when_all_combinations_are_drawn(tmp_path):
+    said = []
+    found = make(tmp_path / "search", "seed=0:2", "model.hidden=8,8")
+    folder = search.run(found, 100, 4, "map", local.make(), say=lambda text, **_: said.append(text))
+    assert len(folder.read()[1]) == 2 and said[-1] == "all combinations are drawn"
+    assert int(said[-2].split(" of 100 trials")[0]) < 20
+
+
 WRONG = {
     "a metric that is not evaluated": ({"minimize": "nll"}, "unknown metric"),
     "the wrong direction": ({"minimize": "elbo"}, "--maximize=elbo"),
