@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Sequence
 
 from absl import flags, logging
@@ -21,8 +22,7 @@ def run(main: Callable[[], int | None], usage: str, takes_arguments: bool = Fals
     """Parses the flags, calls `main` and exits: 0 done; 1 the run failed; 2 wrong usage."""
     if {"--help", "-h", "--helpfull", "-help"} & set(sys.argv[1:]):
         own = {*FLAGS.get_key_flags_for_module(sys.argv[0]), *FLAGS.get_flags_for_module(__name__)}
-        own = sorted(own, key=lambda flag: flag.name)
-        print(f"{usage.strip()}\n\nFlags:\n" + "\n".join(f"  --{flag.name}: {flag.help}" for flag in own))
+        print(f"{usage.strip()}\n\nFlags:", *map(_help_of, sorted(own, key=lambda flag: flag.name)), sep="\n")
         sys.exit(0)
     sys.path.append(os.getcwd())  # where the user's own `package.module:Name` is looked for
     try:
@@ -61,6 +61,13 @@ def _said() -> dict[str, str]:
     of_one = {f"--{name}" for name in _PROCESS_FLAGS} | {f"--config.data.{key}" for key in ("dir", "path", "cache")}
     said = {**given, **{f"--config.{key}": text for key, text in assignments}}
     return {name: value for name, value in said.items() if name not in of_one}
+
+
+def _help_of(flag: flags.Flag) -> str:
+    default = (flag.default_as_str or "").strip("'")
+    said = "" if default in ("", "[]", "false") else f" (default: {default})"
+    text = f"--{flag.name}: {' '.join(flag.help.split())}{said}"
+    return textwrap.fill(text, 120, initial_indent="  ", subsequent_indent=" " * 6, break_on_hyphens=False)
 
 
 def _silence_orbax() -> None:
@@ -144,9 +151,8 @@ def define_option_flags(folder: str, attribute: str) -> None:
     """A flag --NAME_KEYWORD for every keyword-only argument of `attribute` of every module in the folder."""
     for name in lookup.choices(folder):
         function = lookup.find(folder, name, attribute)
-        for parameter in inspect.signature(function).parameters.values():
-            if parameter.kind is parameter.KEYWORD_ONLY:
-                _define(f"{name}_{parameter.name}", parameter.default, f"{folder} {name}")
+        for keyword, default in _keywords(function).items():
+            _define(f"{name}_{keyword}", default, _told(folder, [name], function, keyword))
 
 
 def _define(name: str, default: object, help_text: str) -> None:
@@ -202,11 +208,17 @@ def define_shared_flags(folder: str, attribute: str) -> None:
     """A flag --KEYWORD, where there is none yet, for every keyword-only argument that `attribute` of any module has."""
     readers = {}
     for name in lookup.choices(folder):
-        for keyword, default in _keywords(lookup.find(folder, name, attribute)).items():
-            readers.setdefault(keyword, (default, []))[1].append(name)
-    for keyword, (default, names) in readers.items():
+        function = lookup.find(folder, name, attribute)
+        for keyword, default in _keywords(function).items():
+            readers.setdefault(keyword, (default, function, []))[-1].append(name)
+    for keyword, (default, function, names) in readers.items():
         if keyword not in FLAGS:
-            _define(keyword, default, f"{folder} {', '.join(names)}")
+            _define(keyword, default, _told(folder, names, function, keyword))
+
+
+def _told(folder: str, names: Sequence[str], function: Callable, keyword: str) -> str:
+    of = f"{lookup.word(folder)}{'s' * (len(names) > 1)} {', '.join(names)}"
+    return f"of {of}: {lookup.told(folder, function, keyword)}"
 
 
 def shared_options(folder: str, attribute: str, name: str) -> dict[str, object]:

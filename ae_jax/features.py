@@ -45,7 +45,8 @@ def scores(
     """What `score(rows [N, F], real rows [N, F])` -> {name: value} answers of samples, as NAME_FEATURES, and of
     training examples, as NAME_FEATURES_floor, each against as many of the split; N; and the features' digest.
 
-    features: a run directory, or an .npz of "samples", "test" and "train". sampler: "prior", or as in `samplers`.
+    features: a run directory, or an .npz of "samples", "test" and "train".
+    sampler: "prior", the model's own; or a file of ae_jax/samplers, fitted to the codes of the training data.
     neighbours: how many of its own kind an example needs at least.
     Raises UserError where they cannot be had.
     """

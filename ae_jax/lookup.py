@@ -3,12 +3,16 @@
 import importlib
 import inspect
 import pkgutil
+import re
+from collections.abc import Callable
 from typing import Any
 
 from ae_jax import errors
 
 # What stands in a folder, in words, where it is not the folder's name without its s.
 _WORDS = {"data": "data source", "evaluation": "metric", "plots": "figure", "sweep_plots": "figure"}
+_SENTENCES = r"\n\n|\.\s+(?=\W*[A-Z`])"
+_CLAUSES = rf"{_SENTENCES}|[;:]\s+(?![^()]*\))|\n(?=.* {{3}})| {{3,}}"  # those of a table, too
 _FIGURES_OF = {"plots": "one run", "sweep_plots": "a sweep"}
 
 
@@ -83,3 +87,21 @@ def function(home: Any, name: str, first: tuple[str, ...], what: str) -> Any:
     if name not in names:
         raise errors.unknown(what, name, names)
     return functions[name]
+
+
+def told(folder: str, function: Callable, keyword: str) -> str:
+    """What is said of an argument of a function in `ae_jax.<folder>`.
+
+    In its docstring, or in the package's, a line begins with the argument's name and a colon, and more indented ones go
+    on: its first sentence. Else a clause has the name in backticks, which may say "as in `ae_jax.module.function`"; or
+    it is what the module begins with.
+    """
+    own, package = inspect.getdoc(function) or "", importlib.import_module(f"ae_jax.{folder}")
+    clause = next((each for each in re.split(_CLAUSES, own) if f"`{keyword}`" in each), "")
+    others = [pkgutil.resolve_name(path) for path in re.findall(r"as\s+in\s+`(ae_jax\.[\w.]+)`", clause)]
+    for text in (own, *map(inspect.getdoc, (*others, package))):
+        if line := re.search(rf"^( *){keyword}: +(.*(?:\n\1 +.*)*)", text, re.MULTILINE):
+            clause = re.split(_SENTENCES, line[2])[0]
+            break
+    begins = re.split(_SENTENCES, importlib.import_module(function.__module__).__doc__ or "")[0]
+    return " ".join((clause or begins).split()).removesuffix(".")

@@ -10,20 +10,23 @@ from absl import flags
 
 from ae_jax import analysis, cli, survey, sweepdir
 
+DEFAULT = {"plots": "reconstructions", "sweep_plots": "metric_curve"}
+OF = "names of files in ae_jax/plots, by default {plots}; of a sweep in ae_jax/sweep_plots, by default {sweep_plots}"
+
 cli.define_run_flags()
 cli.define_option_flags("plots", "arrays")
 cli.define_option_flags("sweep_plots", "arrays")
-flags.DEFINE_list("figures", None, "names of files in ae_jax/plots, or of a sweep in ae_jax/sweep_plots")
+flags.DEFINE_list("figures", None, OF.format(**DEFAULT))
 flags.DEFINE_enum("format", "png", ["png", "pdf"], "format of the pictures")
 
 
 def main():
     flag, options = cli.FLAGS, cli.run_flags()
     if sweepdir.is_sweep(flag.workdir):
-        opened, draw, folder, default = survey.load(**options), survey.draw, "sweep_plots", ["metric_curve"]
+        opened, draw, folder = survey.load(**options), survey.draw, "sweep_plots"
     else:
-        opened, draw, folder, default = analysis.load(**options), analysis.draw, "plots", ["reconstructions"]
-    names = flag.figures or default
+        opened, draw, folder = analysis.load(**options), analysis.draw, "plots"
+    names = flag.figures or [DEFAULT[folder]]
     for path in draw(opened, names, cli.options(folder, "arrays", names), flag.format):
         print(path)
 

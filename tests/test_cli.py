@@ -178,6 +178,22 @@ def test_help_shows_examples(call, script):
     assert f"python scripts/{script} " in result.stdout
 
 
+@pytest.mark.parametrize(
+    "script, flag",
+    [
+        ("sweep.py", "trials: of a search: how many runs in all (default: 100)"),
+        ("sweep.py", "jobs: of engine local: how many processes (default: 1)"),
+        ("evaluate.py", "metrics: names of files in ae_jax/evaluation (default: elbo)"),
+        (
+            "apply.py",
+            "temperature: of task sample: what the prior's standard deviation is multiplied by (default: 1.0)",
+        ),
+    ],
+)
+def test_help_says_what_an_option_means_and_its_default(call, script, flag):
+    assert f"  --{flag}\n" in call(script, "--help").stdout
+
+
 def test_evaluate_prints_one_json_object_and_keeps_it(call, trained):
     flags = ["--metrics=elbo,mse", "--elbo_samples=3", "--limit=1", "--checkpoint=1", "--split=train", "--profile"]
     result = call("evaluate.py", f"--workdir={trained}", *flags)

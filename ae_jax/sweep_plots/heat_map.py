@@ -9,7 +9,6 @@ from ae_jax.errors import UserError
 def arrays(survey, key, *, metric: str = "", x: str = "", y: str = "") -> dict[str, np.ndarray]:
     """The "mean" [Y, X], nan where there is no run; the values "x" [X] and "y" [Y] of the two axes.
 
-    metric: METRIC at the end of training, or best.METRIC; by default the config's criterion.
     Raises UserError for a sweep over one axis.
     """
     name, scores = sweep_plots.metric(survey, metric)

@@ -10,6 +10,7 @@ _MOST_SETTINGS = 20
 def arrays(survey, key, *, metric: str = "", split: str = "") -> dict[str, np.ndarray]:
     """ "values" [R, T] at "step" [T], nan where a run logged none; "setting" [R], the number among "settings" [G].
 
+    metric: one that is logged; by default the config's criterion.
     split: by default that on which the runs were evaluated; "train" has the loss and its terms.
     Raises UserError where no run logged the metric.
     """

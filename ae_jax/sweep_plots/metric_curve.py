@@ -12,7 +12,7 @@ def arrays(survey, key, *, metric: str = "", axis: str = "", confidence: float =
     """Over the runs of each setting and each value of the axis, the "mean" [L, X], the "half_width" [L, X] of Student's
     confidence interval of that mean (nan for one run) and their "count" [L, X]; "at" [X], where the "values" [X] stand.
 
-    metric: METRIC at the end of training, or best.METRIC; by default the config's criterion.
+    confidence: how probable it is that the interval holds the mean.
     """
     from scipy.stats import t
 

@@ -14,6 +14,7 @@ def arrays(survey, key, *, kind: str = "samples", x: str = "", y: str = "", size
     """What is drawn, in [0, 1]: "panels" [Y, X, H', W', C], each `size` x `size` examples of one run, the first
     of the sweep with the two values "x" [X] and "y" [Y]; nan between examples, and where there is no run.
 
+    size: how many rows and columns of examples there are of a run.
     kind: "samples" from the prior, by the same draws for all runs, or "manifold".
     Raises UserError for examples that are no images, and for models that cannot be drawn so.
     """
