@@ -69,7 +69,9 @@ class Latent:
 
     sample: Any  # [S, B, ...]
     posterior: Any = None  # distribution, batch shape [B]; [S, B] where it depends on another layer's sample
-    prior: Any = None  # distribution, batch shape [B] or []; None where it depends on a sample drawn given this one
+    # Distribution, batch shape [B] or [], or [S, B] below another layer; None where it depends on a sample drawn given
+    # this one.
+    prior: Any = None
     log_q: Any = None  # [S, B], density of the sample under the posterior
     log_p: Any = None  # [S, B], density of the sample under the prior
     log_q_path: Any = None  # [S, B], log_q whose gradient by the posterior's parameters flows through samples alone

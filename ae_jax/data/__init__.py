@@ -3,7 +3,7 @@
 `splits` is `{"train": {"x": [N, *spec.shape], "label": [N] int32}, "test": the same}`; "label" is [N, spec.label_dim]
 float32 where labels are vectors, and absent where there are none. Arrays are numpy: uint8 for pixels and events (they
 may be mapped from a file), float32 for reals. A source takes those of the config's keys `name`, `dir`, `path`, `split`
-and `cache` that it reads, each a string, "" where unset.
+and `cache` that it reads, each a string, "" where unset, and `size`, a number of pixels or None.
 """
 
 import os
