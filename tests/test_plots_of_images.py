@@ -21,11 +21,11 @@ def prior_of(label):
     return loc, np.exp(log_scale)
 
 
-def noise(count):
+def noise(count, key=KEY):
     """[count, 2]: draws of N(0, I), by the prior that reads no class."""
     model, variables, _ = made("conditional")
     batch = {"mask": np.ones(count), "label": np.zeros(count, int)}
-    return np.asarray(model.apply(variables, batch, method="prior_codes", rngs={"latent": KEY})[0][0])
+    return np.asarray(model.apply(variables, batch, method="prior_codes", rngs={"latent": key})[0][0])
 
 
 def test_a_grid_of_classes_has_the_same_noise_in_each_and_the_prior_of_each():
@@ -44,7 +44,7 @@ def test_codes_are_shown_beside_draws_of_the_models_own_prior():
     close(found["codes"], encoded("conditional", conditional_prior=True)[1])
     np.testing.assert_array_equal(found["label"], np.arange(N) % 10)
     loc, scale = prior_of(np.arange(N) % 10)
-    close(found["prior"], loc + scale * noise(N))
+    close(found["prior"], loc + scale * noise(N, jax.random.split(KEY)[1]))
 
 
 def test_noise_in_the_code_is_measured_in_its_deviations():

@@ -55,10 +55,10 @@ def evaluate(model, variables, data, key, *, temperature: float = 0.0, train: in
 
 
 def _written(model, variables, batch, key, temperature):
-    key_code, key_events = jax.random.split(key)
-    outputs = model.apply(variables, batch, rngs={"latent": key_code})
+    outputs = model.apply(variables, batch, rngs={"latent": key})
     z = outputs.latents[-1].sample[0]
-    written = model.apply(variables, z, temperature, method="write", rngs={"sampling": key_events})
+    drawing = {"sampling": jax.random.fold_in(key, 1)}
+    written = model.apply(variables, z, temperature, method="write", rngs=drawing)
     return {
         "truth": batch["x"],
         "written": written,
