@@ -17,6 +17,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 # Their keys depend on the names chosen in them: what nothing reads is found when the experiment is built.
 _OPEN = ("model", "objective", "weights", "optimizer", "corruption", "expected")
+# Where the data lie for this process: no part of what is run.
+PLACES = ("data.dir", "data.path", "data.cache")
 # Numbers that may vary over training.
 _VARYING = ("weights", "optimizer", "corruption", "objective", "model.sampling", "train.ema")
 

@@ -33,7 +33,7 @@ RESULTS = configuration.ROOT / "benchmarks" / "results.json"
 TOLERANCE = 0.015
 _SUSPICIOUS = 0.1
 # Where the data lie, and how a run is watched, is not part of what was run.
-_NOT_HASHED = ("data.source", "data.dir", "data.path", "data.cache", "train.log_every", "train.eval_every")
+_NOT_HASHED = ("data.source", *configuration.PLACES, "train.log_every", "train.eval_every")
 _NOT_HASHED += ("train.checkpoint_every", "train.keep", "data.stream", "mesh.", "expected.", "seed")
 
 

@@ -1,5 +1,6 @@
 """A run directory: every name on disk, what stands in each file, and how a run is begun, resumed and read."""
 
+import contextlib
 import dataclasses
 import functools
 import importlib.metadata
@@ -19,7 +20,7 @@ from ae_jax.types import DataSpec
 SWEEP = "sweep.json"  # the file that makes a directory one of a sweep
 # What a resumed run may change: how far it goes, what it logs and what it keeps.
 _MAY_CHANGE = ("train.steps", "train.epochs", "train.log_every", "train.eval_every", "train.checkpoint_every")
-_MAY_CHANGE += ("train.keep", "train.max_bad_steps", "eval.", "data.stream", "mesh.", "expected.")
+_MAY_CHANGE += ("train.keep", "train.max_bad_steps", "eval.", "data.stream", "data.cache", "mesh.", "expected.")
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ml_collections", "numpy", "tensorflow-datasets")
 
 
@@ -67,7 +68,9 @@ def check_new_or_same(workdir: str, config: Any) -> list[str]:
         return []
     stored = configuration.to_plain(run.read()[0])
     changed = configuration.differences(stored, configuration.to_plain(config))
-    refused = {key: values for key, values in changed.items() if not key.startswith(_MAY_CHANGE)}
+    # The file has the places of the first process; others may have the same data elsewhere.
+    may_change = _MAY_CHANGE if processes.leads() else _MAY_CHANGE + configuration.PLACES
+    refused = {key: values for key, values in changed.items() if not key.startswith(may_change)}
     if refused:
         kept = any(run.checkpoints.glob("[0-9]*"))
         cure = "try another --workdir" + ("" if kept else ", or delete this one: it has no checkpoint")
@@ -197,8 +200,9 @@ def append_line(path: pathlib.Path, *values: Mapping[str, Any]) -> None:
     """Appends JSON objects, each as a line, on disk when this returns; of several processes, the first does."""
     if not processes.leads():
         return
-    with path.open("a") as file:
-        file.write(as_lines(values))
+    with path.open("ab+") as file:
+        cut_short = file.tell() and (file.seek(-1, os.SEEK_END), file.read())[1] != b"\n"
+        file.write(b"\n" * cut_short + as_lines(values).encode())
         file.flush()
         os.fsync(file.fileno())
 
@@ -209,13 +213,11 @@ def as_lines(values: Iterable[Mapping[str, Any]]) -> str:
 
 
 def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
-    """The JSON objects of a file of lines; a last line cut short by a crash is left out."""
+    """The JSON objects of a file of lines; what a crash cut short is left out."""
     lines = []
     for line in path.read_text().splitlines() if path.exists() else []:
-        try:
+        with contextlib.suppress(ValueError):
             lines.append(json.loads(line))
-        except ValueError:
-            break
     return lines
 
 

@@ -106,6 +106,9 @@ def test_lines_survive_a_cut_at_any_byte(tmp_path_factory, records, data):
     path.write_bytes(whole[: data.draw(st.integers(0, len(whole)))])
     left = rundir.read_lines(path)
     assert left == lines[: len(left)]
+    rundir.append_line(path, {"step": 0, "after": "the cut"})
+    assert rundir.read_lines(path) == [*left, {"step": 0, "after": "the cut"}]
+    rundir.write_text(path, rundir.as_lines(left))
     step = data.draw(st.integers(-1, 5))
     rundir.truncate_lines(path, step)
     for line in lines[len(rundir.read_lines(path)) :]:
