@@ -96,7 +96,7 @@ def _tell(run: rundir.RunDir, base: pathlib.Path) -> _Told:
     common = configuration.to_plain(_defaults())
     lines, timings = rundir.read_lines(run.metrics), _timings(rundir.read_lines(run.timings))
     versions = json.loads(run.versions.read_text()) if run.versions.exists() else {}
-    scores = _scores(run, lines)
+    scores = _scores(run, config, lines)
     seconds = timings["seconds"]
     step = lines[-1]["step"] if lines else 0
     model = f"model {config.model.name} on {called(config.data)} {tuple(spec.shape)}"
@@ -123,11 +123,20 @@ def _defaults():
     return importlib.import_module("configs.common").start("")[0]
 
 
-def _scores(run: rundir.RunDir, lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """The newest of every score: of the run's own evaluations, and of evaluate.py's."""
+def _scores(run: rundir.RunDir, config: Any, lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Every score at the newest step that was evaluated: by the run itself, or by evaluate.py in the same way, which is
+    on all test examples of the run's own data.
+    """
+    params = "raw" if config.train.ema == 0 else "ema"
+    same = {"data": called(config.data), "split": "test", "params": params, "limit": None}
+    evaluations = rundir.read_lines(run.evaluations)
+    alike = [line for line in evaluations if all(line.get(key) == value for key, value in same.items())]
+    lines = [*(line for line in lines if line["split"] != "train"), *alike]
+    newest = max((line["step"] for line in lines), default=0)
     found = {}
-    for line in [*(line for line in lines if line["split"] != "train"), *rundir.read_lines(run.evaluations)]:
-        found |= {key: value for key, value in line.items() if isinstance(value, float)}
+    for line in lines:
+        if line["step"] == newest:
+            found |= {key: value for key, value in line.items() if isinstance(value, float)}
     return found
 
 

@@ -55,6 +55,16 @@ def test_runs_side_by_side_show_where_they_differ(runs, browser):
     assert said == []
 
 
+def test_scores_of_other_data_splits_steps_and_parameters_are_not_the_runs(tmp_path):
+    run, config = rundir.RunDir(tmp_path), configuration.load("configs/vae.py:digits")
+    own = [{"step": 5, "split": "test", "elbo": -9.0, "mse": 9.0}, {"step": 7, "split": "test", "elbo": -3.0}]
+    alike = {"step": 7, "split": "test", "data": "digits", "params": "raw", "elbo": -2.0}
+    rundir.append_line(run.evaluations, alike)
+    for other in ({"data": "mnist"}, {"split": "train"}, {"limit": 5}, {"step": 5}, {"params": "ema"}):
+        rundir.append_line(run.evaluations, {**alike, **other, "elbo": -1.0})
+    assert report._scores(run, config, own) == {"elbo": -2.0}
+
+
 def test_what_is_no_run_is_said_and_nothing_written(runs, tmp_path):
     with pytest.raises(UserError, match="no run in"):
         report.write(str(tmp_path))
