@@ -34,8 +34,8 @@ def write(workdir: str, compare: Sequence[str] = ()) -> pathlib.Path:
 
 def of_runs(runs: Sequence[rundir.RunDir]) -> pages.Page:
     """The page of one run, or of several side by side."""
-    told = [_tell(run, runs[0].path) for run in runs]
-    names = [one.name for one in told]
+    names = _names([run.path for run in runs])
+    told = [_tell(name, run, runs[0].path) for name, run in zip(names, runs, strict=True)]
     keys = dict.fromkeys(key for one in told for key in one.config)
     differing = [key for key in keys if len({str(one.config.get(key)) for one in told}) > 1 or key in told[0].changed]
     metrics = dict.fromkeys(key for one in told for key in one.scores if not key.endswith("_se"))
@@ -89,7 +89,16 @@ class _Told:
     pages: Sequence[str]  # links to the figures that are pages themselves
 
 
-def _tell(run: rundir.RunDir, base: pathlib.Path) -> _Told:
+def _names(paths: Sequence[pathlib.Path]) -> list[str]:
+    """What the runs are called: their directories, from the common one on where two have the same name."""
+    names = [path.name for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    common = os.path.commonpath([path.parent for path in paths])
+    return [os.path.relpath(path, common) for path in paths]
+
+
+def _tell(name: str, run: rundir.RunDir, base: pathlib.Path) -> _Told:
     config, spec = run.read()
     plain = configuration.to_plain(config)
     flat = {key: configuration.value_at(plain, key) for key in configuration.keys(plain)}
@@ -101,11 +110,11 @@ def _tell(run: rundir.RunDir, base: pathlib.Path) -> _Told:
     step = lines[-1]["step"] if lines else 0
     model = f"model {config.model.name} on {called(config.data)} {tuple(spec.shape)}"
     return _Told(
-        name=run.path.name,
+        name=name,
         summary=f"{model}: step {step:,} after {seconds / 60:.1f} minutes of training on {versions.get('device', '?')}",
         command=shlex.join(["python", f"scripts/{versions.get('script', 'train.py')}", *versions.get("flags", [])]),
         scores=scores,
-        verdicts=_verdicts(run.path.name, config, scores, seconds),
+        verdicts=_verdicts(name, config, scores, seconds),
         config=flat,
         changed=[key for key in flat if flat[key] != configuration.value_at(common, key)],
         versions={

@@ -65,6 +65,12 @@ def test_scores_of_other_data_splits_steps_and_parameters_are_not_the_runs(tmp_p
     assert report._scores(run, config, own) == {"elbo": -2.0}
 
 
+def test_runs_of_the_same_name_are_told_apart_by_their_folders(tmp_path):
+    assert report._names([tmp_path / "a" / "vae", tmp_path / "b" / "c" / "vae"]) == ["a/vae", "b/c/vae"]
+    assert report._names([tmp_path / "vae", tmp_path / "vae" / "vae"]) == ["vae", "vae/vae"]
+    assert report._names([tmp_path / "a" / "vae", tmp_path / "b" / "ae"]) == ["vae", "ae"]
+
+
 def test_what_is_no_run_is_said_and_nothing_written(runs, tmp_path):
     with pytest.raises(UserError, match="no run in"):
         report.write(str(tmp_path))
