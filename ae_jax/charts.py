@@ -64,12 +64,14 @@ def against_axes(rows, axes) -> list[str]:
     charts = []
     done = [row for row in rows if row["status"] == "done"]
     for axis in axes:
+        if any(isinstance(row[axis], str) for row in done):
+            continue
         for metric in _finals(done):
             points = [(row[axis], row[metric], row["run"]) for row in done if metric in row]
             if len({x for x, _, _ in points}) < 2 or axis == "seed" and len(axes) > 1:
                 continue
             x, y, text = zip(*points)
-            means = {value: [b for a, b, _ in points if a == value] for value in dict.fromkeys(x)}
+            means = {value: [b for a, b, _ in points if a == value] for value in sorted(set(x))}
             line = go.Scatter(x=list(means), y=[sum(v) / len(v) for v in means.values()], mode="lines", name="mean")
             charts.append(_chart([go.Scatter(x=x, y=y, text=text, mode="markers", name="runs"), line], axis, metric))
     return charts

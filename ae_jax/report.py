@@ -4,6 +4,7 @@ import base64
 import dataclasses
 import importlib
 import json
+import math
 import os
 import pathlib
 import shlex
@@ -11,7 +12,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ae_jax import charts, configuration, pages, reproduce, rundir, sweepdir
+from ae_jax import charts, configuration, pages, reproduce, rundir, sweep_plots, sweepdir
 from ae_jax.data import called
 from ae_jax.errors import UserError
 
@@ -56,6 +57,7 @@ def of_sweep(sweep: sweepdir.SweepDir) -> pages.Page:
     """The page of a sweep: its runs as a table, each metric against each axis, all of it in parallel coordinates."""
     rows, axes = sweepdir.rows(sweep), list(next(iter(sweep.read()[1].values())))
     columns = list(dict.fromkeys(key for row in rows for key in row))
+    points = _with_numbers(rows, axes)
     links = {
         row["run"]: f"{row['run']}/report.html" for row in rows if (sweep.path / row["run"] / "report.html").exists()
     }
@@ -67,9 +69,18 @@ def of_sweep(sweep: sweepdir.SweepDir) -> pages.Page:
         rows=[[_number(row.get(column, "")) for column in columns] for row in rows],
         links=links,
         done=sum(row["status"] == "done" for row in rows),
-        charts=charts.against_axes(rows, axes),
-        parallel=charts.parallel(rows, axes),
+        charts=charts.against_axes(points, axes),
+        parallel=charts.parallel(points, axes),
     )
+
+
+def _with_numbers(rows, axes):
+    """The rows of a sweep, whose axes are texts, with numbers for those axes whose values all spell one."""
+    for axis in axes:
+        numbers = [sweep_plots.number(row[axis]) for row in rows]
+        if all(map(math.isfinite, numbers)):
+            rows = [{**row, axis: number} for row, number in zip(rows, numbers, strict=True)]
+    return rows
 
 
 @dataclasses.dataclass(frozen=True)

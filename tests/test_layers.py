@@ -89,7 +89,7 @@ ROOMS = {
     "reproduce": "devices lookup configuration rundir runner analysis",
     "tables": "configuration reproduce",
     "charts": "",
-    "report": "data configuration rundir sweepdir pages reproduce charts",
+    "report": "data configuration rundir sweepdir pages reproduce sweep_plots charts",
     "cli": "lookup devices processes configuration",
     "__init__": "analysis",
     "configs": "configuration data",

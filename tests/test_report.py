@@ -2,7 +2,7 @@
 
 import pytest
 
-from ae_jax import analysis, axes, configuration, launch, report, rundir, runner, sweepdir
+from ae_jax import analysis, axes, charts, configuration, launch, report, rundir, runner, sweepdir
 from ae_jax.errors import UserError
 
 NAME = "run <script>alert(1)</script> 'q\" ü漢"
@@ -105,6 +105,24 @@ def test_a_sweeps_table_sorts_filters_and_links_its_runs(sweep, browser):
     page.get_by_role("link", name=run.name).click()
     assert page.locator("h1").text_content() == run.name
     assert said == []
+
+
+def test_axes_of_numbers_are_drawn_at_them_in_their_order(monkeypatch):
+    texts = [("10", "tanh"), ("9", "relu"), ("1e2", "tanh"), ("9", "tanh")]
+    rows = [
+        {"run": str(i), "status": "done", "weights.kl": kl, "model.activation": word, "final.elbo": float(i)}
+        for i, (kl, word) in enumerate(texts)
+    ]
+    drawn = []
+    monkeypatch.setattr(charts, "_chart", lambda traces, *titles, **_: drawn.append((traces, titles)))
+    rows, axes = report._with_numbers(rows, ["weights.kl", "model.activation"]), ["weights.kl", "model.activation"]
+    charts.against_axes(rows, axes)
+    [((points, means), titles)] = drawn  # a word has no place on an axis
+    assert titles == ("weights.kl", "final.elbo") and points.x == (10, 9, 100, 9)
+    assert (means.x, means.y) == ((9, 10, 100), (2, 0, 2))
+    charts.parallel(rows, axes)
+    kl, activation, _ = drawn[1][0][0].dimensions
+    assert kl.values == (10, 9, 100, 9) and activation.ticktext == ("tanh", "relu")
 
 
 def test_a_sweep_is_not_compared(sweep, runs):
