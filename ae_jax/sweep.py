@@ -17,7 +17,7 @@ from ae_jax.axes import Assignment
 from ae_jax.errors import UserError
 
 MOST_RUNS = 10_000
-_LONGEST_NAME = 100
+_LONGEST_NAME = 100  # bytes, by which file systems measure
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +85,7 @@ def _spelled(axes: Assignment) -> str:
 def _name(axes: Assignment, number: int) -> str:
     """ "weights.kl=1,seed=0"; a number and a digest where that is too long for a directory, or is a path itself."""
     name = _spelled(axes)
-    if len(name) <= _LONGEST_NAME and "/" not in name and name.isprintable():
+    if len(name.encode()) <= _LONGEST_NAME and "/" not in name and name.isprintable():
         return name
     return f"{number:04d}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
