@@ -63,8 +63,8 @@ class Progress:
         if self._printed > -math.inf:
             self._trained_steps, self._trained_seconds = self._trained_steps + steps, self._trained_seconds + seconds
         rate = self._trained_steps / self._trained_seconds if self._trained_steps else steps / seconds
-        compiled = {"with_compilation": True} if self._printed == -math.inf else {}
-        rundir.append_line(self._run.timings, {**timing(step, steps, seconds, self._batch_size), **compiled})
+        compiled = self._printed == -math.inf
+        rundir.append_line(self._run.timings, timing(step, steps, seconds, self._batch_size, compiled))
         if now - self._printed >= 1 or step >= self._steps:
             self._printed = now
             self._print(step, metrics, rate)
@@ -79,12 +79,16 @@ class Progress:
         )
 
 
-def timing(step: int, steps: int, seconds: float, batch_size: int) -> dict[str, Any]:
-    """A line of timings.jsonl: the last `steps` steps, up to number `step`, took `seconds`."""
+def timing(step: int, steps: int, seconds: float, batch_size: int, compiled: bool) -> dict[str, Any]:
+    """A line of timings.jsonl: the last `steps` steps, up to number `step`, took `seconds`.
+
+    compiled: whether they were the first of this process, whose seconds tell no rate as they hold the compilation.
+    """
     line = {"step": step, "window_seconds": round(seconds, 4), "steps_per_second": round(steps / seconds, 2)}
     line["examples_per_second"] = round(steps / seconds * batch_size, 1)
     memory = (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
-    return {**line, **({"device_peak_bytes": memory} if memory else {})}
+    line |= {"device_peak_bytes": memory} if memory else {}
+    return {**line, "with_compilation": True} if compiled else line
 
 
 def clock(seconds: float) -> str:

@@ -6,12 +6,10 @@ each run is, and the lines of their metrics. When they end or are stopped, each 
 """
 
 import collections
-import contextlib
 import dataclasses
 import functools
 import os
 import pathlib
-import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -19,22 +17,10 @@ from typing import Any
 
 import jax
 
-from ae_jax import (
-    analysis,
-    checkpoints,
-    configuration,
-    errors,
-    experiment,
-    fleet,
-    hooks,
-    machine,
-    rundir,
-    runner,
-    sweepdir,
-    train,
-)
+from ae_jax import analysis, configuration, experiment, fleet, hooks, machine, rundir, runner, sweepdir, train
 from ae_jax.checkpoints import Checkpoints, Policy
-from ae_jax.errors import UserError
+from ae_jax.checkpoints import write as write_checkpoint
+from ae_jax.errors import UserError, first_line
 from ae_jax.members import Member
 
 # (step, {name of a run: its scores}) -> {name: reason} of the runs that end early
@@ -77,9 +63,7 @@ def train_task(task: Task, stopping: Callable[[], bool] = lambda: False, say=pri
     finally:
         training.close()
     if training.ended:
-        shutil.rmtree(training.folder)
-        with contextlib.suppress(OSError):  # others are under way
-            training.folder.parent.rmdir()
+        sweepdir.end_program(training.folder)
     return training.ended
 
 
@@ -96,10 +80,11 @@ class _Training:
         self._calendar = hooks.Calendar.of(self._built.config.train, self._steps)
         self._split = runner.held_out_split(self._built.config)
         self._policy = Policy(self._built.config.train.keep, **analysis.criterion(self._built.config))
-        self._log, self._timings = self.folder / "metrics.jsonl", self.folder / "timings.jsonl"
+        together = rundir.RunDir(self.folder)  # under the names that each run has for its own
+        self._log, self._timings = together.metrics, together.timings
         warn = functools.partial(say, file=sys.stderr)
-        self._checkpoints = _Stacked(self.folder / "checkpoints", self._members, warn)
-        self._data, self._printed = {}, time.perf_counter()
+        self._checkpoints = _Stacked(together.checkpoints, self._members, warn)
+        self._data, self._begun, self._printed = {}, False, time.perf_counter()
 
     @property
     def ended(self) -> bool:
@@ -134,6 +119,7 @@ class _Training:
     def window(self) -> None:
         """Trains, logs, evaluates and saves up to the next step number at which any of these is due."""
         start, self._step = self._step, train.next_stop(self._step, self._steps, self._calendar.periods)
+        compiled, self._begun = not self._begun, True
         timings, losses, spent = [], [], 0.0
         for i, window in self._together.advance(self._step, self._going):
             member = self._members[i]
@@ -146,7 +132,8 @@ class _Training:
             losses.append(metrics["loss"])
             self._lines[i].append(hooks.line(self._step, "train", metrics))
             batch_size = member.config.train.batch_size
-            timings.append({"run": i, **hooks.timing(self._step, self._step - start, window.seconds, batch_size)})
+            timing = hooks.timing(self._step, self._step - start, window.seconds, batch_size, compiled)
+            timings.append({"run": i, **timing})
         alive = self._going
         scores = {i: self._evaluate(i) for i in alive} if self._calendar.evaluates(self._step) else {}
         self._judge(scores)
@@ -173,7 +160,7 @@ class _Training:
         except UserError:
             raise
         except (ValueError, ArithmeticError) as error:  # of a library that was given codes that are not finite
-            kind, said = type(error).__name__, errors.first_line(error)
+            kind, said = type(error).__name__, first_line(error)
             self._fail(member, f"evaluating it at step {self._step} ended in {kind}: {said}")
             return {}
         self._lines[i].append(hooks.line(self._step, self._split, scores))
@@ -245,7 +232,7 @@ class _Training:
                 states = fleet.on_host(self._checkpoints.restore(like, step))
                 for i in wanted:
                     folder = self._sweep.run(left[i].name).checkpoints
-                    checkpoints.write(folder, fleet.at(states, i), kept[i][step])
+                    write_checkpoint(folder, fleet.at(states, i), kept[i][step])
 
     def close(self) -> None:
         self._checkpoints.close()

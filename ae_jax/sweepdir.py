@@ -1,5 +1,6 @@
 """A sweep's directory: every name on disk, what stands in each file, and how a sweep is begun, extended and read."""
 
+import contextlib
 import csv
 import dataclasses
 import io
@@ -121,7 +122,17 @@ def clear_ended(sweep: SweepDir) -> None:
     """Removes what a kill has left of programs whose runs had all ended."""
     for folder in sweep.programs.glob("*"):
         if (program := _read(folder / _PROGRAM)) and all(map(sweep.ended, program["runs"])):
-            shutil.rmtree(folder)
+            end_program(folder)
+
+
+def end_program(folder: pathlib.Path) -> None:
+    """Removes the directory of a program whose runs have ended, its checkpoints first: of what a kill leaves, nothing
+    gives a run that is trained anew its old end.
+    """
+    shutil.rmtree(rundir.RunDir(folder).checkpoints, ignore_errors=True)
+    shutil.rmtree(folder)
+    with contextlib.suppress(OSError):  # others are under way
+        folder.parent.rmdir()
 
 
 def _read(path: pathlib.Path) -> dict[str, Any] | None:

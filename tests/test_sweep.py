@@ -3,6 +3,7 @@
 import csv
 import functools
 import json
+import shutil
 import signal
 
 import jax
@@ -164,6 +165,8 @@ def test_parts_are_even_and_none_is_too_large(count, most):
 def test_long_names_and_paths_become_a_number_and_a_digest():
     (short, long) = sweep.make_runs(base(), [{"data.path": "a"}, {"data.path": "a" * 100}])
     assert short.name == "data.path=a" and long.name.startswith("0001-") and len(long.name) == 13
+    (bytes_,) = sweep.make_runs(base(), [{"data.path": "漢" * 40}])  # of three bytes each
+    assert bytes_.name.startswith("0000-")
     (path,) = sweep.make_runs(base(), [{"data.path": "/a/b"}])
     assert path.name.startswith("0000-")
 
@@ -241,6 +244,25 @@ def test_what_a_kill_or_a_power_cut_has_left_is_no_obstacle(tmp_path):
     assert found.result("seed=1")["status"] == "done"
 
 
+def test_a_kill_while_a_program_is_removed_leaves_no_checkpoint_to_go_on_from(tmp_path, monkeypatch):
+    found = train_sweep(tmp_path / "sweep", "seed=0:2")
+    left = found.programs / "ended"
+    (left / "checkpoints").mkdir(parents=True)
+    (left / "program.json").write_text('{"runs": ["seed=0"], "way": "map"}')
+    remove = shutil.rmtree
+
+    def killed(path, **options):
+        remove(path, **options)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(shutil, "rmtree", killed)
+        sweepdir.clear_ended(found)
+    assert [path.name for path in left.iterdir()] == ["program.json"]
+    sweepdir.clear_ended(found)
+    assert not found.programs.exists()
+
+
 def test_finished_runs_are_not_run_again_and_further_values_are(folder, swept):
     before = {path: path.stat().st_mtime_ns for path in swept.path.rglob("result.json")}
     train_sweep(folder / "swept", "weights.kl=3,1", "optimizer.learning_rate=0.001")
@@ -255,7 +277,9 @@ def test_every_run_directory_is_complete(swept):
     newest, best = (analysis.load(str(path), checkpoint=which) for which in ("newest", "best"))
     assert newest.context["step"] == STEPS and best.context["step"] % 20 == 0
     assert (path / "versions.json").exists() and list((path / "tensorboard").iterdir())
-    assert [line["step"] for line in rundir.read_lines(path / "timings.jsonl")] == list(range(10, STEPS + 1, 10))
+    timings = rundir.read_lines(path / "timings.jsonl")
+    assert [line["step"] for line in timings] == list(range(10, STEPS + 1, 10))
+    assert [line["step"] for line in timings if line.get("with_compilation")] == [10]
 
 
 def test_side_by_side_runs_differ_by_rounding_alone_and_one_that_diverges_leaves_the_others(folder):
