@@ -1,5 +1,6 @@
 """Engines: processes of this machine, and a Ray cluster of two nodes of which one dies; all in the same bytes."""
 
+import json
 import os
 import signal
 import socket
@@ -37,6 +38,8 @@ def assert_same_sweep(here, path):
     assert len(here.read()[1]) == 4 and not there.programs.exists()
     for run in here.read()[1]:
         assert there.result(run)["status"] == "done"
+        versions = json.loads(there.run(run).versions.read_text())
+        assert versions["script"] == "sweep.py" and "--way=map" in versions["flags"]  # wherever it was trained
         assert_same_run(there.path / run, here.path / run)
 
 

@@ -26,14 +26,17 @@ def settings() -> dict[str, Any]:
     from absl import logging
 
     told = {name: getattr(jax.config, name) for name in _SETTINGS}
-    return {"path": sys.path, "verbosity": logging.get_verbosity(), "jax": told}
+    return {"path": sys.path, "argv": sys.argv, "verbosity": logging.get_verbosity(), "jax": told}
 
 
 def settle(given: Mapping[str, Any]) -> None:
-    """Makes this process find the modules, and the compiled programs, that the one of these `settings` finds."""
+    """Makes this process find the modules, and the compiled programs, that the one of these `settings` finds, and have
+    its command line, which a run's versions.json tells.
+    """
     import jax
     from absl import logging
 
+    sys.argv = list(given["argv"])
     logging.set_verbosity(given["verbosity"])
     sys.path += [path for path in given["path"] if path not in sys.path]
     for name, value in given["jax"].items():
