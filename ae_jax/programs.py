@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-# What the program may consist of, besides calls: {operation: the parameters it keeps}.
+# What the program may consist of, besides calls and "truncate": {operation: the parameters it keeps}.
 _PAIRWISE = ("add", "sub", "mul", "div", "max", "min", "eq", "gt", "ge", "lt", "le", "select_n")
 _OPERATIONS = {
     **dict.fromkeys(_PAIRWISE, ()),
@@ -33,7 +33,7 @@ _OPERATIONS = {
 }
 _SAME = {"squeeze": "reshape", "expand_dims": "reshape"}
 _CALLS = ("jit", "closed_call", "custom_jvp_call", "custom_vjp_call", "checkpoint", "remat", "remat2")
-_NOTHING = ("convert_element_type", "stop_gradient", "copy", "copy_p", "optimization_barrier")
+_NOTHING = ("stop_gradient", "copy", "copy_p", "optimization_barrier")
 
 
 class Unsupported(ValueError):
@@ -105,6 +105,8 @@ class _Writer:
         if not any(isinstance(value, _Value) for value in values):
             answer = equation.primitive.bind(*values, **params)
             return answer if equation.primitive.multiple_results else [answer]
+        if name == "convert_element_type":
+            return [self._converted(values[0], equation.invars[0].aval.dtype, params["new_dtype"])]
         if name in _NOTHING:
             return values
         if name == "split":
@@ -118,6 +120,13 @@ class _Writer:
         if name in _PAIRWISE:
             values = [self._broadcast(value, shape) for value in values]
         return [self._write(name, values, shape, kept)]
+
+    def _converted(self, value, old, new):
+        """The value as another type of number: in a program all are floats, so only what is cut is written."""
+        if new.kind == "b" != old.kind:
+            self._unsupported("a conversion of numbers to booleans")
+        is_float = lambda dtype: jax.numpy.issubdtype(dtype, jax.numpy.floating)
+        return self._write("truncate", [value], value.shape, {}) if is_float(old) and not is_float(new) else value
 
     def _broadcast(self, value, shape):
         """The value at this shape, where an axis of length one stands for more; scalars stay scalars."""

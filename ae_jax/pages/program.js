@@ -51,7 +51,7 @@ function erf(x) {
 
 const unary = {
   neg: (x) => -x, exp: Math.exp, log: Math.log, log1p: Math.log1p, tanh: Math.tanh, sqrt: Math.sqrt, abs: Math.abs, erf,
-  logistic: (x) => 1 / (1 + Math.exp(-x)), rsqrt: (x) => 1 / Math.sqrt(x), square: (x) => x * x,
+  logistic: (x) => 1 / (1 + Math.exp(-x)), rsqrt: (x) => 1 / Math.sqrt(x), square: (x) => x * x, truncate: Math.trunc,
 };
 
 const binary = {
