@@ -1,6 +1,7 @@
 """Programs and pages, in a real browser without a network: what the page decodes is what the decoder decodes."""
 
 import functools
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -146,13 +147,25 @@ def test_hovering_at_an_examples_code_shows_it_and_what_the_decoder_gives_there(
 
 
 def test_a_hidden_class_has_no_points(open_page):
-    page = open_page(arrays())
-    orange = """() => { const c = document.getElementById("map"); const [r, g, b] = [0xE6, 0x9F, 0x00]; let n = 0;
-        const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
-        for (let i = 0; i < d.length; i += 4) n += d[i] === r && d[i + 1] === g && d[i + 2] === b; return n; }"""
-    assert page.evaluate(orange) > 0
+    page, orange = open_page(arrays()), (0xE6, 0x9F, 0x00)
+    assert pixels(page, orange) > 0
     page.get_by_role("checkbox", name="1").uncheck()
-    assert page.evaluate(orange) == 0
+    assert pixels(page, orange) == 0
+
+
+def test_a_point_of_an_unknown_class_is_grey(open_page):
+    page, grey = open_page(arrays()), (0xDD, 0xDD, 0xDD)
+    assert pixels(page, grey) == 0
+    found = arrays()
+    assert pixels(open_page({**found, "label": np.full_like(found["label"], -1)}), grey) > 0
+
+
+def pixels(page, colour):
+    """How many of the map's have this colour."""
+    script = """(colour) => { const c = document.getElementById("map"); let n = 0;
+        const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
+        for (let i = 0; i < d.length; i += 4) n += colour.every((value, k) => d[i + k] === value); return n; }"""
+    return page.evaluate(script, list(colour))
 
 
 def test_sliders_buttons_and_keys_move_the_code(open_page):
@@ -244,6 +257,16 @@ def test_a_programs_products_are_counted():
     assert programs.products(programs.trace(function, x)[0]) == 20 * (27 * 7 + 7 * 2)
 
 
+def test_a_program_cuts_floats_to_whole_numbers_as_jax_does(browser):
+    x = np.array([-1.5, -0.2, 0.7, 2.0], np.float32)
+    program, _ = programs.trace(lambda x: x.astype(jnp.int32) + 0.5, x)
+    script = """async ([module, program, x]) => {
+        const { compile } = await import("data:text/javascript," + encodeURIComponent(module));
+        return [...compile(JSON.parse(program), new Float32Array([0.5]))(x)]; }"""
+    module = Path(pages.__file__).with_name("program.js").read_text()
+    assert browser.new_page().evaluate(script, [module, program, x.tolist()]) == [-0.5, 0.5, 0.5, 2.5]
+
+
 def test_a_finger_points_two_pinch_and_a_tap_pins(open_page):
     page = open_page(arrays())
     session, box = page.context.new_cdp_session(page), page.locator("#map").bounding_box()
@@ -294,6 +317,8 @@ def test_what_cannot_run_in_a_page_is_said():
         explorer.arrays(model.clone(residual=True), variables, data, KEY)
     with pytest.raises(programs.Unsupported, match="sort"):
         programs.trace(jnp.sort, np.zeros(3, np.float32))
+    with pytest.raises(programs.Unsupported, match="booleans"):
+        programs.trace(lambda x: x.astype(bool).astype(jnp.float32), np.zeros(3, np.float32))
 
 
 def test_words_are_shown_as_text_and_data_do_not_end_their_element(browser):

@@ -129,7 +129,7 @@ const plane = openPlane(element("map"), {
   shown: (i) => !state.hidden.has(labels[i]),
   colours: () => {
     const palette = data.colours.map((_, label) => colourOf(label));
-    return (i) => palette[Math.max(labels[i], 0)];
+    return (i) => palette.at(labels[i]);
   },
 });
 

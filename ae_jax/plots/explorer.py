@@ -191,7 +191,9 @@ def figure(arrays):
     data = {name: value.item() if value.shape == () else value for name, value in arrays.items()}
     data |= {name: _packed(values, name) for name, values in pictures.items()}
     data["inactive"] = _INACTIVE if data["measure"] == "kl" else 0.0
-    data["colours"] = [matplotlib.colors.to_hex(colour) for colour in figures.colours(max(len(classes), 1))]
+    known = np.arange(max(len(classes), 1))
+    colours = figures.of_classes(np.append(known, -1), len(known))  # at last that of unknown classes, which are -1
+    data["colours"] = [matplotlib.colors.to_hex(colour) for colour in colours]
     walks = "program" in arrays or "grid" in arrays
     shown = [("decoded", "decoded", "what the decoder makes of the code")] * walks
     if count:
