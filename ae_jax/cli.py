@@ -58,7 +58,7 @@ def _said() -> dict[str, str]:
     """{flag: text} of what was given on this command line, and must be alike in all processes of a run."""
     text = lambda value: ",".join(value) if isinstance(value, list) else str(value)
     given = {f"--{name}": text(FLAGS[name].value) for name in FLAGS if FLAGS[name].present}
-    of_one = {f"--{name}" for name in _PROCESS_FLAGS} | {f"--config.{key}" for key in configuration.PLACES}
+    of_one = {f"--{name}" for name in (*_PROCESS_FLAGS, "data")} | {f"--config.{key}" for key in configuration.PLACES}
     said = {**given, **{f"--config.{key}": text for key, text in assignments}}
     return {name: value for name, value in said.items() if name not in of_one}
 

@@ -77,14 +77,16 @@ def _receive(address, count, deadline):
     name, guests, problem = f"{address[0]}:{address[1]}", {}, ""
     with contextlib.ExitStack() as stack:
         try:
-            server = stack.enter_context(socket.create_server(("", address[1])))
+            both = socket.has_dualstack_ipv6()
+            family = socket.AF_INET6 if both else socket.AF_INET
+            server = stack.enter_context(socket.create_server(("", address[1]), family=family, dualstack_ipv6=both))
         except OSError as error:
             raise UserError(f"process 0 cannot listen at {name}: {error}\ntry another port in --coordinator") from None
         while len(guests) < count - 1 and not problem:
             try:
                 server.settimeout(max(deadline - time.monotonic(), 0.01))
                 guest = stack.enter_context(server.accept()[0])
-                guest.settimeout(max(deadline - time.monotonic(), 0.01))  # one that says nothing is not waited for
+                guest.settimeout(2)  # one that says nothing is not waited for
                 line = stack.enter_context(guest.makefile("rw"))
             except TimeoutError:
                 missing = ", ".join(str(i) for i in range(1, count) if i not in guests)

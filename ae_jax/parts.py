@@ -22,7 +22,10 @@ _PARTS = {
 
 def build(section: Any, spec: DataSpec) -> tuple[Any, Any]:
     """(model, its likelihood module) from a model section: each part gets the options that it has a field for."""
-    options = dict(section)
+    options = {key: value for key, value in section.items() if value is not None}
+    for key, folder in (("name", "models"), ("likelihood", "likelihoods")):
+        if key not in options:
+            raise UserError(f"model.{key} is None\nexpected one of: {', '.join(lookup.choices(folder))}")
     family = lookup.find("models", options.pop("name"), "Model")
     fields, numbers = _parameters(family), varying(family)
     options = {key: value for key, value in options.items() if key not in numbers}
@@ -35,7 +38,7 @@ def build(section: Any, spec: DataSpec) -> tuple[Any, Any]:
             arguments = _in_tuples(part, {key.removeprefix(f"{role}_"): value for key, value in mine.items()})
             parts[role] = _net(role, part, arguments) if role in _NETS else functools.partial(part, **arguments)
     own = _in_tuples(family, {key: value for key, value in options.items() if key in fields})
-    unread = {key for key, value in options.items() if value is not None} - read - own.keys()
+    unread = options.keys() - read - own.keys()
     if unread:
         key = sorted(unread)[0]
         valid = {*fields, *numbers, *read, *(name for part in parts.values() for name in _parameters(part))} - {"spec"}

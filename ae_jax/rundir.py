@@ -62,9 +62,9 @@ def check_new_or_same(workdir: str, config: Any) -> list[str]:
     """
     run = RunDir(pathlib.Path(workdir))
     check_writable(workdir)
-    if (run.path / SWEEP).exists():
+    if os.path.exists(run.path / SWEEP):
         raise UserError(f"workdir {workdir!r} holds a sweep\ntry another --workdir, or one of its runs'")
-    if not run.config.exists():
+    if not os.path.exists(run.config):
         return []
     stored = configuration.to_plain(run.read()[0])
     changed = configuration.differences(stored, configuration.to_plain(config))
@@ -115,10 +115,11 @@ def check_shared(workdir: str) -> None:
     if processes.count() == 1:
         return
     folder = pathlib.Path(workdir).absolute()
-    existed, met = folder.exists(), folder / processes.gathered(f".met-{uuid.uuid4().hex}")[0]
+    new = [path for path in (folder, *folder.parents) if not path.exists()]
+    met = folder / processes.gathered(f".met-{uuid.uuid4().hex}")[0]
     with processes.agreeing():
         if processes.leads():
-            folder.mkdir(parents=True, exist_ok=True)
+            _make(folder, workdir)
             met.touch()
     seen = met.exists()
     try:
@@ -127,8 +128,15 @@ def check_shared(workdir: str) -> None:
     finally:
         if processes.leads():
             met.unlink()
-            if not existed:
-                folder.rmdir()
+            for path in new:
+                path.rmdir()
+
+
+def _make(folder: pathlib.Path, workdir: str) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"workdir {workdir!r} cannot be made: {error}\ntry another --workdir") from None
 
 
 def begin(workdir: str, config: Any, spec: DataSpec, *, flush: bool = True, **more: Any) -> RunDir:
@@ -137,10 +145,7 @@ def begin(workdir: str, config: Any, spec: DataSpec, *, flush: bool = True, **mo
     flush: see `write_text`. Raises UserError where it cannot be made.
     """
     run = RunDir(pathlib.Path(workdir).absolute())
-    try:
-        run.path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"workdir {workdir!r} cannot be made: {error}\ntry another --workdir") from None
+    _make(run.path, workdir)
     write_json(run.config, {"config": configuration.to_plain(config), "spec": dataclasses.asdict(spec)}, flush=flush)
     write_json(run.versions, {**versions(), **more}, flush=flush)
     return run
