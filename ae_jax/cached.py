@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ae_jax import processes
+from ae_jax import errors, processes
 from ae_jax.errors import UserError
 from ae_jax.types import DataSpec
 
@@ -37,10 +37,11 @@ def stamps(files: Iterable[Path]) -> list:
 def kept(home: Path, make: Callable[[], None]) -> tuple[DataSpec, dict]:
     """What stands in `home`, where `make()` puts it if it is not there; of several processes one does, the others wait.
 
-    Raises UserError, in all of them, where that does.
+    Raises UserError, in all of them, where that does, and where what stands there is damaged.
     """
     processes.led(home.exists, make)
-    return _read(home)
+    with processes.agreeing():
+        return _read(home)
 
 
 def shared(home: Callable[[], Path], load: Callable[[], tuple[DataSpec, dict]]) -> tuple[DataSpec, dict]:
@@ -71,9 +72,12 @@ def write(home: Path, spec: DataSpec, splits: Mapping[str, Mapping[str, np.ndarr
 
 def _read(home: Path) -> tuple[DataSpec, dict]:
     """The spec and the splits, memory-mapped, in spec.json and {train,test}/{x,label}.npy."""
-    spec = json.loads((home / "spec.json").read_text())
-    splits = {s: {f.stem: np.load(f, mmap_mode="r") for f in sorted((home / s).glob("*.npy"))} for s in SPLITS}
-    return DataSpec(**spec), splits
+    try:
+        spec = DataSpec(**json.loads((home / "spec.json").read_text()))
+        splits = {s: {f.stem: np.load(f, mmap_mode="r") for f in sorted((home / s).glob("*.npy"))} for s in SPLITS}
+    except (*errors.DAMAGED, KeyError, TypeError) as error:
+        raise UserError(f"{home} is damaged: {errors.first_line(error)}\ndelete it, and it is made again") from None
+    return spec, splits
 
 
 def write_spec(home: Path, spec: DataSpec) -> None:
@@ -90,10 +94,11 @@ def written_whole(home: Path) -> Iterator[Path]:
             whole = Path(scratch, "set")
             whole.mkdir()
             yield whole
+            os.sync()  # a folder that is there is taken to be whole, should the power fail now
             try:
                 os.replace(whole, home)
             except OSError:
                 if not home.exists():  # else another process was faster
                     raise
     except OSError as error:
-        raise UserError(f"decoded arrays cannot be written (choose a --config.data.cache): {error}") from None
+        raise UserError(f"{home} cannot be made: {error}\ntry another --config.data.cache") from None

@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from ae_jax import cached
 from ae_jax.data import digits, files, idx
 from ae_jax.errors import UserError
 from ae_jax.types import DataSpec
@@ -239,6 +240,19 @@ def test_files_names_bad_images(tmp_path):
     Image.fromarray(np.zeros((4, 6), np.uint16)).save(tmp_path / "c.png")
     with pytest.raises(UserError, match="c.png has mode I;16"):
         files.load(str(tmp_path))
+
+
+CUT = {"spec.json": 0, "train/x.npy": -1, "test/x.npy": 0}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_what_a_power_cut_left_of_a_cached_set_is_named(name, tmp_path):
+    spec, splits = DataSpec((2,), "reals"), {split: {"x": np.zeros((3, 2))} for split in cached.SPLITS}
+    home = tmp_path / "set"
+    assert cached.kept(home, lambda: cached.write(home, spec, splits))[0] == spec
+    (home / name).write_bytes((home / name).read_bytes()[: CUT[name]])
+    with pytest.raises(UserError, match=f"{home} is damaged.*\ndelete it"):
+        cached.kept(home, lambda: None)
 
 
 # --- real data --------------------------------------------------------------------------------------------------------
