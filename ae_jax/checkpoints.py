@@ -1,9 +1,7 @@
 """Checkpoints by Orbax: written in the background, the newest K and the best kept, damaged ones moved aside."""
 
 import contextlib
-import dataclasses
 import functools
-import math
 import pathlib
 import shutil
 import sys
@@ -14,64 +12,21 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 
 from ae_jax import errors, mesh, processes
-from ae_jax.errors import UserError
+from ae_jax.errors import RunFailed, UserError
+from ae_jax.policy import Policy
 from ae_jax.train import TrainState
 
 _DAMAGED = "damaged"
 _DIGITS = 9
 
 
-@dataclasses.dataclass(frozen=True)
-class Policy:
-    """Which checkpoints are kept, of those with these `scores`, {step: value of the criterion or None}, in order.
-
-    criterion: name of the metric by which the best is kept beside the newest `keep`; direction: "max" or "min".
-    """
-
-    keep: int = 1
-    criterion: str | None = None
-    direction: str = "max"
-
-    def score(self, metrics: Mapping[str, float] | None) -> float | None:
-        """The criterion among these metrics, where it is there and finite."""
-        value = (metrics or {}).get(self.criterion, math.nan)
-        return value if math.isfinite(value) else None
-
-    def best(self, scores: Mapping[int, float | None]) -> int | None:
-        """The step of the best score, the first of several."""
-        scored = [step for step, score in scores.items() if score is not None]
-        return max(scored, key=lambda step: self._sign * scores[step], default=None)
-
-    def is_best(self, metrics: Mapping[str, float], scores: Mapping[int, float | None]) -> bool:
-        """Whether these metrics beat every one of the scores."""
-        if self.criterion not in metrics:
-            return False
-        best = self.best(scores)
-        return best is None or self._sign * (metrics[self.criterion] - scores[best]) > 0
-
-    def kept(self, scores: Mapping[int, float | None]) -> dict[int, float | None]:
-        """The scores of the checkpoints to keep."""
-        keep = (*list(scores)[-self.keep :], self.best(scores))
-        return {step: score for step, score in scores.items() if step in keep}
-
-    @property
-    def _sign(self) -> int:
-        return 1 if self.direction == "max" else -1
-
-
-@contextlib.contextmanager
-def _quietly():
-    """Orbax warns that what is only read is only read, and of damage, which is told here."""
-    from absl import logging
-
-    level = logging.get_verbosity()
-    logging.set_verbosity(logging.FATAL)
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
+@functools.cache
+def _leave_the_word_to_us() -> None:
+    """Orbax warns that what is only read is only read; and of damage and full disks, which are told here."""
+    logging.get_absl_logger().addFilter(lambda record: "orbax" not in pathlib.Path(record.pathname).parts)
 
 
 class Checkpoints:
@@ -97,6 +52,7 @@ class Checkpoints:
         # Opened at its first use: importing Orbax takes a third of a second, and a new run's first steps do without.
         import orbax.checkpoint as ocp
 
+        _leave_the_word_to_us()
         options = ocp.CheckpointManagerOptions(
             preservation_policy=self, step_format_fixed_length=_DIGITS, read_only=self._read_only
         )
@@ -116,6 +72,7 @@ class Checkpoints:
         """Begins to write the state under its step number; `wait` until it is committed.
 
         notes: JSON to keep beside it, for `notes` to read. Of the states of several runs, the step is the furthest.
+        Raises RunFailed, as `wait` and `close` do, where this one or the one before cannot be written.
         """
         step = int(jnp.max(state.step))
         if step in self.steps():
@@ -123,7 +80,8 @@ class Checkpoints:
         # Training donates its state to the next dispatch: what is written in the background must be a copy.
         copied = jax.tree.map(lambda leaf: leaf if isinstance(leaf, np.ndarray) else jnp.copy(leaf), _plain(state))
         self._scores[step] = self._policy.score(metrics)
-        self._manager.save(step, args=_items(copied, self._scores[step], notes))
+        with self._told():
+            self._manager.save(step, args=_items(copied, self._scores[step], notes))
 
     def is_best(self, metrics: Mapping[str, float]) -> bool:
         """Whether these metrics beat those of every checkpoint that is kept."""
@@ -155,7 +113,6 @@ class Checkpoints:
     def steps(self) -> list[int]:
         return sorted(self._manager.all_steps()) if self._directory.is_dir() else []
 
-    @_quietly()
     def restore(self, like: TrainState, which: str | int = "newest") -> TrainState | None:
         """The checkpoint "newest", "best" or of a step number, in the shapes of `like`; None where there is none.
 
@@ -171,7 +128,7 @@ class Checkpoints:
                 except Exception as error:  # whatever a damaged file makes the reader raise
                     self._set_aside(step, error)
             return None
-        step = self.best_step() if which == "best" else int(which) if str(which).isdigit() else None
+        step = self.best_step() if which == "best" else int(which) if str(which).isdecimal() else None
         if step not in steps:
             there = ", ".join(map(str, steps)) or "none"
             raise UserError(f"no checkpoint {which!r} in {self._directory}\nwhat exists: {there}")
@@ -206,8 +163,8 @@ class Checkpoints:
             found = reader.metadata(self._path(step) / "state").item_metadata.tree
         if not found:
             return
-        whole = first_difference(found, _plain(like))
-        if difference := first_difference(found.get("params"), like.params) or whole:
+        whole = errors.first_difference(found, _plain(like))
+        if difference := errors.first_difference(found.get("params"), like.params) or whole:
             raise UserError(f"checkpoint {self._path(step)} is of another model\n{difference}")
 
     def _set_aside(self, step: int, error: Exception) -> None:
@@ -227,13 +184,22 @@ class Checkpoints:
         return self._directory / _name(step)
 
     def wait(self) -> None:
-        self._manager.wait_until_finished()
+        with self._told():
+            self._manager.wait_until_finished()
 
     def close(self) -> None:
         """Ends what is being written. Any further use opens the checkpoints again."""
         if "_manager" in vars(self):
-            self._manager.close()
-            del self._manager
+            with self._told():
+                vars(self).pop("_manager").close()
+
+    @contextlib.contextmanager
+    def _told(self):
+        try:
+            yield
+        except (OSError, ValueError, RuntimeError) as error:  # whatever a full disk makes the writer raise
+            told = f"no checkpoint can be written in {self._directory}: " + str(error).rpartition('": ')[2]
+            raise RunFailed(f"{told}\nthe same command goes on from the last one there") from None
 
 
 def write(directory: pathlib.Path, state: TrainState, score: float | None) -> None:
@@ -262,19 +228,6 @@ def _items(plain: dict[str, Any], score: float | None, notes: Any = None) -> Any
 
 def _name(step: int) -> str:
     return f"{step:0{_DIGITS}d}"
-
-
-def first_difference(there: Any, here: Any) -> str:
-    """The first leaf whose name or shape differs in two trees, for an error message; empty where there is none.
-
-    A place in a list and a key are one name: what Orbax says of a tuple or of a struct is a list or a dict.
-    """
-    name = functools.partial(jax.tree_util.keystr, simple=True, separator="/")
-    leaves = jax.tree_util.tree_leaves_with_path
-    there, here = ({name(path): tuple(leaf.shape) for path, leaf in leaves(tree)} for tree in (there, here))
-    differing = min((key for key in there.keys() | here.keys() if there.get(key) != here.get(key)), default=None)
-    tells = lambda shapes: f"of shape {shapes[differing]}" if differing in shapes else "absent"
-    return f"{differing} is {tells(there)} there and {tells(here)} here" if differing else ""
 
 
 def _plain(state: TrainState) -> dict[str, Any]:

@@ -1,9 +1,11 @@
 """The mistakes a user can make, said in one or two lines: what was expected, what came, what would work."""
 
 import difflib
+import functools
 import zipfile
 import zlib
 from collections.abc import Iterable
+from typing import Any
 
 
 class UserError(ValueError):
@@ -33,3 +35,18 @@ def unknown(what: str, name: str, choices: Iterable[str]) -> UserError:
     """The error for a `name` that is not among the `choices` of a kind (`what`)."""
     choices = sorted(choices)
     return UserError(f"unknown {what} {name!r}{nearest(name, choices)}\nwhat exists: {', '.join(choices) or 'nothing'}")
+
+
+def first_difference(there: Any, here: Any) -> str:
+    """The first leaf whose name or shape differs in two trees, for an error message; empty where there is none.
+
+    A place in a list and a key are one name: what Orbax says of a tuple or of a struct is a list or a dict.
+    """
+    import jax
+
+    name = functools.partial(jax.tree_util.keystr, simple=True, separator="/")
+    leaves = jax.tree_util.tree_leaves_with_path
+    there, here = ({name(path): tuple(leaf.shape) for path, leaf in leaves(tree)} for tree in (there, here))
+    differing = min((key for key in there.keys() | here.keys() if there.get(key) != here.get(key)), default=None)
+    tells = lambda shapes: f"of shape {shapes[differing]}" if differing in shapes else "absent"
+    return f"{differing} is {tells(there)} there and {tells(here)} here" if differing else ""

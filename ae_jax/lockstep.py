@@ -18,10 +18,11 @@ from typing import Any
 import jax
 
 from ae_jax import analysis, configuration, experiment, fleet, hooks, machine, rundir, runner, sweepdir, train
-from ae_jax.checkpoints import Checkpoints, Policy
+from ae_jax.checkpoints import Checkpoints
 from ae_jax.checkpoints import write as write_checkpoint
 from ae_jax.errors import UserError, first_line
 from ae_jax.members import Member
+from ae_jax.policy import Policy
 
 # (step, {name of a run: its scores}) -> {name: reason} of the runs that end early
 Judge = Callable[[int, Mapping[str, Mapping[str, float]]], Mapping[str, str]]

@@ -3,6 +3,7 @@
 import collections
 import dataclasses
 import functools
+import json
 import pathlib
 import sys
 import time
@@ -13,8 +14,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax import analysis, experiment, hooks, mesh, precision, processes, reduce, rundir, train
-from ae_jax.checkpoints import Checkpoints, first_difference
+from ae_jax import analysis, errors, experiment, hooks, mesh, precision, processes, reduce, rundir, train
+from ae_jax.checkpoints import Checkpoints
 from ae_jax.errors import RunFailed, UserError
 
 
@@ -29,10 +30,15 @@ def train_run(config: Any, workdir: str, say=print, profile: bool = False) -> Su
     """Trains `config` in `workdir` to its end, from its newest checkpoint if there is one, on its mesh of devices.
 
     profile: whether to trace a window of steps, into profile/.
-    Raises UserError before anything is written; RunFailed where it was stopped or its numbers stayed non-finite.
+    Raises UserError before anything is written; RunFailed where it was stopped, its numbers stayed non-finite or the
+    disk is full.
     """
     with mesh.over(**config.mesh):
-        return _train_run(config, workdir, say, profile)
+        try:
+            return _train_run(config, workdir, say, profile)
+        except OSError as error:
+            cure = "the same command goes on from the last checkpoint there"
+            raise RunFailed(f"training in {workdir!r} ended: {error}\n{cure}") from None
 
 
 def _train_run(config, workdir, say, profile):
@@ -49,10 +55,12 @@ def _train_run(config, workdir, say, profile):
     state = first_state(built) if state is None else state
     if int(state.step) > steps:
         raise UserError(f"train.steps is {steps}, and the run in {workdir!r} has {int(state.step)}\nexpected no fewer")
-    run = rundir.begin(workdir, config, built.spec)
+    start, versions = int(state.step), rundir.RunDir(pathlib.Path(workdir)).versions
+    # Who calls an ended run's command again did not train it.
+    kept = json.loads(versions.read_text()) if start == steps and versions.exists() else {}
+    run = rundir.begin(workdir, config, built.spec, **kept)
     for note in notes:
         complain(note)
-    start = int(state.step)
     if start:
         say(f"going on from step {start} of {steps} in {run.path}")
     for path in (run.metrics, run.timings):
@@ -76,7 +84,8 @@ def _train_run(config, workdir, say, profile):
         ) from None
     finally:
         watch.close()
-        rundir.write_json(run.versions, {**rundir.versions(), "compile_seconds": round(compiling.seconds, 2)})
+        seconds = {"compile_seconds": round(compiling.seconds, 2)}
+        rundir.write_json(run.versions, {**rundir.versions(), **seconds, **kept})
     if int(state.step) < steps:
         raise RunFailed(
             f"stopped at step {int(state.step)} of {steps}, saved in {run.path}\nthe same command goes on from there"
@@ -109,7 +118,7 @@ def first_state(built: experiment.Experiment, seed: int | None = None, hparams: 
 def _donor(workdir: str, built: experiment.Experiment) -> Any:
     """The parameters of another run of the same network. Raises UserError."""
     params = analysis.load(workdir).variables["params"]
-    if difference := first_difference(params, built.state_shapes().params):
+    if difference := errors.first_difference(params, built.state_shapes().params):
         raise UserError(f"train.init_from={workdir!r} is a run of another network\n{difference}")
     return params
 

@@ -1,8 +1,10 @@
 """Checkpoints: the newest and the best are kept, what is read is what was written, what is damaged is set aside."""
 
+import gc
 import json
 import math
 import re
+import resource
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ae_jax.checkpoints import Checkpoints
-from ae_jax.errors import UserError
+from ae_jax.errors import RunFailed, UserError
 from ae_jax.train import TrainState
 
 
@@ -121,7 +123,23 @@ def test_the_newest_and_the_best_are_kept(tmp_path_factory, scores, keep, direct
     checkpoints.close()
 
 
-@pytest.mark.parametrize("which", ["best", "7", 7, "first"])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_full_disk_is_told_in_two_lines(tmp_path, capfd):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.steps()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        with pytest.raises(RunFailed, match="no checkpoint can be written in .*: .*File too large.*\n.* goes on"):
+            checkpoints.save(state_at(1))
+            checkpoints.wait()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert capfd.readouterr().err == ""
+    gc.collect()  # of Orbax's unfinished writes, before another test is blamed for them
+
+
+@pytest.mark.parametrize("which", ["best", "7", 7, "first", "²"])
 def test_a_checkpoint_that_does_not_exist_is_refused_with_those_that_do(tmp_path, which):
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     assert checkpoints.restore(state_at(0)) is None

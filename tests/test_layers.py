@@ -67,7 +67,8 @@ ROOMS = {
     "sweep_plots": "figures plots",
     "axes": "",
     "sweepdir": "axes configuration rundir",
-    "checkpoints": "mesh processes train",
+    "policy": "",
+    "checkpoints": "mesh processes train policy",
     "hooks": "processes rundir",
     # layer 4: assembly
     "splits": "types lookup corruptions data",
@@ -80,7 +81,7 @@ ROOMS = {
     "fleet": "devices train",
     "machine": "mesh train runner sweep fleet",
     "members": "types rundir hooks",
-    "lockstep": "train checkpoints configuration rundir sweepdir hooks experiment analysis runner fleet machine "
+    "lockstep": "train policy checkpoints configuration rundir sweepdir hooks experiment analysis runner fleet machine "
     "members",
     "engines": "configuration hooks lockstep",
     "launch": "axes configuration sweepdir hooks analysis sweep machine lockstep engines",

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from ae_jax import analysis, configuration, experiment, runner
+from ae_jax import analysis, configuration, experiment, rundir, runner
 from ae_jax.errors import UserError
 
 
@@ -32,6 +32,15 @@ def test_a_run_begins_with_the_parameters_of_another(tmp_path):
     with pytest.raises(UserError, match="another network"):
         trained(config, tmp_path / "child")
     assert not (tmp_path / "child").exists()
+
+
+def test_an_ended_runs_command_called_again_leaves_what_is_told_of_its_training(tmp_path, monkeypatch):
+    config = configuration.load("configs/vae.py:smoke")
+    trained(config, tmp_path)
+    before = (tmp_path / "versions.json").read_text()
+    monkeypatch.setattr(rundir, "versions", lambda: {"flags": ["another"]})
+    trained(config, tmp_path)
+    assert (tmp_path / "versions.json").read_text() == before
 
 
 def test_lstms_read_series_from_a_file(tmp_path):
