@@ -224,6 +224,16 @@ def test_files_takes_subfolders_as_classes_and_grey_among_colour(tmp_path):
     assert pairs == expected | {(image.tobytes(), 1) for image in colour}
 
 
+def test_files_reads_no_hidden_folder_and_no_folder_as_an_image_and_turns_photographs(tmp_path):
+    (tmp_path / "x.png").mkdir()
+    write_images(tmp_path, ["cat/0.png", "dog/0.png", ".ipynb_checkpoints/0.png"], (3, 3))
+    assert [file.parent.name for file in files.find_images(tmp_path)] == ["cat", "dog"]
+    turned = Image.Exif()
+    turned[0x0112] = 6  # Orientation: a quarter to the right
+    Image.fromarray(np.zeros((2, 6), np.uint8)).save(tmp_path / "a.jpg", exif=turned)
+    assert files.read_images([tmp_path / "a.jpg"]).shape == (1, 6, 2, 1)
+
+
 def test_files_names_bad_images(tmp_path):
     with pytest.raises(UserError, match="holds no image"):
         files.load(str(tmp_path))

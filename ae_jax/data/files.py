@@ -6,13 +6,11 @@ windows of one recording, need a split of the user's own: `x_test` in an .npz.
 """
 
 import contextlib
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
-from ae_jax import cached
+from ae_jax import cached, errors
 from ae_jax.errors import UserError
 from ae_jax.types import DataSpec
 
@@ -73,9 +71,13 @@ def _labels(*sides: dict[str, np.ndarray]) -> dict[str, int]:
 
 
 def find_images(folder: Path) -> list[Path]:
-    """The PNG and JPEG files directly in `folder`, sorted by name; where there are none, those in its subfolders."""
+    """The PNG and JPEG files directly in `folder`, sorted by name; where there are none, those in its subfolders.
+
+    Nothing hidden: notebooks leave .ipynb_checkpoints, which would be a class.
+    """
+    shown = lambda file: not any(part.startswith(".") for part in file.relative_to(folder).parts)
     for pattern in ("*", "*/*"):
-        files = [f for f in folder.glob(pattern) if f.suffix.lower() in IMAGES and not f.name.startswith(".")]
+        files = [f for f in folder.glob(pattern) if f.suffix.lower() in IMAGES and shown(f) and f.is_file()]
         if files:
             return sorted(files)
     raise UserError(f"{folder} holds no image: expected files {', '.join(IMAGES)} in it or in one subfolder a class")
@@ -104,11 +106,11 @@ def read_images(files: list[Path]) -> np.ndarray:
 
 @contextlib.contextmanager
 def _opened(file: Path):
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     try:
         with Image.open(file) as image:
-            yield image
+            yield ImageOps.exif_transpose(image)  # cameras say beside the pixels which side is up
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UserError(f"{file} cannot be read as an image: {error}") from None
 
@@ -128,7 +130,7 @@ def _read_arrays(file: Path) -> dict[str, np.ndarray]:
     try:
         stored = np.load(file, mmap_mode="r")
         arrays = {"x": stored} if isinstance(stored, np.ndarray) else dict(stored)
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except errors.DAMAGED as error:
         raise UserError(f"{file} cannot be read as {file.suffix}: {error}") from None
     if "x" not in arrays or set(arrays) - {"x", "label", "x_test", "label_test"}:
         raise UserError(f"{file} holds {', '.join(arrays)}; expected x, and optionally label, x_test, label_test")
