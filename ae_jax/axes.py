@@ -151,7 +151,7 @@ def read_csv(path: str) -> list[Assignment]:
     """One assignment a row; the head names the keys. Raises UserError for a file that cannot be read so."""
     expected = "expected a CSV: a head of config keys, a row a run"
     try:
-        head, *rows = [row for row in csv.reader(pathlib.Path(path).read_text().splitlines()) if row] or [[]]
+        head, *rows = [row for row in csv.reader(pathlib.Path(path).read_text("utf-8-sig").splitlines()) if row] or [[]]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path!r} cannot be read: {error}\n{expected}") from None
     keys = [key.strip() for key in head]

@@ -2,11 +2,12 @@
 
     python3 scripts/fetch_pip.py FOLDER
 
-The index is $PIP_INDEX_URL, or index-url in one of pip's configuration files. Exit status 1 where there is none.
+The index is $PIP_INDEX_URL, or index-url in one of pip's configuration files. Exit status 1 where it has no wheel.
 """
 
 import configparser
 import html.parser
+import http.client
 import os
 import pathlib
 import sys
@@ -25,7 +26,7 @@ def index_url():
         home / ".pip/pip.conf",
         "/etc/pip.conf",
     ):
-        parser = configparser.ConfigParser()
+        parser = configparser.ConfigParser(interpolation=None)
         parser.read(path)
         if url := parser.get("global", "index-url", fallback=None):
             return url
@@ -48,6 +49,14 @@ def main():
     index = index_url()
     if not index:
         sys.exit(1)
+    try:
+        fetch(index, pathlib.Path(sys.argv[1]))
+    except (OSError, ValueError, http.client.HTTPException):  # urllib reads no user:password@host
+        sys.exit(1)
+
+
+def fetch(index, folder):
+    """Fetches the newest released wheel."""
     page = f"{index.rstrip('/')}/pip/"
     parser = Links()
     with urllib.request.urlopen(page, timeout=30) as answer:
@@ -57,7 +66,7 @@ def main():
     released = [name for name in wheels if name.split("-")[1].replace(".", "").isdigit()]
     newest = max(released, key=lambda name: tuple(map(int, name.split("-")[1].split("."))))
     with urllib.request.urlopen(urllib.parse.urljoin(page, names[newest]), timeout=120) as answer:
-        (pathlib.Path(sys.argv[1]) / newest).write_bytes(answer.read())
+        (folder / newest).write_bytes(answer.read())
 
 
 if __name__ == "__main__":

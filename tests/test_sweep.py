@@ -99,7 +99,7 @@ def test_zipped_axes_advance_together():
 
 
 def test_a_csv_names_the_runs(tmp_path):
-    (tmp_path / "runs.csv").write_text('weights.kl,model.hidden\n1,"(8, 8)"\nlinear:0:1:9,16\n')
+    (tmp_path / "runs.csv").write_text('\ufeffweights.kl,model.hidden\n1,"(8, 8)"\nlinear:0:1:9,16\n')
     runs = axes.assignments([], path=str(tmp_path / "runs.csv"))
     assert runs == [
         {"weights.kl": "1", "model.hidden": "(8, 8)"},
