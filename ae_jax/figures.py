@@ -216,15 +216,15 @@ def save(path: str | os.PathLike, arrays: Mapping[str, np.ndarray], figure: Any,
     file_format = getattr(figure, "file_format", file_format)
     picture = pathlib.Path(f"{path}.{file_format}")
     picture.parent.mkdir(parents=True, exist_ok=True)
-    with _whole(pathlib.Path(f"{path}.npz")) as file:
+    with whole(pathlib.Path(f"{path}.npz")) as file:
         np.savez(file, **arrays)
-    with _style(), _whole(picture) as file:
+    with _style(), whole(picture) as file:
         figure.savefig(file, format=file_format, metadata=_METADATA[file_format])
     return picture
 
 
 @contextlib.contextmanager
-def _whole(path: pathlib.Path):
+def whole(path: pathlib.Path):
     """A file to write that appears under its name once it is complete."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:

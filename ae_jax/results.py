@@ -92,8 +92,9 @@ def melody(grids: Sequence[np.ndarray], name: str, sound: bool = False) -> dict[
 def check_folder(output: str) -> Path:
     """The folder for results, which may not exist yet. Raises UserError where there can be none."""
     folder = Path(output).expanduser().absolute()
-    parent = next(each for each in (folder, *folder.parents) if each.exists())
-    if not parent.is_dir() or (not folder.exists() and folder.suffix.lower() in (*IMAGES, *_WRITERS)):
+    # os.path.exists: pathlib's own raises where a folder on the way may not be entered.
+    parent = next(each for each in (folder, *folder.parents) if os.path.exists(each))
+    if not parent.is_dir() or (parent != folder and folder.suffix.lower() in (*IMAGES, *_WRITERS)):
         raise UserError(
             f"--output={output} is a file\nexpected a folder; results keep the names of what they came from"
         )
@@ -119,20 +120,11 @@ def write(files: Mapping[str, Any], folder: Path, originals: Sequence[Path] = ()
     try:
         for name, path in paths.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            _write_whole(path, files[name])
+            with figures.whole(path) as file:
+                _WRITERS[path.suffix](file, files[name])
     except OSError as error:
         raise RunFailed(f"{path} cannot be written: {error}") from None
     return list(paths.values())
-
-
-def _write_whole(path: Path, content: Any) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            _WRITERS[path.suffix](file, content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _write_image(file, image):

@@ -3,6 +3,7 @@ optionally `label`; for a model of melodies a MIDI file, or a folder of them.
 """
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,7 +16,6 @@ from ae_jax.music import events, midi
 from ae_jax.results import Form, form_of, numbered
 from ae_jax.types import DataSpec
 
-MELODIES = (".mid", ".midi")
 # Noise takes pixels out of [0, 1], but not this far: such floats are of another scale.
 _FAR = 10
 
@@ -52,20 +52,20 @@ def read_examples(
     Raises UserError for examples of another size or kind, RunFailed where nothing in a folder can be read.
     """
     file = Path(path).expanduser()
-    if not file.exists():
+    if not os.path.exists(file):  # pathlib's own raises where a folder on the way may not be entered
         raise UserError(f"--input: {path!r} does not exist")
     if voice < -1:
         raise UserError(f"--track={voice}\nexpected a track from 0 on, or -1 for the only melodic one")
     if start_bar < 0:
         raise UserError(f"--start_bar={start_bar}\nexpected a bar from 1 on, or 0 for all")
-    if spec.kind == "events" and (file.is_dir() or file.suffix.lower() in MELODIES):
+    if spec.kind == "events" and (file.is_dir() or file.suffix.lower() in midi.SUFFIXES):
         return _read_melodies(file, shape[0], limit, voice, start_bar)
     if voice >= 0 or start_bar:
         raise UserError(f"--track and --start_bar are for MIDI files, and --input is {path!r}\nleave them out")
     if form_of(spec).suffix == ".png" and (file.is_dir() or file.suffix.lower() in IMAGES):
         return _read_images(file, shape, resize, limit)
     if file.suffix not in (".npy", ".npz"):
-        readable = (*{".mid": MELODIES, ".png": IMAGES}.get(form_of(spec).suffix, ()), ".npy")
+        readable = (*{".mid": midi.SUFFIXES, ".png": IMAGES}.get(form_of(spec).suffix, ()), ".npy")
         raise UserError(
             f"--input: {path!r} is none of what this model reads: {shape} of {spec.kind}\n"
             f"expected {', '.join(readable)} or .npz"
@@ -107,9 +107,9 @@ def _read_images(source: Path, shape: tuple[int, ...], resize: bool, limit: int 
 
 
 def _read_melodies(source: Path, steps: int, limit: int | None, voice: int, start_bar: int) -> Examples:
-    files = sorted(f for f in source.rglob("*") if f.suffix.lower() in MELODIES) if source.is_dir() else [source]
+    files = sorted(f for f in source.rglob("*") if f.suffix.lower() in midi.SUFFIXES) if source.is_dir() else [source]
     if not files:
-        raise UserError(f"--input: {source} holds no {' or '.join(MELODIES)} files")
+        raise UserError(f"--input: {source} holds no {' or '.join(midi.SUFFIXES)} files")
     grids, names, unreadable = [], [], []
     for file in files:
         try:

@@ -21,8 +21,9 @@ SPEED = pathlib.Path(__file__).parent / "speed.json"
 
 def arguments(description: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    data = os.environ.get("AE_JAX_DATA_DIR", "../shared/data")
-    parser.add_argument("--data", default=f"{data}/mnist", help="folder with MNIST's own files")
+    data = os.environ.get("AE_JAX_DATA_DIR")
+    known = {"default": f"{data}/mnist"} if data else {"required": True}
+    parser.add_argument("--data", **known, help="folder with MNIST's own files (default: mnist/ in $AE_JAX_DATA_DIR)")
     parser.add_argument("--runs", type=int, default=5, help="timed processes a side")
     parser.add_argument("--torch_python", default=sys.executable, help="the Python that has PyTorch and pythae")
     parser.add_argument("--side", default="", help="run this side alone, in this process")
@@ -56,9 +57,11 @@ def main(file: str, description: str, sides: dict) -> None:
 
 def report(benchmark: str, **figures) -> None:
     """Prints what was measured, and keeps it in speed.json, from which the README's table is made."""
-    cores = f"{os.cpu_count()} CPU cores"
+    from ae_jax import devices, rundir
+
+    cores = f"{devices.cores()} CPU cores"
     stored = json.loads(SPEED.read_text()) if SPEED.exists() else {}
-    SPEED.write_text(json.dumps({**stored, benchmark: {**figures, "device": cores}}, indent=2, sort_keys=True) + "\n")
+    rundir.write_json(SPEED, {**stored, benchmark: {**figures, "device": cores}})
     print(json.dumps({"benchmark": benchmark, **figures, "device": cores}))
 
 

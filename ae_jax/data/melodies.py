@@ -95,7 +95,7 @@ def _midi_files(path: str) -> list[tuple[Path, int]]:
         raise UserError(
             f"data.path must be a folder of MIDI files; {path!r} is {'a file' if folder.exists() else 'not there'}"
         )
-    found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in (".mid", ".midi"))
+    found = sorted(file for file in folder.rglob("*") if file.suffix.lower() in midi.SUFFIXES)
     if not found:
         raise UserError(f"{folder} holds no .mid files")
     return [(file, 0) for file in found]

@@ -9,7 +9,7 @@ import re
 
 import numpy as np
 
-from ae_jax.music.events import STEPS, Melody
+from ae_jax.music.events import SEMITONES, STEPS, Melody
 
 _LENGTH = r"\d*(?:/+\d*)?"
 _NOTE = rf"(?P<accidental>[\^_=]*)(?P<letter>[A-Ga-g])(?P<octave>[,']*)(?P<length>{_LENGTH})"
@@ -27,7 +27,6 @@ _TOKEN = re.compile(
     (?P<tie>-)""",
     re.VERBOSE | re.MULTILINE,
 )
-_SEMITONES = dict(zip("CDEFGAB", (0, 2, 4, 5, 7, 9, 11)))
 _MIDDLE_C = 60
 _SHARPS = "FCGDAEB"  # in the order in which key signatures have them
 _KEY = re.compile(r"\s*([A-G])([#b]?)\s*([A-Za-z]*)")
@@ -52,13 +51,13 @@ def _length(text: str) -> float:
 def _natural(letter: str, octave: str) -> tuple[str, int]:
     """(letter, MIDI pitch of its natural) of a written note such as "c" and "'"."""
     octaves = letter.islower() + octave.count("'") - octave.count(",")
-    return letter.upper(), _MIDDLE_C + _SEMITONES[letter.upper()] + 12 * octaves
+    return letter.upper(), _MIDDLE_C + SEMITONES[letter.upper()] + 12 * octaves
 
 
 @functools.cache
 def _signature(text: str) -> dict[str, int]:
     """{letter: semitones up} of a key such as "Bb", "F#m", "D Mixolydian" or "D =c"."""
-    signature = dict.fromkeys(_SEMITONES, 0)
+    signature = dict.fromkeys(SEMITONES, 0)
     if key := _KEY.match(text):
         letter, sign, mode = key.groups()
         fifths = _SHARPS.index(letter) - 1 + {"#": 7, "b": -7}.get(sign, 0)

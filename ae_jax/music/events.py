@@ -15,6 +15,7 @@ import numpy as np
 HOLD, OFF, FIRST = 0, 1, 2  # FIRST: the class of the lowest pitch
 LOWEST, HIGHEST = 21, 108  # a piano's keys
 CLASSES = FIRST + HIGHEST - LOWEST + 1
+SEMITONES = dict(zip("CDEFGAB", (0, 2, 4, 5, 7, 9, 11)))  # above C
 STEPS = 16  # in a bar of 4/4
 _BARS = tuple(STEPS * factor for factor in (1 / 4, 1 / 2, 1, 2))  # 1/4, 2/4, 4/4 and 4/2, and their like
 _NEAR = 1e-3  # sixteenths; sums of thirds of them are exact to far less

@@ -16,6 +16,7 @@ from ae_jax.errors import UserError
 from ae_jax.music import events
 from ae_jax.music.events import STEPS, Melody
 
+SUFFIXES = (".mid", ".midi")
 _DRUMS = 9  # the channel of percussion
 _DIVISION = 480  # ticks a quarter in files written here
 _TICKS = _DIVISION // 4  # a sixteenth

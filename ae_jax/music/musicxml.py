@@ -8,9 +8,8 @@ from xml.etree import ElementTree
 import numpy as np
 
 from ae_jax.errors import UserError
-from ae_jax.music.events import STEPS, Melody
+from ae_jax.music.events import SEMITONES, STEPS, Melody
 
-_SEMITONES = dict(zip("CDEFGAB", (0, 2, 4, 5, 7, 9, 11)))
 _QUARTER = STEPS / 4
 
 
@@ -90,7 +89,7 @@ class _Reader:
         if pitch is not None and "stop" in ties and self.tied:
             self.notes[-1][1] += duration
         elif pitch is not None:
-            semitones = _SEMITONES[pitch.findtext("step")] + int(float(pitch.findtext("alter") or 0))
+            semitones = SEMITONES[pitch.findtext("step")] + int(float(pitch.findtext("alter") or 0))
             self.notes.append(
                 [self.position - duration, duration, 12 * (int(pitch.findtext("octave")) + 1) + semitones]
             )
