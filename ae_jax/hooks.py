@@ -108,25 +108,40 @@ def line(step: int, split: str, metrics: Mapping[str, float]) -> dict[str, Any]:
 
 
 class TensorBoard:
-    """Scalars at every call; images where `images(state)` answers {name: [H, W, C] in [0, 1]}."""
+    """Scalars and images, written by a thread; raises OSError once the disk takes no more."""
 
     def __init__(self, run: rundir.RunDir, start: int):
         from tensorboardX import SummaryWriter
 
+        self._folder = run.tensorboard
         self._writer = SummaryWriter(
             str(run.tensorboard), purge_step=start + 1, flush_secs=10, write_to_disk=processes.leads()
         )
 
     def scalars(self, split: str, step: int, metrics: Mapping[str, float]) -> None:
+        self._check_writes()
         for name, value in metrics.items():
             if math.isfinite(value):
                 self._writer.add_scalar(f"{split}/{name}", value, step)
 
     def image(self, name: str, step: int, image: Any) -> None:
+        self._check_writes()
         self._writer.add_image(name, image, step, dataformats="HWC")
 
     def close(self) -> None:
-        self._writer.close()
+        if self._thread is None or self._thread.is_alive():
+            self._writer.close()
+        else:
+            self._writer.file_writer.event_writer._closed = True  # nor is it waited for when Python ends
+
+    @property
+    def _thread(self):
+        return getattr(getattr(self._writer.file_writer, "event_writer", None), "_worker", None)
+
+    def _check_writes(self):
+        # A full disk ends the thread, for which whoever gave it more would wait for ever.
+        if self._thread is not None and not self._thread.is_alive():
+            raise OSError(f"nothing can be written in {self._folder}")
 
 
 class Profile:

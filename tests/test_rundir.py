@@ -4,6 +4,7 @@ import json
 import math
 import os
 import pathlib
+import time
 
 import pytest
 from hypothesis import given
@@ -118,6 +119,20 @@ def test_lines_survive_a_cut_at_any_byte(tmp_path_factory, records, data):
 
 def test_reading_lines_of_no_file_gives_none(tmp_path):
     assert rundir.read_lines(tmp_path / "metrics.jsonl") == []
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_full_disk_is_said_and_not_waited_for(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError("No space left on device")
+
+    board = hooks.TensorBoard(rundir.RunDir(tmp_path), 0)
+    monkeypatch.setattr(board._writer.file_writer.event_writer._ev_writer, "write_event", full)
+    with pytest.raises(OSError, match="nothing can be written in .*tensorboard"):
+        for step in range(100):
+            board.scalars("train", step, {"loss": 1.0})
+            time.sleep(0.01)
+    board.close()
 
 
 def test_what_is_not_finite_is_left_out_of_the_metrics(tmp_path):
