@@ -45,6 +45,11 @@ def permuted(key: Any, index: Any, n: int) -> Any:
     return jax.lax.while_loop(lambda value: jnp.any(value >= n), walk, start).astype(jnp.int32)
 
 
+def evenly(count: int, n: int) -> np.ndarray:
+    """`count` of the numbers 0 .. n-1, evenly spread, since data may be sorted; int [count]."""
+    return np.linspace(0, n - 1, count).round().astype(int)
+
+
 def present(values: Any, spec: DataSpec) -> Any:
     """Stored values as models see them: pixels as value / (levels - 1) in [0, 1], both as float32."""
     values = values.astype(jnp.float32)
@@ -111,9 +116,9 @@ class Batches:
         return {**batch, "x": x, "inputs": x, "mask": (position < n).astype(jnp.float32)}
 
     def spread(self, count: int) -> tuple["Batches", np.ndarray]:
-        """(batches of `count` of these examples or of all, evenly spread, since data may be sorted; their numbers)."""
+        """(batches of `count` of these examples, as `evenly` has them, or of all; their numbers)."""
         count = min(count, self.num_examples)
-        numbers = np.linspace(0, self.num_examples - 1, count).round().astype(int)
+        numbers = evenly(count, self.num_examples)
         return self if count == self.num_examples else self.only(numbers), numbers
 
     def only(self, numbers: np.ndarray) -> "Batches":

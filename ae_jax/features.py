@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from ae_jax import comparable, errors, lookup, reduce, samplers
+from ae_jax.batching import evenly
 from ae_jax.discretized import LogisticMixture
 from ae_jax.errors import UserError
 
@@ -69,8 +70,7 @@ def scores(
 
 def _equal_in_number(rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     count = min(map(len, rows.values()))
-    spread = lambda n: np.linspace(0, n - 1, count).round().astype(int)  # they may be sorted
-    return {name: np.asarray(values[spread(len(values))], np.float64) for name, values in rows.items()}
+    return {name: np.asarray(values[evenly(count, len(values))], np.float64) for name, values in rows.items()}
 
 
 def _stored(file: str) -> Features:

@@ -101,12 +101,14 @@ class _Known(UserError):
 
 @contextlib.contextmanager
 def agreeing() -> Iterator[None]:
-    """Where one process raises a UserError within, all do; none goes on before all are at the end."""
+    """Where one process raises a UserError or an OSError within, all raise an error; none goes on before all are at the
+    end.
+    """
     try:
         yield
     except _Known:
         raise
-    except UserError as error:
+    except (UserError, OSError) as error:
         gathered(None, str(error))
         raise
     gathered(None)

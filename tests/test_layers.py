@@ -51,7 +51,7 @@ ROOMS = {
     "train": "types mesh precision reduce schedules batching players accumulation",
     "samplers": "types distributions nets priors likelihoods models objectives optim batching train",
     "comparable": "types",
-    "features": "lookup discretized reduce samplers comparable",
+    "features": "lookup batching discretized reduce samplers comparable",
     "evaluation": "types mesh distributions discretized reduce importance objectives projections music features",
     "figures": "types music",
     "pages": "",

@@ -34,9 +34,11 @@ def evaluate(
 
 def _estimates(model, variables, batch, key, samples, chunk):
     evaluation.random_codes("nll", model, variables, batch, key)
-    # One example at a time, many samples of it: the matrix products are as large, and memory is bounded.
-    each = lambda variables: lambda example: _estimate(model, variables, *example, samples, chunk)
-    in_turn = lambda variables, examples: jax.lax.map(each(variables), examples)
+
+    def in_turn(variables, examples):
+        # One example at a time, many samples of it: the matrix products are as large, and memory is bounded.
+        return jax.lax.map(lambda example: _estimate(model, variables, *example, samples, chunk), examples)
+
     return mesh.by_example(in_turn, variables, (batch, jax.random.split(key, len(batch["x"]))))
 
 
