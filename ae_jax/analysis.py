@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from ae_jax import experiment, lookup, mesh, reduce, rundir, splits
+from ae_jax import experiment, gather, lookup, mesh, rundir, splits
 from ae_jax.checkpoints import Checkpoints
 from ae_jax.data import called
 from ae_jax.errors import UserError
@@ -214,7 +214,7 @@ def check_metrics(built: experiment.Experiment) -> None:
     variables, shapes = variables_of(built.state_shapes(), "raw"), built.shapes()
     data = {"train": shapes, "test": shapes, "metrics": [{"split": "train"}]}
     for name in built.config.eval.metrics:
-        with contextlib.suppress(reduce.OnShapes):
+        with contextlib.suppress(gather.OnShapes):
             evaluate(built, variables, [name], data)
 
 

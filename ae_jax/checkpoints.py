@@ -17,7 +17,7 @@ from absl import logging
 from ae_jax import errors, mesh, processes
 from ae_jax.errors import RunFailed, UserError
 from ae_jax.policy import Policy
-from ae_jax.train import TrainState
+from ae_jax.step import TrainState
 
 _DAMAGED = "damaged"
 _DIGITS = 9

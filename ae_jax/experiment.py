@@ -22,10 +22,10 @@ from ae_jax import (
     schedules,
     splits,
     streaming,
-    train,
 )
 from ae_jax.batching import Batches, present
 from ae_jax.errors import UserError
+from ae_jax.step import TrainState, make_hparams, make_init, make_train_step, streams
 from ae_jax.types import DataSpec
 
 
@@ -62,7 +62,7 @@ class Experiment:
         corruption = schedules.in_the_end(self.hparams["corruption"])
 
         def finish(step, batch):
-            return self.prepare(train.streams(jax.random.fold_in(key, step)), batch, corruption)
+            return self.prepare(streams(jax.random.fold_in(key, step)), batch, corruption)
 
         return self._batches(arrays, min(batch_size, len(arrays["x"])), finish)
 
@@ -72,7 +72,7 @@ class Experiment:
         section = self.config.train
         return section.steps or section.epochs * self.batches("train").steps_per_epoch
 
-    def init(self, key: Any, hparams: Any = None) -> train.TrainState:
+    def init(self, key: Any, hparams: Any = None) -> TrainState:
         """The state before the first step, from `key` and `hparams` (default: this experiment's own)."""
         return self._init(key, self._first_example(), self.hparams if hparams is None else hparams)
 
@@ -86,18 +86,16 @@ class Experiment:
 
     @functools.cached_property
     def _init(self):
-        return jax.jit(train.make_init(self.model, self.tx, self.prepare, self._averages, self._precision))
+        return jax.jit(make_init(self.model, self.tx, self.prepare, self._averages, self._precision))
 
-    def state_shapes(self) -> train.TrainState:
+    def state_shapes(self) -> TrainState:
         return jax.eval_shape(self._init, jax.random.key(0), self.example(), self.hparams)
 
     @property
     def step(self):
         prepare = corruptions.transposing(self.prepare, self.config.data.get("transpose", 0))
         samples, pieces = self.config.objective.num_samples, self.config.train.get("accumulate") or 1
-        return train.make_train_step(
-            self.model, self.objective, self.tx, prepare, samples, pieces, kind=self._precision
-        )
+        return make_train_step(self.model, self.objective, self.tx, prepare, samples, pieces, kind=self._precision)
 
     def check(self) -> None:
         """Traces one step without running it. Raises UserError where the parts do not fit, as terms without weights."""
@@ -171,7 +169,7 @@ def build(config: Any, spec: DataSpec | None = None) -> Experiment:
     dequantized = likelihood.needs_dequantised and spec.kind == "pixels" and binarize == "none"
     corrupt, _ = corruptions.find(config.corruption)
     prepare = corruptions.make_prepare(spec, binarize, dequantized, corrupt)
-    built = Experiment(config, spec, model, likelihood, objective, tx, prepare, train.make_hparams(**numbers(config)))
+    built = Experiment(config, spec, model, likelihood, objective, tx, prepare, make_hparams(**numbers(config)))
     if examples is not None:
         built.__dict__["splits"] = examples  # the cached property, already computed
     return built

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ae_jax import comparable, errors, lookup, reduce, samplers
+from ae_jax import comparable, errors, gather, lookup, samplers
 from ae_jax.batching import evenly
 from ae_jax.discretized import LogisticMixture
 from ae_jax.errors import UserError
@@ -96,14 +96,14 @@ def _of_run(workdir: str, model: Any, variables: Any, data: Any, key: Any, sampl
     ((network, its_variables, _),) = comparable.opened(data, (workdir,), model.spec, model.spec.shape)
     key_draw, key_features, key_examples = jax.random.split(key, 3)
     draw = _sampler(model, variables, data, key_draw, sampler)
-    codes = reduce.compiled(_codes, network)
+    codes = gather.compiled(_codes, network)
 
     of = lambda x, batch: codes(its_variables, {**batch, "x": x, "inputs": x}, key_features)
     both = lambda _, batch, key: {"samples": of(draw(batch, key), batch), "test": of(batch["x"], batch)}
     of_train = lambda _, batch, key: {"train": of(batch["x"], batch)}
-    rows = reduce.gather(both, variables, data["test"], key_examples)
+    rows = gather.gather(both, variables, data["test"], key_examples)
     train, _ = data["train"].spread(len(rows["test"]))
-    rows |= reduce.gather(of_train, variables, train, key_examples)
+    rows |= gather.gather(of_train, variables, train, key_examples)
     leaves = jax.tree.leaves(its_variables)
     digest = hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in leaves)).hexdigest()[:12]
     return Features(pathlib.Path(workdir).name, digest, _equal_in_number(rows))
@@ -121,13 +121,13 @@ def _sampler(model, variables, data, key, sampler) -> Callable:
         if not hasattr(model, "generate"):
             others = ", ".join(lookup.choices("samplers"))
             raise UserError(f"this model has no prior to draw samples from\nexpected a sampler, one of: {others}")
-        draw = reduce.compiled(_from_prior, model)
+        draw = gather.compiled(_from_prior, model)
         return lambda batch, key: draw(variables, batch, key)
     key_encode, key_fit = jax.random.split(key)
-    one_draw = reduce.compiled(_one_draw, model)
-    codes = reduce.gather(one_draw, variables, data["train"], key_encode)["code"]
+    one_draw = gather.compiled(_one_draw, model)
+    codes = gather.gather(one_draw, variables, data["train"], key_encode)["code"]
     sample = lookup.find("samplers", sampler, "fit")(codes, key_fit)
-    decode = reduce.compiled(_decoded, model)
+    decode = gather.compiled(_decoded, model)
     return lambda batch, key: decode(variables, {**batch, "code": np.asarray(sample(key, len(batch["x"])))}, key)
 
 

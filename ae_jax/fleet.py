@@ -20,7 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from ae_jax import devices, train
+from ae_jax import devices
+from ae_jax.step import TrainState
 
 WAYS = ("map", "threads", "vmap")
 _RUNS = "runs"  # the axis of the mesh
@@ -69,10 +70,10 @@ class OneByOne:
         self._states[i], totals = self._run(self._states[i], arrays, self._hparams[i], jnp.int32(until))
         return int(self._states[i].step), int(self._states[i].bad_steps), jax.device_get(totals)
 
-    def state(self, i: int) -> train.TrainState:
+    def state(self, i: int) -> TrainState:
         return self._states[i]
 
-    def stacked(self) -> train.TrainState:
+    def stacked(self) -> TrainState:
         """All states, with an axis of runs in front."""
         return stack(self._states)
 
@@ -101,11 +102,11 @@ class SideBySide:
         self._here = None
         return [(i, Window(int(step[i]), int(bad_steps[i]), at(totals, i), share)) for i in going]
 
-    def state(self, i: int) -> train.TrainState:
+    def state(self, i: int) -> TrainState:
         self._here = on_host(self._states) if self._here is None else self._here
         return at(self._here, i)
 
-    def stacked(self) -> train.TrainState:
+    def stacked(self) -> TrainState:
         """All states, with an axis of runs in front."""
         return jax.tree.map(lambda leaf: leaf[: self._count], self._states)
 

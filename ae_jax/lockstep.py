@@ -17,12 +17,13 @@ from typing import Any
 
 import jax
 
-from ae_jax import analysis, configuration, experiment, fleet, hooks, machine, rundir, runner, sweepdir, train
+from ae_jax import analysis, configuration, experiment, fleet, hooks, loop, machine, rundir, runner, sweepdir
 from ae_jax.checkpoints import Checkpoints
 from ae_jax.checkpoints import write as write_checkpoint
 from ae_jax.errors import UserError, first_line
 from ae_jax.members import Member
 from ae_jax.policy import Policy
+from ae_jax.step import make_hparams
 
 # (step, {name of a run: its scores}) -> {name: reason} of the runs that end early
 Judge = Callable[[int, Mapping[str, Mapping[str, float]]], Mapping[str, str]]
@@ -74,7 +75,7 @@ class _Training:
         self._sweep = sweepdir.SweepDir(pathlib.Path(task.folder))
         configs = {name: configuration.from_plain(plain) for name, plain in task.runs.items()}
         self._machine = machine.of(next(iter(configs.values())))
-        hparams = lambda config: train.make_hparams(**experiment.numbers(config))
+        hparams = lambda config: make_hparams(**experiment.numbers(config))
         self._members = [Member(name, config, hparams(config)) for name, config in configs.items()]
         self._built, self.folder = self._machine.built, self._sweep.programs / task.name
         self._steps = self._built.steps
@@ -119,7 +120,7 @@ class _Training:
 
     def window(self) -> None:
         """Trains, logs, evaluates and saves up to the next step number at which any of these is due."""
-        start, self._step = self._step, train.next_stop(self._step, self._steps, self._calendar.periods)
+        start, self._step = self._step, loop.next_stop(self._step, self._steps, self._calendar.periods)
         compiled, self._begun = not self._begun, True
         timings, losses, spent = [], [], 0.0
         for i, window in self._together.advance(self._step, self._going):
@@ -127,9 +128,9 @@ class _Training:
             member.seconds += window.seconds
             spent += window.seconds
             if window.bad_steps >= member.config.train.max_bad_steps:
-                self._fail(member, str(train.NonFiniteError(window.step, window.totals, window.bad_steps)))
+                self._fail(member, str(loop.NonFiniteError(window.step, window.totals, window.bad_steps)))
                 continue
-            metrics = train.means(window.totals)
+            metrics = loop.means(window.totals)
             losses.append(metrics["loss"])
             self._lines[i].append(hooks.line(self._step, "train", metrics))
             batch_size = member.config.train.batch_size

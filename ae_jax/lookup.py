@@ -78,15 +78,29 @@ def imported(path: str) -> Any:
 
 
 def function(home: Any, name: str, first: tuple[str, ...], what: str) -> Any:
-    """The function `name` of the module `home` among those whose first parameters are these, or the user's own."""
+    """The function `name` of the module `home`, or of any file of the folder `home`, or the user's own.
+
+    Those are meant that are public and whose first parameters are these.
+    """
     if ":" in name:
         return imported(name)
-    functions = {key: value for key, value in vars(home).items() if inspect.isfunction(value) and key[0] != "_"}
+    homes = [home]
+    if hasattr(home, "__path__"):
+        homes = [
+            importlib.import_module(f"{home.__name__}.{file.name}") for file in pkgutil.iter_modules(home.__path__)
+        ]
+    named = {key: value for module in homes for key, value in _functions_of(module).items()}
     starts = lambda value: tuple(inspect.signature(value).parameters)[: len(first)] == first
-    names = [key for key, value in functions.items() if value.__module__ == home.__name__ and starts(value)]
+    names = [key for key, value in named.items() if starts(value)]
     if name not in names:
         raise errors.unknown(what, name, names)
-    return functions[name]
+    return named[name]
+
+
+def _functions_of(module: Any) -> dict[str, Callable]:
+    """{name: function} of the public functions that a module defines itself."""
+    mine = lambda key, value: inspect.isfunction(value) and key[0] != "_" and value.__module__ == module.__name__
+    return {key: value for key, value in vars(module).items() if mine(key, value)}
 
 
 def told(folder: str, function: Callable, keyword: str) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 import jax
 
-from ae_jax import fleet, mesh, runner, sweep, train
+from ae_jax import fleet, loop, mesh, runner, sweep
+from ae_jax.step import TrainState
 
 # What a way must gain over the others: "vmap" must pay for the rounding in which it differs.
 _HANDICAP = {"map": 1.0, "threads": 1.0, "vmap": 1.2}
@@ -39,16 +40,16 @@ class Machine:
         self._arrays_on = functools.cache(lambda place: jax.device_put(self._batches.arrays, place))
         self._run_on = functools.cache(lambda mesh: fleet.side_by_side(self._program, mesh))
 
-    def first_state(self, config: Any, hparams: Any) -> train.TrainState:
+    def first_state(self, config: Any, hparams: Any) -> TrainState:
         return runner.first_state(self.built, config.seed, hparams)
 
-    def state_shapes(self, count: int) -> train.TrainState:
+    def state_shapes(self, count: int) -> TrainState:
         """Those of the states of `count` runs, stacked."""
         stack = lambda leaf: jax.ShapeDtypeStruct((count, *leaf.shape), leaf.dtype)
         return jax.tree.map(stack, self.built.state_shapes())
 
     def together(
-        self, way: str, states: Sequence[train.TrainState], hparams: Sequence[Any]
+        self, way: str, states: Sequence[TrainState], hparams: Sequence[Any]
     ) -> fleet.OneByOne | fleet.SideBySide:
         """The runs with these states and numbers, to be advanced."""
         if way == "vmap":
@@ -58,11 +59,11 @@ class Machine:
 
     @functools.cached_property
     def _run(self):
-        return train.compiled_run(self.built.step, self._batches, self.built.config.train.max_bad_steps)
+        return loop.compiled_run(self.built.step, self._batches, self.built.config.train.max_bad_steps)
 
     @property
     def _program(self):
-        return train.make_run(self.built.step, self._batches, self.built.config.train.max_bad_steps)
+        return loop.make_run(self.built.step, self._batches, self.built.config.train.max_bad_steps)
 
     def _estimate(self, count: int, way: str = "auto") -> Estimate:
         """Measures a few steps in this `way`, or in all that may pay, in turn, to choose the fastest."""

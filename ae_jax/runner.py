@@ -14,9 +14,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax import analysis, errors, experiment, hooks, mesh, precision, processes, reduce, rundir, train
+from ae_jax import analysis, errors, experiment, gather, hooks, loop, mesh, precision, processes, rundir
 from ae_jax.checkpoints import Checkpoints
 from ae_jax.errors import RunFailed, UserError
+from ae_jax.step import TrainState
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,7 +68,7 @@ def _train_run(config, workdir, say, profile):
         rundir.truncate_lines(path, start)
     watch = _Watch(built, run, checkpoints, start, steps, profile)
     try:
-        state, _ = train.fit(
+        state, _ = loop.fit(
             state,
             built.batches("train"),
             built.step,
@@ -76,7 +77,7 @@ def _train_run(config, workdir, say, profile):
             hooks=watch.hooks(),
             max_bad_steps=config.train.max_bad_steps,
         )
-    except train.NonFiniteError as error:
+    except loop.NonFiniteError as error:
         checkpoints.wait()
         good = checkpoints.steps()
         raise RunFailed(
@@ -101,7 +102,7 @@ def checked(config: Any) -> experiment.Experiment:
     return built
 
 
-def first_state(built: experiment.Experiment, seed: int | None = None, hparams: Any = None) -> train.TrainState:
+def first_state(built: experiment.Experiment, seed: int | None = None, hparams: Any = None) -> TrainState:
     """The state before the first step: drawn from the seed, its parameters those of the run train.init_from if any.
 
     seed, hparams: those of another run of the same program; by default this experiment's own.
@@ -128,13 +129,13 @@ def held_out_split(config: Any) -> str:
     return "validation" if config.data.validation else "test"
 
 
-def score(built: experiment.Experiment, state: train.TrainState, lines: Any, data: Any) -> dict[str, float]:
+def score(built: experiment.Experiment, state: TrainState, lines: Any, data: Any) -> dict[str, float]:
     """What the config's eval.metrics answer of a state; `lines` are those of metrics.jsonl so far."""
     data = collections.ChainMap({"metrics": lines}, data)
     return analysis.evaluate(built, scored_variables(state), built.config.eval.metrics, data)
 
 
-def scored_variables(state: train.TrainState) -> dict[str, Any]:
+def scored_variables(state: TrainState) -> dict[str, Any]:
     """Those of the average of the parameters, where there is one."""
     return analysis.variables_of(state, "raw" if state.ema is None else "ema")
 
@@ -166,12 +167,12 @@ class _Watch:
         self._data = analysis.data_of(built, self._split)
         self._board = hooks.TensorBoard(run, start)
         self._progress = hooks.Progress(run, start, steps, built.config.train.batch_size)
-        only_one = train.next_stop(start, steps, self._calendar.periods) == steps
+        only_one = loop.next_stop(start, steps, self._calendar.periods) == steps
         self._profile = hooks.Profile(run, only_one) if profile else None
         self._stop = hooks.Stop()
         self.scores = {}
 
-    def hooks(self) -> list[train.Hook]:
+    def hooks(self) -> list[loop.Hook]:
         return [(period, self._act) for period in self._calendar.periods]
 
     def _act(self, step, state, metrics):
@@ -219,8 +220,8 @@ def _reconstructions(built, state, batches, count: int = 8):
     shape = built.spec.shape
     if len(shape) != 3 or shape[-1] not in (1, 3):
         return None
-    variables, compute = scored_variables(state), reduce.compiled(_example_and_mean, built.model)
-    images = reduce.gather(compute, variables, batches, jax.random.key(0), count)
+    variables, compute = scored_variables(state), gather.compiled(_example_and_mean, built.model)
+    images = gather.gather(compute, variables, batches, jax.random.key(0), count)
     rows = [np.concatenate(list(images[name]), axis=1) for name in ("example", "mean")]
     return np.clip(np.concatenate(rows), 0, 1)
 

@@ -62,7 +62,7 @@ def ours(work: Work, examples: int, batch_size: int, epochs: int):
     """(seconds of the last epoch, number of weights, device)."""
     import jax
 
-    from ae_jax import configuration, experiment, train
+    from ae_jax import configuration, experiment, loop
     from ae_jax.batching import Batches
     from ae_jax.types import DataSpec
 
@@ -74,7 +74,7 @@ def ours(work: Work, examples: int, batch_size: int, epochs: int):
         config.optimizer.clip, config.data.transpose = None, 0
     built = experiment.build(config, spec)
     batches = Batches({"x": noise(work, examples)}, spec, batch_size).on_device()
-    run, state = train.compiled_run(built.step, batches), built.init(jax.random.key(0))
+    run, state = loop.compiled_run(built.step, batches), built.init(jax.random.key(0))
     leaves = jax.tree_util.tree_leaves_with_path(state.params)
     weights = sum(leaf.size for path, leaf in leaves if path[-1].key == "kernel")
     steps = batches.steps_per_epoch

@@ -26,7 +26,7 @@ import numpy as np
 import pairs
 from jax.sharding import PartitionSpec
 
-from ae_jax import configuration, experiment, mesh, train
+from ae_jax import configuration, experiment, loop, mesh
 from ae_jax.types import DataSpec
 
 SPEC = DataSpec((28, 28, 1))
@@ -44,7 +44,7 @@ def windows(name: str, batch_size: int, steps: int, stream: bool = False, **size
         built = experiment.build(config, SPEC)
         vars(built)["splits"] = {"train": {"x": images}}
         state, batches = built.init(jax.random.key(0)), built.batches("train")
-        run, feed = train.compiled_run(built.step, batches), batches.feed(train.order_key(state), 0)
+        run, feed = loop.compiled_run(built.step, batches), batches.feed(loop.order_key(state), 0)
     for start in itertools.count(0, steps):
         began = time.perf_counter()
         with mesh.over(**sizes):

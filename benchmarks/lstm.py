@@ -23,7 +23,7 @@ def melodies():
 def ours(data):
     import jax
 
-    from ae_jax import configuration, experiment, train
+    from ae_jax import configuration, experiment, loop
     from ae_jax.batching import Batches
     from ae_jax.types import DataSpec
 
@@ -34,7 +34,7 @@ def ours(data):
         del config.model.sampling
     built = experiment.build(config, DataSpec((LENGTH,), "events", levels=EVENTS))
     batches = Batches({"x": melodies()}, built.spec, BATCH).on_device()
-    run = train.compiled_run(built.step, batches)
+    run = loop.compiled_run(built.step, batches)
     state, _ = jax.block_until_ready(run(built.init(jax.random.key(0)), batches.arrays, built.hparams, STEPS))
     start = time.perf_counter()
     _, totals = jax.block_until_ready(run(state, batches.arrays, built.hparams, 2 * STEPS))

@@ -119,14 +119,14 @@ def ours_epoch(config: str, data: pathlib.Path, steps: int | None = None) -> tup
 
     import jax
 
-    from ae_jax import configuration, experiment, train
+    from ae_jax import configuration, experiment, loop
 
     loaded = configuration.load(config)
     with loaded.unlocked():
         loaded.data.update(source="idx", dir=str(data), validation=0)
     built = experiment.build(loaded)
     batches = built.batches("train").on_device()
-    run = jax.jit(train.make_run(built.step, batches), donate_argnums=0)
+    run = jax.jit(loop.make_run(built.step, batches), donate_argnums=0)
     state, steps = built.init(jax.random.key(0)), steps or batches.steps_per_epoch
     state, _ = jax.block_until_ready(run(state, batches.arrays, built.hparams, steps))
     start = time.perf_counter()

@@ -28,7 +28,7 @@ def ours(data: pathlib.Path, weights: pathlib.Path) -> float:
     import jax
     import numpy as np
 
-    from ae_jax import analysis, configuration, experiment, train
+    from ae_jax import analysis, configuration, experiment, loop
 
     config = configuration.load("configs/vae_mlp.py:mnist")
     with config.unlocked():
@@ -42,7 +42,7 @@ def ours(data: pathlib.Path, weights: pathlib.Path) -> float:
             layer = layer[part]
         arrays |= {f"{name}.weight": np.array(layer["kernel"]).T, f"{name}.bias": np.array(layer["bias"])}
     np.savez(weights, **arrays)
-    state, _ = train.fit(state, built.batches("train"), built.step, built.hparams, steps=built.steps)
+    state, _ = loop.fit(state, built.batches("train"), built.step, built.hparams, steps=built.steps)
     scores = analysis.evaluate(built, {"params": state.params}, ["elbo"], analysis.data_of(built))
     return -scores["elbo"]
 

@@ -10,8 +10,7 @@ import sys
 import jax
 import numpy as np
 
-from ae_jax import analysis, configuration, experiment, mesh, runner
-from ae_jax import train as training
+from ae_jax import analysis, configuration, experiment, loop, mesh, runner
 from ae_jax.checkpoints import Checkpoints
 from ae_jax.errors import UserError
 
@@ -67,7 +66,7 @@ def gathered(**sizes):
         built = experiment.build(made)
         batches = built.batches("train").on_device()
         arguments = built.state_shapes(), batches.arrays, built.hparams, jax.numpy.int32(1)
-        compiled = training.compiled_run(built.step, batches).lower(*arguments).compile()
+        compiled = loop.compiled_run(built.step, batches).lower(*arguments).compile()
     return compiled.as_text().count("all-gather(")
 
 

@@ -9,7 +9,8 @@ import jax
 import numpy as np
 from small_sweeps import base, leaves, train_sweep
 
-from ae_jax import configuration, experiment, machine, train
+from ae_jax import configuration, experiment, machine
+from ae_jax.step import make_hparams
 
 COUNT, STEPS = 10, 20  # more runs than devices, and no multiple of them
 
@@ -18,7 +19,7 @@ def runs():
     """[(config, its numbers)] of different seeds, weights and learning rates, of which one cannot but diverge."""
     configs = [base(**{"seed": str(i), "weights.kl": str(1 + i)}) for i in range(COUNT)]
     configuration.override(configs[4], "optimizer.learning_rate", "1e30")
-    return [(config, train.make_hparams(**experiment.numbers(config))) for config in configs]
+    return [(config, make_hparams(**experiment.numbers(config))) for config in configs]
 
 
 def main(folder):

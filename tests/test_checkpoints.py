@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from ae_jax.checkpoints import Checkpoints
 from ae_jax.errors import RunFailed, UserError
-from ae_jax.train import TrainState
+from ae_jax.step import TrainState
 
 
 def as_bytes(leaf):

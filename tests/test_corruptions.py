@@ -7,9 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ae_jax import configuration, corruptions, experiment, train
+from ae_jax import configuration, corruptions, experiment, loop
 from ae_jax.errors import UserError
 from ae_jax.evaluation import mse
+from ae_jax.step import streams
 from ae_jax.types import DataSpec
 
 LEVELS = 5
@@ -19,7 +20,7 @@ SPEC = DataSpec((8, 8, 1), levels=LEVELS)
 def prepared(key, stored, binarization="none", dequantized=False):
     prepare = corruptions.make_prepare(SPEC, binarization, dequantized)
     x = jnp.asarray(stored, jnp.float32) / (LEVELS - 1)
-    return prepare(train.streams(key), {"x": x, "inputs": x, "label": jnp.arange(len(x))}, {})
+    return prepare(streams(key), {"x": x, "inputs": x, "label": jnp.arange(len(x))}, {})
 
 
 def test_dynamic_binarisation_is_fresh_and_right_in_the_mean(key):
@@ -142,7 +143,7 @@ def test_downsampling_averages_squares(key):
 def test_corruption_makes_the_inputs_and_leaves_the_target(key):
     corrupt, _ = corruptions.find({"name": "gaussian", "level": 2.0, "clip": True})
     prepare = corruptions.make_prepare(SPEC, corrupt=corrupt)
-    batch = prepare(train.streams(key), {"x": GREY, "inputs": GREY}, {"level": 2.0})
+    batch = prepare(streams(key), {"x": GREY, "inputs": GREY}, {"level": 2.0})
     np.testing.assert_array_equal(batch["x"], GREY)
     assert batch["inputs"].min() == 0 and batch["inputs"].max() == 1 and (batch["inputs"] != GREY).mean() > 0.9
     for section, message in (({"name": "boxes"}, "did you mean 'box'"), ({"name": "box", "size": 1}, "option.*'size'")):
@@ -158,7 +159,7 @@ def test_the_clean_target_never_reaches_the_encoder():
         for key, value in {"corruption.level": level, "train.steps": 300, "train.batch_size": 64}.items():
             configuration.override(config, key, str(value))
         built = experiment.build(config)
-        state, _ = train.fit(
+        state, _ = loop.fit(
             built.init(jax.random.key(0)), built.batches("train"), built.step, built.hparams, steps=built.steps
         )
         data = {"test": built.held_out(built.splits["train"], 500)}

@@ -10,13 +10,14 @@ import pytest
 from scipy import stats
 from test_importance import assert_same_in_the_mean, gradient_by
 
-from ae_jax import lookup, objectives
+from ae_jax import lookup
 from ae_jax.batching import Batches
 from ae_jax.errors import UserError
 from ae_jax.importance import log_weights
 from ae_jax.likelihoods import gaussian
 from ae_jax.models import hierarchical, ladder
 from ae_jax.nets import mlp
+from ae_jax.objectives.importance_weighted import dreg, iwae, stl
 from ae_jax.types import DataSpec
 
 SIZE, SCALE, SPEC = 4, 0.7, DataSpec((4,), "reals")
@@ -105,15 +106,15 @@ def stopped_whole(outputs, batch):
     """DReG with the upper posterior stopped whole, its dependence on the lower layer's sample too."""
     top, low = outputs.latents
     density = jax.lax.stop_gradient(top.posterior).log_prob(top.sample)
-    return objectives.dreg(outputs.replace(latents=(top.replace(log_q_path=density), low)), batch)
+    return dreg(outputs.replace(latents=(top.replace(log_q_path=density), low)), batch)
 
 
 def test_dreg_is_unbiased_for_either_layer():
     away = variables(off=0.5)
     for module in ("q_z", "q_up_0"):
-        assert_same_in_the_mean(MODEL, away, objectives.dreg, objectives.iwae, module, 5, batch=BATCH)
+        assert_same_in_the_mean(MODEL, away, dreg, iwae, module, 5, batch=BATCH)
     with pytest.raises(AssertionError):
-        assert_same_in_the_mean(MODEL, away, stopped_whole, objectives.iwae, "q_z", 5, batch=BATCH)
+        assert_same_in_the_mean(MODEL, away, stopped_whole, iwae, "q_z", 5, batch=BATCH)
 
 
 @pytest.mark.parametrize("family", [hierarchical, ladder])
@@ -133,10 +134,10 @@ def test_there_may_be_more_than_two_layers(family):
 
 
 def test_the_priors_of_either_layer_have_the_ordinary_gradient():
-    for objective in (objectives.stl, objectives.dreg):
+    for objective in (stl, dreg):
         for module in ("p_down_0", "decoder"):
             by = lambda one, module=module: gradient_by(MODEL, variables(off=0.5), one, module, 5, BATCH, KEY)
-            found, ordinary = by(objective), by(objectives.iwae)
+            found, ordinary = by(objective), by(iwae)
             np.testing.assert_allclose(found, ordinary, rtol=1e-4, atol=1e-4)
 
 

@@ -11,21 +11,25 @@ import optax
 import pytest
 from linear_gaussian import MODEL
 
-from ae_jax import experiment, objectives, players, train
+from ae_jax import experiment, loop, players
 from ae_jax.distributions import Normal
 from ae_jax.errors import UserError
 from ae_jax.importance import log_weights
 from ae_jax.models import ae
 from ae_jax.nets import mlp
+from ae_jax.objectives import importance_weighted
+from ae_jax.objectives.elbo import elbo
+from ae_jax.objectives.importance_weighted import dreg, piwae, stl
 from ae_jax.priors import mixture
+from ae_jax.step import TrainState, make_hparams, make_train_step
 from configs import iwae, vae
 
 X = linear_gaussian.draw(3)
 BATCH = {"x": jnp.asarray(X), "inputs": jnp.asarray(X), "mask": jnp.ones(3)}
 EXACT, AWAY = linear_gaussian.variables(), linear_gaussian.variables(shift=0.3, log_scale=0.4)
 SAMPLES = 6
-miwae = lambda groups: functools.partial(objectives.miwae, groups=groups)
-ciwae = lambda beta: functools.partial(objectives.ciwae, beta=beta)
+miwae = lambda groups: functools.partial(importance_weighted.miwae, groups=groups)
+ciwae = lambda beta: functools.partial(importance_weighted.ciwae, beta=beta)
 
 
 def answer(samples=SAMPLES, variables=AWAY, key=0):
@@ -46,10 +50,10 @@ def sampled():
 @pytest.mark.parametrize(
     ("one", "other"),
     [
-        (miwae(SAMPLES), lambda *args: {"bound": sum(objectives.elbo(*args).values())}),
-        (miwae(1), objectives.iwae),
-        (ciwae(0.0), objectives.iwae),
-        (ciwae(1.0), lambda *args: {"bound": sum(objectives.elbo(*args).values())}),
+        (miwae(SAMPLES), lambda *args: {"bound": sum(elbo(*args).values())}),
+        (miwae(1), importance_weighted.iwae),
+        (ciwae(0.0), importance_weighted.iwae),
+        (ciwae(1.0), lambda *args: {"bound": sum(elbo(*args).values())}),
         (ciwae(0.3), lambda *args: {"bound": 0.3 * miwae(SAMPLES)(*args)["bound"] + 0.7 * miwae(1)(*args)["bound"]}),
     ],
     ids=["miwae(M,1)=elbo", "miwae(1,K)=iwae", "ciwae(0)=iwae", "ciwae(1)=elbo", "ciwae"],
@@ -78,25 +82,25 @@ def test_of_the_same_draws_all_together_bound_no_worse_than_their_halves():
 
 
 OBJECTIVES = {
-    "iwae": objectives.iwae,
+    "iwae": importance_weighted.iwae,
     "miwae": miwae(2),
-    "piwae": functools.partial(objectives.piwae, groups=2),
-    "stl": objectives.stl,
-    "dreg": objectives.dreg,
+    "piwae": functools.partial(piwae, groups=2),
+    "stl": stl,
+    "dreg": dreg,
 }
 
 
 @functools.cache
 def compiled_step(name):
-    return jax.jit(train.make_train_step(MODEL, OBJECTIVES[name], optax.sgd(1.0), num_samples=SAMPLES))
+    return jax.jit(make_train_step(MODEL, OBJECTIVES[name], optax.sgd(1.0), num_samples=SAMPLES))
 
 
 def gradients(name, variables=AWAY, key=0):
     """{module: gradient of its player's terms}, by one step of the trainer, with learning rate 1."""
     terms = players.by_player(OBJECTIVES[name](answer(), BATCH))
-    hparams = train.make_hparams({term: 1.0 for names in terms.values() for term in names})
+    hparams = make_hparams({term: 1.0 for names in terms.values() for term in names})
     params, opt_state = variables["params"], optax.sgd(1.0).init(variables["params"])
-    state = train.TrainState(jnp.int32(0), params, None, {}, opt_state, jax.random.key(key), jnp.int32(0))
+    state = TrainState(jnp.int32(0), params, None, {}, opt_state, jax.random.key(key), jnp.int32(0))
     moved, _ = compiled_step(name)(state, BATCH, hparams)
     return jax.tree.map(lambda old, new: np.asarray(old - new), params, moved.params)
 
@@ -158,10 +162,10 @@ def assert_same_in_the_mean(model, variables, one, other, module, samples, batch
 
 
 def test_dreg_is_unbiased_for_any_number_of_samples_and_stl_for_one():
-    assert_same_in_the_mean(MODEL, AWAY, objectives.dreg, objectives.iwae, "q_z", samples=3)
-    assert_same_in_the_mean(MODEL, AWAY, objectives.stl, objectives.elbo, "q_z", samples=1)
+    assert_same_in_the_mean(MODEL, AWAY, dreg, importance_weighted.iwae, "q_z", samples=3)
+    assert_same_in_the_mean(MODEL, AWAY, stl, elbo, "q_z", samples=1)
     with pytest.raises(AssertionError):
-        assert_same_in_the_mean(MODEL, AWAY, objectives.stl, objectives.iwae, "q_z", samples=3)
+        assert_same_in_the_mean(MODEL, AWAY, stl, importance_weighted.iwae, "q_z", samples=3)
 
 
 def test_mistakes_are_explained():
@@ -170,13 +174,13 @@ def test_mistakes_are_explained():
     model = ae.Model(linear_gaussian.SPEC, mlp.Encoder(()), mlp.Decoder(()), MODEL.likelihood, latent_dim=2)
     outputs = model.init_with_output(jax.random.key(0), BATCH)[0]
     with pytest.raises(UserError, match="random code"):
-        objectives.iwae(outputs, BATCH)
+        importance_weighted.iwae(outputs, BATCH)
 
 
 def test_the_schedule_of_burda_and_others():
     """1e-3 10^(-i/7) for 3^i epochs of 3,000 steps, i = 0 .. 7."""
     config = iwae.get_config("")
-    rate = train.schedules.parse(config.optimizer.learning_rate)
+    rate = loop.schedules.parse(config.optimizer.learning_rate)
     assert config.train.epochs == sum(3**i for i in range(8)) == 3280
     for i in range(8):
         first, last = (3000 * (3**j - 1) // 2 for j in (i, i + 1))
@@ -198,4 +202,4 @@ def test_the_number_of_groups_is_fixed_and_beta_varies():
     config.weights = {"bound": 1.0}
     built = experiment.build(config)
     built.check()
-    assert train.schedules.at(built.hparams, 5)["objective"]["beta"] == 0.5
+    assert loop.schedules.at(built.hparams, 5)["objective"]["beta"] == 0.5

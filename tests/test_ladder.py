@@ -11,14 +11,18 @@ from scipy import stats
 from test_hierarchical import head
 from test_importance import assert_same_in_the_mean
 
-from ae_jax import experiment, lookup, objectives, train
+from ae_jax import experiment, lookup
 from ae_jax.batching import Batches
 from ae_jax.errors import UserError
 from ae_jax.importance import log_weights
+from ae_jax.kl import kl
 from ae_jax.likelihoods import gaussian
 from ae_jax.models import ladder
 from ae_jax.nets import mlp, norm
+from ae_jax.objectives import importance_weighted
+from ae_jax.objectives.importance_weighted import dreg, stl
 from ae_jax.posteriors import planar
+from ae_jax.step import streams
 from ae_jax.types import DataSpec
 from configs import iwae
 
@@ -92,7 +96,7 @@ def test_the_kl_of_each_layer_has_a_closed_form_given_the_layer_above():
     outputs = answer(off=0.3, samples=4000)
     for latent in outputs.latents:
         sampled = (latent.log_q - latent.log_p).mean(axis=0)
-        np.testing.assert_allclose(objectives.kl(latent), sampled, atol=0.1)
+        np.testing.assert_allclose(kl(latent), sampled, atol=0.1)
     found = lookup.find("evaluation", "kl_per_dimension", "evaluate")(MODEL, variables(0.3), DATA, KEY)
     assert found.keys() == {"kl_dimension_0", "kl_dimension_1"}
     with pytest.raises(UserError, match="given x alone"):
@@ -101,7 +105,7 @@ def test_the_kl_of_each_layer_has_a_closed_form_given_the_layer_above():
 
 @pytest.mark.parametrize("module", ["q_z", "q_up_0"])
 def test_dreg_is_unbiased_for_either_layer_and_vanishes_with_the_exact_posterior(module):
-    pair = objectives.dreg, objectives.iwae
+    pair = dreg, importance_weighted.iwae
     assert_same_in_the_mean(MODEL, variables(off=0.5), *pair, module, 5, batch=BATCH, keys=1500)
 
     def bound(part, objective):
@@ -114,7 +118,7 @@ def test_dreg_is_unbiased_for_either_layer_and_vanishes_with_the_exact_posterior
     size = lambda objective: max(
         np.abs(leaf).max() for leaf in jax.tree.leaves(gradient(variables()["params"][module], objective))
     )
-    assert max(size(objectives.dreg), size(objectives.stl)) < 1e-3 < 1e-1 < size(objectives.iwae)
+    assert max(size(dreg), size(stl)) < 1e-3 < 1e-1 < size(importance_weighted.iwae)
 
 
 # --- normalisation ----------------------------------------------------------------------------------------------------
@@ -158,7 +162,7 @@ def test_running_statistics_are_written_once_a_step_by_what_is_drawn():
     new, _ = step(state, batch, built.hparams)
     names = {"q_up_0", "p_down_0"}
     assert new.extra["batch_stats"].keys() == names
-    keys = train.streams(jax.random.fold_in(state.key, state.step))
+    keys = streams(jax.random.fold_in(state.key, state.step))
     prepared = built.prepare(keys, batch, {})
     variables = {"params": state.params, **state.extra}
     encode = functools.partial(built.model.apply, method="encode", mutable=["batch_stats"])

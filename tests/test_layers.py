@@ -26,16 +26,18 @@ ROOMS = {
     "precision": "",
     "meeting": "",
     "processes": "meeting",
-    "reduce": "types mesh",
+    "reduce": "",
+    "gather": "types mesh",
+    "kl": "types distributions",
     "programs": "",
     "projections": "",
     "music": "",
     "corruptions": "types lookup music",
     "importance": "types",
-    "objectives": "types distributions reduce importance",
+    "objectives": "types distributions reduce importance kl",
     "nets": "",
     # layer 2: what one adds
-    "likelihoods": "types distributions discretized reduce",
+    "likelihoods": "types distributions discretized reduce gather",
     "priors": "distributions flows",
     "posteriors": "distributions nets flows",
     "models": "types distributions nets likelihoods priors posteriors",
@@ -48,14 +50,17 @@ ROOMS = {
     "optim": "",
     "players": "",
     "accumulation": "",
-    "train": "types mesh precision reduce schedules batching players accumulation",
-    "samplers": "types distributions nets priors likelihoods models objectives optim batching train",
+    "step": "types mesh precision reduce schedules players accumulation",
+    "loop": "types mesh batching step",
+    "samplers": "types distributions nets priors likelihoods models objectives kl optim batching loop step",
     "comparable": "types",
-    "features": "lookup batching discretized reduce samplers comparable",
-    "evaluation": "types mesh distributions discretized reduce importance objectives projections music features",
+    "features": "lookup batching discretized reduce gather samplers comparable",
+    "evaluation": "types mesh distributions discretized reduce gather importance objectives kl projections music "
+    "features",
     "figures": "types music",
     "pages": "",
-    "plots": "types distributions objectives reduce comparable evaluation figures lookup priors programs projections "
+    "plots": "types distributions objectives kl reduce gather comparable evaluation figures lookup priors programs "
+    "projections "
     "pages",
     "results": "types data figures music",
     "userfiles": "types data music results",
@@ -68,20 +73,22 @@ ROOMS = {
     "axes": "",
     "sweepdir": "axes configuration rundir",
     "policy": "",
-    "checkpoints": "mesh processes train policy",
+    "checkpoints": "mesh processes loop step policy",
     "hooks": "processes rundir",
     # layer 4: assembly
     "splits": "types lookup corruptions data",
     "parts": "types lookup",
-    "experiment": "types lookup mesh precision schedules corruptions objectives splits parts batching streaming optim "
-    "train configuration ranges",
-    "analysis": "types data lookup mesh reduce rundir checkpoints splits experiment figures",
-    "runner": "mesh precision processes reduce train rundir checkpoints hooks experiment analysis",
+    "experiment": "types lookup mesh precision schedules corruptions objectives kl splits parts batching streaming "
+    "optim "
+    "loop step configuration ranges",
+    "analysis": "types data lookup mesh reduce gather rundir checkpoints splits experiment figures",
+    "runner": "mesh precision processes reduce gather loop step rundir checkpoints hooks experiment analysis",
     "sweep": "axes schedules configuration ranges splits experiment",
-    "fleet": "devices train",
-    "machine": "mesh train runner sweep fleet",
+    "fleet": "devices loop step",
+    "machine": "mesh loop step runner sweep fleet",
     "members": "types rundir hooks",
-    "lockstep": "train policy checkpoints configuration rundir sweepdir hooks experiment analysis runner fleet machine "
+    "lockstep": "loop step policy checkpoints configuration rundir sweepdir hooks experiment analysis runner fleet "
+    "machine "
     "members",
     "engines": "configuration hooks lockstep",
     "launch": "axes configuration sweepdir hooks analysis sweep machine lockstep engines",

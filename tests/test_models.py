@@ -11,13 +11,17 @@ import numpy as np
 import optax
 import pytest
 
-from ae_jax import experiment, lookup, objectives, players, train
+from ae_jax import experiment, lookup, loop, players
 from ae_jax.batching import Batches
 from ae_jax.distributions import Normal, centre
 from ae_jax.likelihoods import gaussian
 from ae_jax.models import vae
 from ae_jax.nets import mlp
+from ae_jax.objectives.adversarial import adversarial
+from ae_jax.objectives.elbo import elbo
+from ae_jax.objectives.reconstruction import reconstruction
 from ae_jax.posteriors import diagonal_normal
+from ae_jax.step import streams
 from ae_jax.types import DataSpec
 
 FAMILIES = lookup.choices("models")
@@ -29,9 +33,9 @@ SPECS = {"music": DataSpec((32,), "events", classes=10, levels=90)}
 READERS = {"music": ("mlp", "recurrent")}
 NARROW = {"hidden": (8,), "channels": (4, 8), "critic_hidden": (8,), "upper_hidden": (8,), "blocks": 1}
 RANDOM = ("conditional", "hierarchical", "ladder", "music", "vae")
-OBJECTIVES = {"aae": objectives.adversarial, **dict.fromkeys(RANDOM, objectives.elbo)}
+OBJECTIVES = {"aae": adversarial, **dict.fromkeys(RANDOM, elbo)}
 B = 4
-STREAMS = {"params": jax.random.key(0), **train.streams(jax.random.key(1))}
+STREAMS = {"params": jax.random.key(0), **streams(jax.random.key(1))}
 
 
 def narrow(module, *args, **options):
@@ -72,7 +76,7 @@ def test_the_kl_of_a_conditional_model_is_from_the_prior_of_the_class():
     loc, log_scale = np.split(kernel[np.asarray(batch["label"])] + bias, 2, axis=1)
     ratio = np.exp(2 * (q.log_scale - log_scale))
     expected = 0.5 * (ratio + np.square((q.loc - loc) / np.exp(log_scale)) - 1 - np.log(ratio)).sum(axis=1)
-    np.testing.assert_allclose(objectives.elbo(outputs, batch)["kl"], expected, rtol=1e-4)
+    np.testing.assert_allclose(elbo(outputs, batch)["kl"], expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +125,7 @@ def test_codes_of_any_size(family, latent_dim):
 )
 def test_ten_steps_move_every_parameter(family, net, shape):
     model, params, batches = build(family, net, shape), [], data(spec_of(family, shape), 10)
-    objective = OBJECTIVES.get(family, objectives.reconstruction)
+    objective = OBJECTIVES.get(family, reconstruction)
     keep = lambda step, state, metrics: params.append(jax.tree.map(np.asarray, state.params))
     flat = lambda outputs: {
         k: v for terms in players.by_player(objective(outputs, batch)).values() for k, v in terms.items()
@@ -129,7 +133,7 @@ def test_ten_steps_move_every_parameter(family, net, shape):
     batch = next(iter(batches))
     weights = dict.fromkeys(shapes_of(flat, model, batch), 1.0)
     options = {"steps": 11, "weights": weights, "hooks": [(1, keep)]}
-    _, metrics = train.train(model, objective, optax.adam(1e-2), batches, jax.random.key(0), **options)
+    _, metrics = loop.train(model, objective, optax.adam(1e-2), batches, jax.random.key(0), **options)
     assert all(map(math.isfinite, metrics.values())) and "skipped" not in metrics
     moved = jax.tree.map(lambda first, last: (first != last).any(), params[0], params[-1])
     assert all(jax.tree.leaves(moved)), moved
@@ -138,7 +142,7 @@ def test_ten_steps_move_every_parameter(family, net, shape):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_same_keys_give_the_same_outputs(family):
     model, batch = build(family), next(iter(data(spec_of(family))))
-    answer = jax.jit(lambda key: model.init_with_output({**STREAMS, **train.streams(key)}, batch)[0])
+    answer = jax.jit(lambda key: model.init_with_output({**STREAMS, **streams(key)}, batch)[0])
     first, again, other = (answer(jax.random.key(seed)) for seed in (1, 1, 2))
     jax.tree.map(np.testing.assert_array_equal, first, again)
     is_random = first.latents[0].posterior is not None
@@ -205,7 +209,7 @@ def test_a_users_module_is_named_in_a_config(tmp_path, monkeypatch):
     assert type(built.model).__module__ == "package_of_theirs.parts"
     assert built.spec == DataSpec((4, 5, 1)) and (built.splits["train"]["x"] == 3).all()
     assert built.state_shapes().params["encoder"]["theirs"]["kernel"].shape == (20, 9)
-    assert train.schedules.at(built.hparams, 5)["objective"]["power"] == 1.5
+    assert loop.schedules.at(built.hparams, 5)["objective"]["power"] == 1.5
 
 
 # --- the linear VAE ---------------------------------------------------------------------------------------------------
@@ -243,7 +247,7 @@ def test_linear_vae_reaches_the_likelihood_of_probabilistic_pca():
     tx = optax.adam(optax.cosine_decay_schedule(0.1, 2000))
     hook = (1999, lambda step, state, metrics: None)  # leaves one step to the last window of metrics
     options = {"weights": {"reconstruction": 1.0, "kl": 1.0}, "steps": 2000, "hooks": [hook]}
-    state, metrics = train.train(model, objectives.elbo, tx, batches, jax.random.key(0), **options)
+    state, metrics = loop.train(model, elbo, tx, batches, jax.random.key(0), **options)
 
     # The expectation of log p(x|z) under q(z|x) in closed form, from the parameters alone.
     params = jax.tree.map(lambda leaf: np.asarray(leaf, float), state.params)
@@ -255,11 +259,11 @@ def test_linear_vae_reaches_the_likelihood_of_probabilistic_pca():
     squares = np.square(residual).sum(axis=1) + variance @ np.square(decoder["kernel"]).sum(axis=1)
     log_p = -0.5 * (size * np.log(2 * np.pi * noise) + squares / noise)
     kl = 0.5 * (variance + np.square(encoded) - 1 - np.log(variance)).sum(axis=1)
-    elbo = (log_p - kl).mean()
+    bound = (log_p - kl).mean()
 
     eigenvalues = np.linalg.eigvalsh(np.cov(x.T, bias=True))[::-1]
     rest = eigenvalues[latents:].mean()
     log_determinant = np.log(eigenvalues[:latents]).sum() + (size - latents) * np.log(rest)
     exact = -0.5 * (size * np.log(2 * np.pi) + log_determinant + size)
-    assert exact - 0.01 < elbo < exact + 1e-6
-    assert -metrics["loss"] == pytest.approx(elbo, abs=1e-3)
+    assert exact - 0.01 < bound < exact + 1e-6
+    assert -metrics["loss"] == pytest.approx(bound, abs=1e-3)

@@ -15,10 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ae_jax import corruptions, experiment, train
+from ae_jax import corruptions, experiment
 from ae_jax.data import melodies
 from ae_jax.errors import UserError
 from ae_jax.music import abc, events, midi, musicxml, scores
+from ae_jax.step import streams
 from ae_jax.types import DataSpec
 from configs import vae
 
@@ -147,7 +148,7 @@ def test_training_examples_are_transposed_afresh(key):
     x = jnp.asarray(np.tile(np.float32([[41, 0, 1, 0, 44, 0]]), (2000, 1)))
     prepare = corruptions.make_prepare(DataSpec((6,), "events", levels=90))
     assert corruptions.transposing(prepare, 0) is prepare
-    draw = lambda key: corruptions.transposing(prepare, 5)(train.streams(key), {"x": x}, {})
+    draw = lambda key: corruptions.transposing(prepare, 5)(streams(key), {"x": x}, {})
     batch = draw(key)
     np.testing.assert_array_equal(batch["x"], batch["inputs"])
     shifts = np.asarray(batch["x"])[:, 0].astype(int) - 41

@@ -8,12 +8,14 @@ import numpy as np
 import optax
 import pytest
 
-from ae_jax import configuration, experiment, mesh, objectives, streaming, train
+from ae_jax import configuration, experiment, loop, mesh, streaming
 from ae_jax.batching import Batches
 from ae_jax.errors import UserError
 from ae_jax.likelihoods import gaussian
 from ae_jax.models import ae
 from ae_jax.nets import mlp
+from ae_jax.objectives.reconstruction import reconstruction
+from ae_jax.step import make_hparams, make_init, make_train_step
 from ae_jax.types import DataSpec
 
 SPEC = DataSpec((3,), "reals")
@@ -54,13 +56,13 @@ def fitted(batches, *stops):
     """(state, lines of metrics) after training up to each stop in turn, as a run that is resumed at each."""
     nets = dict(encoder=mlp.Encoder((4,)), decoder=mlp.Decoder((4,)), likelihood=gaussian.Likelihood)
     model, tx, lines = ae.Model(spec=SPEC, latent_dim=2, **nets), optax.adam(1e-2), []
-    hparams = train.make_hparams({"reconstruction": 1.0})
+    hparams = make_hparams({"reconstruction": 1.0})
     example = {"x": jnp.zeros((2, 3)), "inputs": jnp.zeros((2, 3)), "mask": jnp.ones(2)}
-    state = jax.jit(train.make_init(model, tx))(jax.random.key(0), example, hparams)
-    step = train.make_train_step(model, objectives.reconstruction, tx)
+    state = jax.jit(make_init(model, tx))(jax.random.key(0), example, hparams)
+    step = make_train_step(model, reconstruction, tx)
     hooks = [(5, lambda step, state, metrics: lines.append((step, metrics)))]
     for stop in stops:
-        state, _ = train.fit(state, batches, step, hparams, steps=stop, hooks=hooks)
+        state, _ = loop.fit(state, batches, step, hparams, steps=stop, hooks=hooks)
     return state, lines
 
 

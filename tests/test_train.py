@@ -9,13 +9,17 @@ import numpy as np
 import optax
 import pytest
 
-from ae_jax import objectives, optim, players, reduce, train
+from ae_jax import loop, optim, players, reduce
 from ae_jax.batching import Batches
 from ae_jax.errors import UserError
 from ae_jax.likelihoods import gaussian
 from ae_jax.models import aae, ae, vae
 from ae_jax.nets import mlp
+from ae_jax.objectives.adversarial import adversarial
+from ae_jax.objectives.elbo import elbo
+from ae_jax.objectives.reconstruction import reconstruction
 from ae_jax.priors import circle
+from ae_jax.step import make_hparams, make_init, make_train_step
 from ae_jax.types import DataSpec
 
 SPEC = DataSpec((4, 4, 1), "reals")
@@ -46,10 +50,10 @@ def plain(state):
 
 
 def numbers(weights=ONES, ema=0.9, learning_rate=1e-2):
-    return train.make_hparams(weights, optimizer={"learning_rate": learning_rate}, ema=ema)
+    return make_hparams(weights, optimizer={"learning_rate": learning_rate}, ema=ema)
 
 
-INIT = jax.jit(lambda key: train.make_init(MODEL, tx, ema=True)(key, a_batch(), numbers()))
+INIT = jax.jit(lambda key: make_init(MODEL, tx, ema=True)(key, a_batch(), numbers()))
 
 
 def begin(seed=0, **options):
@@ -57,12 +61,12 @@ def begin(seed=0, **options):
     return INIT(jax.random.key(seed)), numbers(**options)
 
 
-STEP = train.make_train_step(MODEL, objectives.elbo, tx)
+STEP = make_train_step(MODEL, elbo, tx)
 COMPILED = jax.jit(STEP)
 
 
 def fit(state, hparams, steps, data=DATA, **options):
-    return train.fit(state, Batches({"x": data}, SPEC, 8), STEP, hparams, steps=steps, **options)
+    return loop.fit(state, Batches({"x": data}, SPEC, 8), STEP, hparams, steps=steps, **options)
 
 
 def test_eight_examples_overfit():
@@ -70,12 +74,12 @@ def test_eight_examples_overfit():
     x = np.random.default_rng(0).integers(0, 2, (8, *spec.shape), np.uint8)
     model = ae.Model(spec, encoder=mlp.Encoder((64,)), decoder=mlp.Decoder((64,)), latent_dim=8)
     batches, tx = Batches({"x": x}, spec, 8), optax.adam(1e-2)
-    hparams = train.make_hparams({"reconstruction": 1.0})
-    init = jax.jit(train.make_init(model, tx))
+    hparams = make_hparams({"reconstruction": 1.0})
+    init = jax.jit(make_init(model, tx))
     state = init(jax.random.key(0), batches.take(batches.on_device().arrays, 0), hparams)
-    step, losses = train.make_train_step(model, objectives.reconstruction, tx), []
+    step, losses = make_train_step(model, reconstruction, tx), []
     hook = lambda step, state, metrics: losses.append(metrics["loss"])
-    train.fit(state, batches, step, hparams, steps=300, hooks=[(1, hook)])
+    loop.fit(state, batches, step, hparams, steps=300, hooks=[(1, hook)])
     assert losses[0] == pytest.approx(64 * math.log(2), rel=0.3)
     assert losses[-1] < 0.5
 
@@ -161,10 +165,10 @@ def test_the_average_of_the_parameters_is_numpys():
 
 def test_pieces_add_up_to_the_batch_whatever_of_it_is_padding():
     model, sgd = ae.Model(SPEC, mlp.Encoder((8,)), mlp.Decoder((8,)), gaussian.Likelihood, latent_dim=2), optax.sgd(0.1)
-    hparams, last = train.make_hparams({"reconstruction": 1.0}), a_batch(step=2)
+    hparams, last = make_hparams({"reconstruction": 1.0}), a_batch(step=2)
     last["mask"] = jnp.array([1.0, 0, 1, 1, 1, 1, 0, 0])  # of four pieces {0, 4} to {3, 7}, uneven shares
-    state = jax.jit(train.make_init(model, sgd))(jax.random.key(0), last, hparams)
-    step = lambda pieces: jax.jit(train.make_train_step(model, objectives.reconstruction, sgd, pieces=pieces))
+    state = jax.jit(make_init(model, sgd))(jax.random.key(0), last, hparams)
+    step = lambda pieces: jax.jit(make_train_step(model, reconstruction, sgd, pieces=pieces))
     (whole, metrics), (parts, of_parts) = (step(number)(state, last, hparams) for number in (1, 4))
     assert metrics.keys() == of_parts.keys()
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7)
@@ -175,7 +179,7 @@ def test_pieces_add_up_to_the_batch_whatever_of_it_is_padding():
 def test_a_piece_that_is_padding_alone_changes_nothing():
     state, hparams = begin()
     last = {**a_batch(), "mask": jnp.array([1.0, 0, 1, 0, 0, 0, 0, 0])}  # of four pieces, two have an example each
-    new, metrics = jax.jit(train.make_train_step(MODEL, objectives.elbo, tx, pieces=4))(state, last, hparams)
+    new, metrics = jax.jit(make_train_step(MODEL, elbo, tx, pieces=4))(state, last, hparams)
     assert new.extra["statistics"]["p_x"]["weight"] == pytest.approx(1 - 0.99**2)
     assert np.isfinite(metrics["loss"]) and not new.bad_steps
 
@@ -184,7 +188,7 @@ def test_statistics_go_from_piece_to_piece_and_noise_is_drawn_for_each():
     state, hparams = begin()
     half = {name: values[:4] for name, values in a_batch().items()}
     twice = {name: np.repeat(values, 2, axis=0) for name, values in half.items()}  # both pieces hold the same examples
-    new, metrics = jax.jit(train.make_train_step(MODEL, objectives.elbo, tx, pieces=2))(state, twice, hparams)
+    new, metrics = jax.jit(make_train_step(MODEL, elbo, tx, pieces=2))(state, twice, hparams)
     assert new.extra["statistics"]["p_x"]["weight"] == pytest.approx(1 - 0.99**2)
     _, one = COMPILED(state, half, hparams)
     np.testing.assert_allclose(metrics["kl"], one["kl"], rtol=1e-5)  # in closed form, hence the same
@@ -216,7 +220,7 @@ def test_fit_skips_what_is_not_finite_and_says_so():
 
 
 def test_fit_gives_up_after_so_many_and_names_the_terms():
-    with pytest.raises(train.NonFiniteError, match="4 non-finite steps in a row up to step 4.*reconstruction") as error:
+    with pytest.raises(loop.NonFiniteError, match="4 non-finite steps in a row up to step 4.*reconstruction") as error:
         fit(*begin(weights={"reconstruction": 1.0, "kl": 0.0}), 50, data=DATA * np.float32(1e30), max_bad_steps=4)
     assert error.value.step == error.value.bad_steps == 4
     assert "reconstruction" in error.value.terms and "loss" in error.value.terms
@@ -283,9 +287,9 @@ def test_the_critic_is_moved_by_its_own_learning_rate():
     model = aae.Model(SPEC, mlp.Encoder((8,)), mlp.Decoder((8,)), critic_hidden=(8,))
     players = {"critic": {"learning_rate": "linear:0:8:8"}}
     make, optimizer = optim.make_tx({"name": "sgd", "learning_rate": 0.1, "players": players})
-    hparams = train.make_hparams({"reconstruction": 1.0, "generator": 1.0, "critic": 1.0}, optimizer=optimizer)
-    state = train.make_init(model, make)(jax.random.key(0), a_batch(), hparams)
-    step = jax.jit(train.make_train_step(model, objectives.adversarial, make))
+    hparams = make_hparams({"reconstruction": 1.0, "generator": 1.0, "critic": 1.0}, optimizer=optimizer)
+    state = make_init(model, make)(jax.random.key(0), a_batch(), hparams)
+    step = jax.jit(make_train_step(model, adversarial, make))
     for number, moves in ((0, False), (2, True)):
         new, _ = step(state.replace(step=jnp.int32(number)), a_batch(), hparams)
         changed = jax.tree.map(lambda a, b: bool((a != b).any()), state.params, new.params)
@@ -325,9 +329,9 @@ def test_a_players_step_leaves_the_others_parameters_untouched(player):
     model = aae.Model(SPEC, mlp.Encoder((8,)), mlp.Decoder((8,)), critic_hidden=(8,))
     terms = {"autoencoder": ("reconstruction", "generator"), "critic": ("critic",)}
     weights = {name: float(owner == player) for owner, names in terms.items() for name in names}
-    hparams, sgd = train.make_hparams(weights), optax.sgd(0.1)
-    state = train.make_init(model, sgd)(jax.random.key(0), a_batch(), hparams)
-    new, _ = jax.jit(train.make_train_step(model, objectives.adversarial, sgd))(state, a_batch(), hparams)
+    hparams, sgd = make_hparams(weights), optax.sgd(0.1)
+    state = make_init(model, sgd)(jax.random.key(0), a_batch(), hparams)
+    new, _ = jax.jit(make_train_step(model, adversarial, sgd))(state, a_batch(), hparams)
     changed = jax.tree.map(lambda a, b: bool((a != b).any()), state.params, new.params)
     for module, leaves in changed.items():
         assert any(jax.tree.leaves(leaves)) == (players.owner(module, list(terms)) == player), module

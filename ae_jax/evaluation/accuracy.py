@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from ae_jax.errors import UserError
-from ae_jax.reduce import compiled, gather, mean_with_error
+from ae_jax.gather import compiled, gather, mean_with_error
 
 BETTER = {"accuracy": "max"}
 

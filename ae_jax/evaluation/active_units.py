@@ -5,7 +5,7 @@ import numpy as np
 
 from ae_jax import evaluation
 from ae_jax.distributions import Normal
-from ae_jax.reduce import compiled, gather
+from ae_jax.gather import compiled, gather
 
 BETTER = {"active_units": "max"}
 

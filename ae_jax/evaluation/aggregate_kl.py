@@ -2,7 +2,7 @@
 
 from ae_jax.errors import UserError
 from ae_jax.evaluation.mutual_information import against_aggregate
-from ae_jax.reduce import mean_with_error
+from ae_jax.gather import mean_with_error
 
 BETTER = {"aggregate_kl": "min"}
 

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 from ae_jax import evaluation
 from ae_jax.distributions import standard_normal
 from ae_jax.errors import UserError
+from ae_jax.gather import compiled, gather, mean_with_error
 from ae_jax.importance import log_mean_exp
-from ae_jax.reduce import compiled, gather, mean_with_error
 
 BETTER = {"ais_nll": "min"}
 

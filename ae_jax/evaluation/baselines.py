@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from ae_jax import evaluation
 from ae_jax.evaluation.psnr import decibels
 from ae_jax.evaluation.ssim import ssim
-from ae_jax.reduce import mean_and_se
+from ae_jax.gather import mean_and_se
 
 BETTER = {"baseline_psnr_db": "max", "baseline_ssim": "max"}
 

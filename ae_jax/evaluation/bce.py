@@ -7,7 +7,7 @@ from jax.scipy.special import xlogy
 
 from ae_jax import evaluation
 from ae_jax.distributions import Bernoulli
-from ae_jax.reduce import mean_and_se
+from ae_jax.gather import mean_and_se
 
 BETTER = {"bce_nats_per_pixel": "min"}
 

@@ -4,12 +4,13 @@ import math
 
 import jax
 
-from ae_jax import evaluation, objectives
+from ae_jax import evaluation
 from ae_jax.discretized import LogisticMixture
 from ae_jax.distributions import Bernoulli, Categorical
 from ae_jax.errors import UserError
 from ae_jax.evaluation import nll
-from ae_jax.reduce import compiled, gather, mean_with_error
+from ae_jax.gather import compiled, gather, mean_with_error
+from ae_jax.objectives.elbo import elbo
 
 BETTER = {"elbo_bits_per_dim": "min", "nll_bits_per_dim": "min"}
 
@@ -42,6 +43,6 @@ def _negative_elbo(model, variables, batch, key):
     if not isinstance(outputs.likelihood, _MASSES):
         kind = type(outputs.likelihood).__name__
         raise UserError(f"a {kind} is a density of reals, and has no bits per dimension\n{_TRY}")
-    terms = objectives.elbo(outputs, batch)
+    terms = elbo(outputs, batch)
     surrogate = evaluation.is_surrogate(outputs.likelihood, batch["x"])
     return {"nats": terms["reconstruction"] + terms["kl"], "is_surrogate": surrogate}

@@ -1,7 +1,8 @@
 """The evidence lower bound and its two terms, in nats per example."""
 
-from ae_jax import evaluation, objectives
-from ae_jax.reduce import mean_and_se
+from ae_jax import evaluation
+from ae_jax.gather import mean_and_se
+from ae_jax.objectives.elbo import elbo
 
 BETTER = {"elbo": "max", "reconstruction": "min", "kl": "min"}
 
@@ -13,6 +14,6 @@ def evaluate(model, variables, data, key, *, samples: int = 1) -> dict[str, floa
 
 
 def _terms(model, variables, batch, key, samples):
-    terms = objectives.elbo(model.apply(variables, batch, num_samples=samples, rngs={"latent": key}), batch)
+    terms = elbo(model.apply(variables, batch, num_samples=samples, rngs={"latent": key}), batch)
     distortion, rate = terms["reconstruction"], terms["kl"]
     return {"elbo": -distortion - rate, "reconstruction": distortion, "kl": rate}

@@ -6,7 +6,7 @@ Binkowski et al. 2018, "Demystifying MMD GANs", arXiv:1801.01401, section 4; her
 import numpy as np
 
 from ae_jax import features as of_examples
-from ae_jax.reduce import mean_with_error
+from ae_jax.gather import mean_with_error
 
 BETTER = {"kid": "min"}
 

@@ -3,9 +3,10 @@
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax import evaluation, objectives
+from ae_jax import evaluation
 from ae_jax.errors import UserError
-from ae_jax.reduce import compiled, gather
+from ae_jax.gather import compiled, gather
+from ae_jax.kl import kl_per_dimension
 
 BETTER = {}
 
@@ -29,5 +30,5 @@ def averages(model, variables, data, key) -> dict[str, float]:
 
 def _rates(model, variables, batch, key):
     latent = evaluation.random_codes("kl_per_dimension", model, variables, batch, key)[-1]
-    nats = objectives.kl_per_dimension(latent)
+    nats = kl_per_dimension(latent)
     return {"kl": jnp.zeros((len(batch["x"]), 0)) if nats is None else nats}

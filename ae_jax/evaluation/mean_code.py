@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from ae_jax.reduce import mean_and_se
+from ae_jax.gather import mean_and_se
 
 BETTER = {"mean_absolute_code": "min", "share_of_zero_code": "max"}
 

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax import evaluation, objectives, reduce
+from ae_jax import evaluation, gather
 from ae_jax.errors import UserError
+from ae_jax.kl import kl
 from ae_jax.music import scores
 from ae_jax.music.events import STEPS
 
@@ -35,16 +36,16 @@ def evaluate(model, variables, data, key, *, temperature: float = 0.0, train: in
     if not hasattr(model, "write"):
         raise UserError("metric 'melodies' needs a model that writes melodies\ntry --metrics=elbo, or configs/music_*")
     name = f"temperature_{temperature:g}" if temperature else "argmax"
-    compute = reduce.compiled(_written, model, temperature=temperature)
-    found = reduce.gather(compute, variables, data["test"], key)
+    compute = gather.compiled(_written, model, temperature=temperature)
+    found = gather.gather(compute, variables, data["test"], key)
     truth, written = found["truth"].astype(int), found["written"].astype(int)
     result = _named(scores.scores(written, truth), name)
-    result |= reduce.mean_with_error("accuracy_teacher_forced", found["teacher_forced"])
-    result |= reduce.mean_with_error("kl_bits", found["kl"] / math.log(2))
+    result |= gather.mean_with_error("accuracy_teacher_forced", found["teacher_forced"])
+    result |= gather.mean_with_error("kl_bits", found["kl"] / math.log(2))
     if (bars := truth.shape[1] // STEPS) > 2:
         same = (written == truth)[:, : bars * STEPS].reshape(len(truth), bars, STEPS).mean(axis=(0, 2))
         result |= {f"accuracy_{name}_bar_{bar:02d}": float(value) for bar, value in enumerate(same, 1)}
-    seen = reduce.gather(compute, variables, data["train"].spread(train)[0], key)
+    seen = gather.gather(compute, variables, data["train"].spread(train)[0], key)
     own = scores.scores(seen["written"].astype(int), seen["truth"].astype(int))
     result["kl_bits_train"] = float(seen["kl"].mean() / math.log(2))
     result |= {f"{score}_{name}_train": value for score, value in _means(own).items() if score in _OF_GREEDY[:2]}
@@ -63,13 +64,13 @@ def _written(model, variables, batch, key, temperature):
         "truth": batch["x"],
         "written": written,
         "teacher_forced": jnp.mean(outputs.likelihood.mode[0] == batch["x"], axis=1),
-        "kl": objectives.kl(outputs.latents[-1]),
+        "kl": kl(outputs.latents[-1]),
     }
 
 
 def _named(values, name):
     """Means of scores {score: [N]}, and their errors, as {score_NAME: mean, score_NAME_se: .}."""
-    parts = [reduce.mean_with_error(f"{score}_{name}", _defined(each)) for score, each in values.items()]
+    parts = [gather.mean_with_error(f"{score}_{name}", _defined(each)) for score, each in values.items()]
     return {key: value for part in parts for key, value in part.items()}
 
 

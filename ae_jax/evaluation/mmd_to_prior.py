@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from ae_jax import evaluation
 from ae_jax.errors import UserError
-from ae_jax.reduce import code_and_label, compiled, gather
+from ae_jax.gather import code_and_label, compiled, gather
 
 BETTER = {"mmd2_to_prior": "min", "mmd2_prior_to_prior": "min"}
 

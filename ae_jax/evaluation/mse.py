@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from ae_jax.reduce import mean_and_se
+from ae_jax.gather import mean_and_se
 
 BETTER = {"mse_per_pixel": "min"}
 

@@ -10,7 +10,7 @@ import numpy as np
 from ae_jax import evaluation
 from ae_jax.distributions import Normal
 from ae_jax.errors import UserError
-from ae_jax.reduce import compiled, gather, mean_with_error
+from ae_jax.gather import compiled, gather, mean_with_error
 
 BETTER = {"mutual_information": "max"}
 

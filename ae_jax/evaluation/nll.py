@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ae_jax import evaluation, importance, mesh
-from ae_jax.reduce import compiled, gather, mean_with_error, standard_error
+from ae_jax.gather import compiled, gather, mean_with_error, standard_error
 
 BETTER = {"nll": "min"}
 

@@ -4,7 +4,7 @@ import jax
 
 from ae_jax.distributions import NormalMixture
 from ae_jax.errors import UserError
-from ae_jax.reduce import compiled, gather, mean_with_error
+from ae_jax.gather import compiled, gather, mean_with_error
 
 BETTER = {"own_mode_share": "max"}
 

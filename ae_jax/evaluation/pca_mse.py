@@ -3,8 +3,8 @@
 import numpy as np
 
 from ae_jax.evaluation import mse
+from ae_jax.gather import code_and_label, compiled, gather, mean_with_error
 from ae_jax.projections import principal_components
-from ae_jax.reduce import code_and_label, compiled, gather, mean_with_error
 
 BETTER = {"pca_mse_per_pixel": "min", "mse_over_pca": "min"}
 

@@ -5,8 +5,8 @@ import numpy as np
 from ae_jax import evaluation
 from ae_jax.errors import UserError
 from ae_jax.evaluation.pca_mse import pixels
+from ae_jax.gather import code_and_label, compiled, gather
 from ae_jax.projections import principal_components
-from ae_jax.reduce import code_and_label, compiled, gather
 
 BETTER = {"probe_logistic_code_accuracy": "max", "probe_knn_code_accuracy": "max"}
 

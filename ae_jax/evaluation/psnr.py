@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from ae_jax import evaluation
-from ae_jax.reduce import mean_and_se
+from ae_jax.gather import mean_and_se
 
 BETTER = {"psnr_db": "max"}
 

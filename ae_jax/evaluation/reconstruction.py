@@ -1,7 +1,7 @@
 """The reconstruction term -log p(x|z) that training minimises, in nats per example."""
 
-from ae_jax import objectives
-from ae_jax.reduce import mean_and_se
+from ae_jax.gather import mean_and_se
+from ae_jax.objectives.reconstruction import reconstruction
 
 BETTER = {"reconstruction": "min"}
 
@@ -12,5 +12,5 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
 
 
 def _term(model, variables, batch, key):
-    terms = objectives.reconstruction(model.apply(variables, batch, rngs={"latent": key}), batch)
+    terms = reconstruction(model.apply(variables, batch, rngs={"latent": key}), batch)
     return {"reconstruction": terms["reconstruction"]}

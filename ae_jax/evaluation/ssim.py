@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ae_jax import evaluation
-from ae_jax.reduce import mean_and_se
+from ae_jax.gather import mean_and_se
 
 BETTER = {"ssim": "max"}
 

@@ -13,8 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax import distributions, objectives, reduce
+from ae_jax import distributions
+from ae_jax import gather as gathering
 from ae_jax.errors import UserError
+from ae_jax.kl import kl_per_dimension
 from ae_jax.priors import standard_normal
 from ae_jax.types import Batch
 
@@ -32,7 +34,7 @@ def gather(
     per_example: Callable, variables: Any, batches: Iterable[Batch], key: Any, count: int
 ) -> dict[str, np.ndarray]:
     """What `per_example(variables, batch, key)` -> {name: [B, ...]} answers for the first `count` examples."""
-    return reduce.gather(jax.jit(per_example), variables, batches, key, count)
+    return gathering.gather(jax.jit(per_example), variables, batches, key, count)
 
 
 def has_prior(model: Any) -> bool:
@@ -92,7 +94,7 @@ def code_and_rate(model: Any, variables: Any, batch: Batch, key: Any) -> dict[st
     where that has a closed form.
     """
     latent = model.apply(variables, batch, method="encode", rngs={"latent": key})[-1]
-    nats = objectives.kl_per_dimension(latent)
+    nats = kl_per_dimension(latent)
     rate = {} if nats is None else {"kl": nats}
     return {"code": encode(model, variables, batch, key), **label(batch), **rate}
 

@@ -7,7 +7,7 @@ import flax.linen as nn
 import jax
 import optax
 
-from ae_jax import samplers, train
+from ae_jax import loop, samplers
 from ae_jax.priors import flow
 
 
@@ -32,5 +32,5 @@ def fit(codes, key, *, flows: int = 5, steps: int = 2000):
     key_noise, key_train = jax.random.split(key)
     batches, restore = samplers.standardised(codes, key_noise)
     model, tx = _Density(codes.shape[1], flows), optax.adam(optax.cosine_decay_schedule(3e-3, steps))
-    state, _ = train.train(model, lambda terms, _: terms, tx, batches, key_train, weights={"nll": 1.0}, steps=steps)
+    state, _ = loop.train(model, lambda terms, _: terms, tx, batches, key_train, weights={"nll": 1.0}, steps=steps)
     return lambda key, n: restore(model.apply({"params": state.params}, key, n, method="draw"))

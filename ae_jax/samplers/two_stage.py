@@ -10,10 +10,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ae_jax import objectives, samplers, train
+from ae_jax import loop, samplers
 from ae_jax.likelihoods import gaussian
 from ae_jax.models import vae
 from ae_jax.nets import mlp
+from ae_jax.objectives.elbo import elbo
 
 
 def fit(codes, key, *, hidden: int = 256, steps: int = 3000):
@@ -30,7 +31,7 @@ def fit(codes, key, *, hidden: int = 256, steps: int = 3000):
         latent_dim=codes.shape[1],
     )
     weights, tx = {"reconstruction": 1.0, "kl": 1.0}, optax.adam(optax.cosine_decay_schedule(3e-3, steps))
-    state, _ = train.train(model, objectives.elbo, tx, batches, key_train, weights=weights, steps=steps)
+    state, _ = loop.train(model, elbo, tx, batches, key_train, weights=weights, steps=steps)
 
     def sample(key, n):
         key_code, key_noise = jax.random.split(key)
