@@ -68,7 +68,7 @@ def describe(plan: Plan) -> tuple[Plan, str]:
 
     What is trained elsewhere is measured there.
     """
-    lines, programs, total = [sweep.describe(plan.runs, sweep.group(plan.runs))], [], 0.0
+    lines, programs, total = [sweep.describe_runs(plan.runs, sweep.group(plan.runs))], [], 0.0
     folder = sweepdir.SweepDir(pathlib.Path(plan.workdir))
     if ended := sum(folder.ended(run.name) for run in plan.runs):
         lines.append(f"  {ended} ended before")

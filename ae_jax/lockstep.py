@@ -43,8 +43,8 @@ class Task:
 class _Stacked(Checkpoints):
     """The newest checkpoint of all runs together, and those that any of them keeps."""
 
-    def __init__(self, directory, members, warn):
-        super().__init__(directory, warn=warn)
+    def __init__(self, folder, members, warn):
+        super().__init__(folder, warn=warn)
         self._members = members
 
     def kept(self, scores):
@@ -121,7 +121,7 @@ class _Training:
     def window(self) -> None:
         """Trains, logs, evaluates and saves up to the next step number at which any of these is due."""
         start, self._step = self._step, loop.next_stop(self._step, self._steps, self._calendar.periods)
-        compiled, self._begun = not self._begun, True
+        compiling, self._begun = not self._begun, True
         timings, losses, spent = [], [], 0.0
         for i, window in self._together.advance(self._step, self._going):
             member = self._members[i]
@@ -134,7 +134,7 @@ class _Training:
             losses.append(metrics["loss"])
             self._lines[i].append(hooks.line(self._step, "train", metrics))
             batch_size = member.config.train.batch_size
-            timing = hooks.timing(self._step, self._step - start, window.seconds, batch_size, compiled)
+            timing = hooks.timing(self._step, self._step - start, window.seconds, batch_size, compiling)
             timings.append({"run": i, **timing})
         alive = self._going
         scores = {i: self._evaluate(i) for i in alive} if self._calendar.evaluates(self._step) else {}

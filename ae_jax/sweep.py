@@ -125,7 +125,7 @@ def group(runs: Sequence[Run]) -> list[Program]:
     return [Program(tuple(members)) for members in programs.values()]
 
 
-def describe(runs: Sequence[Run], programs: Sequence[Program]) -> str:
+def describe_runs(runs: Sequence[Run], programs: Sequence[Program]) -> str:
     """How many runs and programs, which axes are traced, and which split programs."""
     forms = [fixed(run.config) for run in runs]
     keys = list(dict.fromkeys(key for run in runs for key in run.axes))

@@ -57,9 +57,10 @@ def main(file: str, description: str, sides: dict) -> None:
 
 def report(benchmark: str, **figures) -> None:
     """Prints what was measured, and keeps it in speed.json, from which the README's table is made."""
-    from ae_jax import devices, rundir
+    from ae_jax import rundir
+    from ae_jax.devices import cores as count_cores
 
-    cores = f"{devices.cores()} CPU cores"
+    cores = f"{count_cores()} CPU cores"
     stored = json.loads(SPEED.read_text()) if SPEED.exists() else {}
     rundir.write_json(SPEED, {**stored, benchmark: {**figures, "device": cores}})
     print(json.dumps({"benchmark": benchmark, **figures, "device": cores}))

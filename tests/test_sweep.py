@@ -186,9 +186,9 @@ def test_on_its_own_every_run_has_the_bytes_that_it_has_alone(folder, swept, way
 @pytest.mark.parametrize(("way", "dims"), [("map", "2,3,4"), ("threads", "2,3"), ("vmap", "2,3")])
 def test_there_are_as_many_compilations_as_programs(tmp_path, way, dims):
     """Those that measure how long training will take are those that train."""
-    compiled = []
+    compilations = []
     listen = lambda event, _, fun_name="", **__: (
-        event.endswith("backend_compile_duration") and compiled.append(fun_name)
+        event.endswith("backend_compile_duration") and compilations.append(fun_name)
     )
     jax.monitoring.register_event_duration_secs_listener(listen)
     machine._machines.clear()
@@ -198,7 +198,7 @@ def test_there_are_as_many_compilations_as_programs(tmp_path, way, dims):
         launch.run(plan)
     finally:
         jax.monitoring.unregister_event_duration_listener(listen)
-    assert compiled.count("jit(run)") == len(dims.split(","))
+    assert compilations.count("jit(run)") == len(dims.split(","))
 
 
 def test_a_run_that_diverges_is_marked_and_the_others_go_on(swept):
