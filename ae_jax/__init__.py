@@ -6,8 +6,8 @@ __version__ = "0.1.0"
 
 
 def load(workdir: str, **options: Any) -> tuple[Any, dict[str, Any], Any]:
-    """(model, variables, config) of a trained run; the options are those of `ae_jax.analysis.load`."""
-    from ae_jax import analysis
+    """(model, variables, config) of a trained run; the options are those of `ae_jax.experiments.analysis.load`."""
+    from ae_jax.experiments import analysis
 
     trained = analysis.load(workdir, **options)
     return trained.experiment.model, trained.variables, trained.experiment.config

@@ -62,9 +62,10 @@ def ours(work: Work, examples: int, batch_size: int, epochs: int):
     """(seconds of the last epoch, number of weights, device)."""
     import jax
 
-    from ae_jax import configuration, experiment, loop
-    from ae_jax.batching import Batches
-    from ae_jax.types import DataSpec
+    from ae_jax.core.types import DataSpec
+    from ae_jax.data.batching import Batches
+    from ae_jax.experiments import configuration, experiment
+    from ae_jax.training import loop
 
     config = configuration.load(work.config)
     spec = DataSpec(work.shape, "events" if work.is_music else "pixels", levels=work.levels)

@@ -26,8 +26,10 @@ import numpy as np
 import pairs
 from jax.sharding import PartitionSpec
 
-from ae_jax import configuration, experiment, loop, mesh
-from ae_jax.types import DataSpec
+from ae_jax.core.types import DataSpec
+from ae_jax.devices import mesh
+from ae_jax.experiments import configuration, experiment
+from ae_jax.training import loop
 
 SPEC = DataSpec((28, 28, 1))
 DEVICES = (2, 4, 8)

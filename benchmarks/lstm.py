@@ -23,9 +23,10 @@ def melodies():
 def ours(data):
     import jax
 
-    from ae_jax import configuration, experiment, loop
-    from ae_jax.batching import Batches
-    from ae_jax.types import DataSpec
+    from ae_jax.core.types import DataSpec
+    from ae_jax.data.batching import Batches
+    from ae_jax.experiments import configuration, experiment
+    from ae_jax.training import loop
 
     config = configuration.load("configs/music_vae_2bar.py:scales_2bar")
     with config.unlocked():

@@ -14,8 +14,8 @@ IMAGES, SAMPLES = 20, 5000
 def ours(data):
     import jax
 
-    from ae_jax import configuration, experiment
-    from ae_jax.evaluation import nll
+    from ae_jax.evaluation.metrics import nll
+    from ae_jax.experiments import configuration, experiment
 
     loaded = configuration.load("configs/vae_mlp.py:mnist")
     with loaded.unlocked():

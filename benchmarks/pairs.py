@@ -57,8 +57,8 @@ def main(file: str, description: str, sides: dict) -> None:
 
 def report(benchmark: str, **figures) -> None:
     """Prints what was measured, and keeps it in speed.json, from which the README's table is made."""
-    from ae_jax import rundir
-    from ae_jax.devices import cores as count_cores
+    from ae_jax.devices.report import cores as count_cores
+    from ae_jax.experiments import rundir
 
     cores = f"{count_cores()} CPU cores"
     stored = json.loads(SPEED.read_text()) if SPEED.exists() else {}
@@ -120,7 +120,8 @@ def ours_epoch(config: str, data: pathlib.Path, steps: int | None = None) -> tup
 
     import jax
 
-    from ae_jax import configuration, experiment, loop
+    from ae_jax.experiments import configuration, experiment
+    from ae_jax.training import loop
 
     loaded = configuration.load(config)
     with loaded.unlocked():

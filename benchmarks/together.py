@@ -13,15 +13,16 @@ _COUNT = 16
 
 
 def main():
-    from ae_jax import configuration, experiment, machine
-    from ae_jax.step import make_hparams
+    from ae_jax.experiments import configuration, experiment
+    from ae_jax.sweeps import compiled
+    from ae_jax.training.step import make_hparams
 
     options = pairs.arguments(__doc__)
     config = configuration.load("configs/vae_mlp.py:mnist")
     with config.unlocked():
         config.data.update(source="idx", dir=options.data, validation=0)
         config.train.epochs = 1
-    shared, numbers = machine.of(config), make_hparams(**experiment.numbers(config))
+    shared, numbers = compiled.of(config), make_hparams(**experiment.numbers(config))
     way, steps = shared.estimate(_COUNT).way, shared.built.steps
 
     def epoch(way: str) -> float:

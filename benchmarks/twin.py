@@ -28,7 +28,8 @@ def ours(data: pathlib.Path, weights: pathlib.Path) -> float:
     import jax
     import numpy as np
 
-    from ae_jax import analysis, configuration, experiment, loop
+    from ae_jax.experiments import analysis, configuration, experiment
+    from ae_jax.training import loop
 
     config = configuration.load("configs/vae_mlp.py:mnist")
     with config.unlocked():

@@ -5,9 +5,9 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from ae_jax import data as sources
-from ae_jax.configuration import parse_arguments
-from ae_jax.errors import UserError
+from ae_jax.core.errors import UserError
+from ae_jax.data import sources
+from ae_jax.experiments.configuration import parse_arguments
 
 # Each data set, and how many training examples are held out of it for validation. `smoke` has the first, at hand.
 DATASETS = {"digits": 200, "mnist": 5000, "fashion_mnist": 5000}
@@ -60,7 +60,7 @@ def start(
         mesh=dict(data=-1, fsdp=1),
         expected={},
     )
-    # Not type-safe: a number may become a schedule. `ae_jax.configuration` checks types instead.
+    # Not type-safe: a number may become a schedule. `ae_jax.experiments.configuration` checks types instead.
     return ConfigDict(config, type_safe=False), arguments
 
 

@@ -9,7 +9,7 @@ Vincent et al. 2008, "Extracting and composing robust features with denoising au
     python scripts/plot.py --workdir=runs/denoise --figures=restoration
 """
 
-from ae_jax import errors
+from ae_jax.core import errors
 from configs import common, conv_ae
 
 _NOISES = {

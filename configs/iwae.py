@@ -10,7 +10,7 @@ What `:short` takes stands in the README's table; the full schedule takes 27 tim
     python scripts/evaluate.py --workdir=runs/dreg --metrics=nll,ais,active_units --seed=1
 """
 
-from ae_jax.errors import UserError
+from ae_jax.core.errors import UserError
 from configs import common, vae
 
 # {(objective, samples, stochastic layers): (nats, active units of all layers)}

@@ -7,7 +7,7 @@ Cross-entropy, squared and absolute error, side by side with all three numbers; 
         --loss_comparison_runs=lossy_squared_error,lossy_absolute_error
 """
 
-from ae_jax import errors
+from ae_jax.core import errors
 from configs import ae, common
 
 _LIKELIHOODS = {

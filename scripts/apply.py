@@ -16,12 +16,15 @@ import sys
 
 from absl import flags
 
-from ae_jax import analysis, cli, sweepdir, tasks
-from ae_jax.errors import UserError
+from ae_jax.commands import cli
+from ae_jax.commands.apply import shared
+from ae_jax.core.errors import UserError
+from ae_jax.experiments import analysis
+from ae_jax.sweeps import directory
 
 cli.define_run_flags()
 cli.define_shared_flags("tasks", "run")
-flags.DEFINE_string("task", None, "a file in ae_jax/tasks: encode, decode, reconstruct, ...", required=True)
+flags.DEFINE_string("task", None, "what to do: encode, decode, reconstruct, sample or interpolate", required=True)
 flags.DEFINE_string(
     "input",
     "",
@@ -36,9 +39,9 @@ def main():
     of_own = flag["split"].present or (flag["data"].present and not options.get("attribute"))
     if flag.input and of_own:
         raise UserError("--split and --data are for the run's own data, --input for your files\nexpected one of them")
-    sweepdir.check_is_no_sweep(flag.workdir)
+    directory.check_is_no_sweep(flag.workdir)
     trained = analysis.load(**cli.run_flags())
-    paths, unreadable = tasks.apply(trained, flag.task, flag.input, flag.output, options)
+    paths, unreadable = shared.apply(trained, flag.task, flag.input, flag.output, options)
     print(*paths, sep="\n")
     print(*unreadable, sep="\n", end="\n" if unreadable else "", file=sys.stderr)
     return 1 if unreadable else 0

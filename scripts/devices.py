@@ -3,11 +3,12 @@
 python scripts/devices.py        (on the machine that is to train)
 """
 
-from ae_jax import cli, devices
+from ae_jax.commands import cli
+from ae_jax.devices import report
 
 
 def main():
-    print(*devices.report(), sep="\n")
+    print(*report.report(), sep="\n")
 
 
 if __name__ == "__main__":

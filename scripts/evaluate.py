@@ -12,20 +12,23 @@ import json
 
 from absl import flags
 
-from ae_jax import analysis, cli, hooks, processes, sweepdir
+from ae_jax.commands import cli
+from ae_jax.devices import processes
+from ae_jax.experiments import analysis, hooks
+from ae_jax.sweeps import directory
 
 cli.define_run_flags()
 cli.define_process_flags()
 cli.define_profile_flag()
-cli.define_option_flags("evaluation", "evaluate")
-flags.DEFINE_list("metrics", ["elbo"], "names of files in ae_jax/evaluation")
+cli.define_option_flags("metrics", "evaluate")
+flags.DEFINE_list("metrics", ["elbo"], "names of files in ae_jax/evaluation/metrics")
 
 
 def main():
     metrics = cli.FLAGS.metrics
     with processes.agreeing():
-        sweepdir.check_is_no_sweep(cli.FLAGS.workdir)
-        options, devices = cli.options("evaluation", "evaluate", metrics), analysis.on_all_devices(cli.FLAGS.workdir)
+        directory.check_is_no_sweep(cli.FLAGS.workdir)
+        options, devices = cli.options("metrics", "evaluate", metrics), analysis.on_all_devices(cli.FLAGS.workdir)
     with devices:
         trained = analysis.load(**cli.run_flags())
         with hooks.profiled(trained.run) if cli.FLAGS.profile else contextlib.nullcontext():

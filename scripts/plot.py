@@ -8,26 +8,31 @@ python scripts/plot.py --workdir=runs/beta --figures=rate_distortion,sample_grid
 
 from absl import flags
 
-from ae_jax import analysis, cli, survey, sweepdir
+from ae_jax.commands import cli
+from ae_jax.experiments import analysis
+from ae_jax.sweeps import directory, survey
 
-DEFAULT = {"plots": "reconstructions", "sweep_plots": "metric_curve"}
-OF = "names of files in ae_jax/plots, by default {plots}; of a sweep in ae_jax/sweep_plots, by default {sweep_plots}"
+DEFAULT = {"figures": "reconstructions", "sweep_figures": "metric_curve"}
+HELP = (
+    "names of files in ae_jax/plots/figures (default: {figures}); of a sweep, in ae_jax/sweeps/figures (default: "
+    "{sweep_figures})"
+)
 
 cli.define_run_flags()
-cli.define_option_flags("plots", "arrays")
-cli.define_option_flags("sweep_plots", "arrays")
-flags.DEFINE_list("figures", None, OF.format(**DEFAULT))
+cli.define_option_flags("figures", "arrays")
+cli.define_option_flags("sweep_figures", "arrays")
+flags.DEFINE_list("figures", None, HELP.format(**DEFAULT))
 flags.DEFINE_enum("format", "png", ["png", "pdf"], "format of the pictures")
 
 
 def main():
     flag, options = cli.FLAGS, cli.run_flags()
-    if sweepdir.is_sweep(flag.workdir):
-        opened, draw, folder = survey.load(**options), survey.draw, "sweep_plots"
+    if directory.is_sweep(flag.workdir):
+        opened, draw, kind = survey.load(**options), survey.draw, "sweep_figures"
     else:
-        opened, draw, folder = analysis.load(**options), analysis.draw, "plots"
-    names = flag.figures or [DEFAULT[folder]]
-    for path in draw(opened, names, cli.options(folder, "arrays", names), flag.format):
+        opened, draw, kind = analysis.load(**options), analysis.draw, "figures"
+    names = flag.figures or [DEFAULT[kind]]
+    for path in draw(opened, names, cli.options(kind, "arrays", names), flag.format):
         print(path)
 
 

@@ -7,7 +7,7 @@ python scripts/report.py --workdir=runs/sweep
 
 from absl import flags
 
-from ae_jax import cli, report
+from ae_jax.commands import cli, report
 
 flags.DEFINE_string("workdir", None, "the directory of a run or of a sweep", required=True)
 flags.DEFINE_list("compare", [], "other runs to show beside it")

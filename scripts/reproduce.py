@@ -13,7 +13,7 @@ import pathlib
 
 from absl import flags
 
-from ae_jax import cli, reproduce, tables
+from ae_jax.commands import cli, reproduce, tables
 
 flags.DEFINE_string("folder", "runs/reproduce", "where the run directories are")
 flags.DEFINE_integer("seeds", 1, "how many seeds, from the config's own", lower_bound=1)

@@ -19,8 +19,11 @@ import sys
 
 from absl import flags
 
-from ae_jax import axes, cli, configuration, errors, lookup
-from ae_jax.errors import UserError
+from ae_jax.commands import cli
+from ae_jax.core import errors, lookup
+from ae_jax.core.errors import UserError
+from ae_jax.experiments import configuration
+from ae_jax.sweeps import axes
 
 cli.define_shared_flags("engines", "make")
 flags.DEFINE_string("config", None, "config file, with :arguments; --config.KEY=VALUE changes a key")
@@ -31,7 +34,7 @@ flags.DEFINE_string("csv", "", "a file with the runs instead: a head of config k
 flags.DEFINE_integer("random", None, "draw this many of the combinations")
 flags.DEFINE_integer("max_runs", 10_000, "refuse a plan of more runs", lower_bound=1)
 flags.DEFINE_enum("way", "auto", ["auto", "map", "threads", "vmap"], "how a program's runs are trained together")
-flags.DEFINE_string("engine", "local", "where programs are trained: a file in ae_jax/engines: local, ray")
+flags.DEFINE_string("engine", "local", "where programs are trained: a file in ae_jax/sweeps/engines: local, ray")
 flags.DEFINE_enum("search", None, ["optuna"], "draw the values of the axes one after the other, by what came of others")
 flags.DEFINE_integer("trials", 100, "of a search: how many runs in all", lower_bound=1)
 flags.DEFINE_integer("together", 8, "of a search: how many runs are drawn, and trained, at a time", lower_bound=1)
@@ -59,7 +62,8 @@ def main():
 def swept(flag, config, assignments):
     """(the sweep's directory, or None after a dry run, the names of its runs)."""
     engine = chosen_engine(flag)  # before JAX is imported: a cluster that is not there is soon said
-    from ae_jax import analysis, launch
+    from ae_jax.experiments import analysis
+    from ae_jax.sweeps import launch
 
     metric, known = flag.minimize or flag.maximize, analysis.directions(config)
     if metric and metric not in known:
@@ -73,7 +77,7 @@ def searched(flag, config, texts):
     if flag.zip or flag.csv or flag.random is not None or flag.dry_run:
         raise UserError("--search draws the runs itself\nleave out --zip, --csv, --random and --dry_run")
     engine = chosen_engine(flag)
-    from ae_jax import search
+    from ae_jax.sweeps import search
 
     found = search.make(flag.workdir, config, texts, flag.minimize, flag.maximize)
     folder = search.run(found, flag.trials, flag.together, flag.way, engine)
@@ -86,7 +90,7 @@ def chosen_engine(flag):
 
 def told(flag, folder, names):
     """Prints the best runs and those that failed; answers the exit status."""
-    from ae_jax import launch
+    from ae_jax.sweeps import launch
 
     print(f"done: {len(names)} runs in {flag.workdir}, their results in {folder.results}")
     print(launch.best(folder, flag.best, flag.minimize or flag.maximize))

@@ -9,7 +9,7 @@ python scripts/train.py --config=configs/vae.py --workdir=/shared/vae --coordina
 
 from absl import flags
 
-from ae_jax import cli
+from ae_jax.commands import cli
 
 flags.DEFINE_string("config", None, "config file, with :arguments; --config.KEY=VALUE changes a key")
 flags.DEFINE_string("workdir", None, "the run directory", required=True)
@@ -19,10 +19,12 @@ cli.define_profile_flag()
 
 def main():
     config = cli.config()
-    from ae_jax import processes, runner, sweepdir
+    from ae_jax.devices import processes
+    from ae_jax.experiments import runner
+    from ae_jax.sweeps import directory
 
     with processes.agreeing():
-        sweepdir.check_is_no_sweep(cli.FLAGS.workdir)
+        directory.check_is_no_sweep(cli.FLAGS.workdir)
     summary = runner.train_run(config, cli.FLAGS.workdir, profile=cli.FLAGS.profile)
     print(f"done: step {summary.step} in {summary.seconds:.1f} s; the run is in {cli.FLAGS.workdir}")
 

@@ -6,11 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
-from ae_jax.likelihoods import gaussian
+from ae_jax.core.types import DataSpec
 from ae_jax.models import vae
-from ae_jax.nets import mlp
-from ae_jax.posteriors import diagonal_normal
-from ae_jax.types import DataSpec
+from ae_jax.models.likelihoods import gaussian
+from ae_jax.models.nets import mlp
+from ae_jax.models.posteriors import diagonal_normal
 
 SIZE, LATENT, SCALE = 4, 2, 0.5
 SPEC = DataSpec((SIZE,), "reals")

@@ -6,10 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from ae_jax import lookup
-from ae_jax.batching import Batches
-from ae_jax.nets import mlp
-from ae_jax.types import DataSpec
+from ae_jax.core import lookup
+from ae_jax.core.types import DataSpec
+from ae_jax.data.batching import Batches
+from ae_jax.models.nets import mlp
 
 N = 23  # not a multiple of the batch size: the last batch is padded
 KEY = jax.random.key(7)
@@ -43,7 +43,7 @@ def made(family, shape=(8, 8, 1), latent_dim=2, classes=10, **options):
 
 
 def arrays(name, family="vae", key=KEY, options=None, **of):
-    return lookup.find("plots", name, "arrays")(*made(family, **of), key, **(options or {}))
+    return lookup.find("figures", name, "arrays")(*made(family, **of), key, **(options or {}))
 
 
 @functools.cache

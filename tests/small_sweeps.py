@@ -8,8 +8,9 @@ import time
 import jax
 import numpy as np
 
-from ae_jax import axes, configuration, experiment, launch, rundir
-from ae_jax.checkpoints import Checkpoints
+from ae_jax.experiments import configuration, experiment, rundir
+from ae_jax.sweeps import axes, launch
+from ae_jax.training.checkpoints import Checkpoints
 
 STEPS = 60
 OVERRIDES = {"model.hidden": "8", "train.steps": str(STEPS), "train.batch_size": "32", "train.log_every": "10"}

@@ -1,4 +1,4 @@
-"""The architecture, written down and enforced: which room imports which."""
+"""The architecture, written down and enforced: which package imports which, and how large a file may grow."""
 
 import ast
 import subprocess
@@ -10,113 +10,37 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# {room: the rooms it imports}. A room is a file or a folder of ae_jax, or one of the folders beside it. It imports only
-# what stands above it here; `errors` is a word that everybody may use.
-ROOMS = {
-    # layer 0: words
-    "errors": "",
-    "types": "",
-    "lookup": "",
-    # layer 1: mathematics
-    "distributions": "",
-    "flows": "distributions",
-    "discretized": "distributions",
-    "schedules": "",
-    "mesh": "",
-    "precision": "",
-    "meeting": "",
-    "processes": "meeting",
-    "reduce": "",
-    "gather": "types mesh",
-    "kl": "types distributions",
-    "programs": "",
-    "projections": "",
-    "music": "",
-    "corruptions": "types lookup music",
-    "importance": "types",
-    "objectives": "types distributions reduce importance kl",
-    "nets": "",
-    # layer 2: what one adds
-    "likelihoods": "types distributions discretized reduce gather",
-    "priors": "distributions flows",
-    "posteriors": "distributions nets flows",
-    "models": "types distributions nets likelihoods priors posteriors",
-    "cached": "types processes",
-    "data": "types music cached",
-    # layer 3: machinery; models and data come in as arguments
-    "devices": "",
-    "batching": "types mesh",
-    "streaming": "types mesh batching",
-    "optim": "",
-    "players": "",
-    "accumulation": "",
-    "step": "types mesh precision reduce schedules players accumulation",
-    "loop": "types mesh batching step",
-    "samplers": "types distributions nets priors likelihoods models objectives kl optim batching loop step",
-    "comparable": "types",
-    "features": "lookup batching discretized reduce gather samplers comparable",
-    "evaluation": "types mesh distributions discretized reduce gather importance objectives kl projections music "
-    "features",
-    "figures": "types music",
-    "pages": "",
-    "plots": "types distributions objectives kl reduce gather comparable evaluation figures lookup priors programs "
-    "projections "
-    "pages",
-    "results": "types data figures music",
-    "userfiles": "types data music results",
-    "usercodes": "results userfiles",
-    "tasks": "types lookup distributions samplers music results userfiles usercodes",
-    "configuration": "schedules data",
-    "ranges": "configuration",
-    "rundir": "types processes configuration",
-    "sweep_plots": "figures plots",
-    "axes": "",
-    "sweepdir": "axes configuration rundir",
-    "policy": "",
-    "checkpoints": "mesh processes loop step policy",
-    "hooks": "processes rundir",
-    # layer 4: assembly
-    "splits": "types lookup corruptions data",
-    "parts": "types lookup",
-    "experiment": "types lookup mesh precision schedules corruptions objectives kl splits parts batching streaming "
-    "optim "
-    "loop step configuration ranges",
-    "analysis": "types data lookup mesh reduce gather rundir checkpoints splits experiment figures",
-    "runner": "mesh precision processes reduce gather loop step rundir checkpoints hooks experiment analysis",
-    "sweep": "axes schedules configuration ranges splits experiment",
-    "fleet": "devices loop step",
-    "machine": "mesh loop step runner sweep fleet",
-    "members": "types rundir hooks",
-    "lockstep": "loop step policy checkpoints configuration rundir sweepdir hooks experiment analysis runner fleet "
-    "machine "
-    "members",
-    "engines": "configuration hooks lockstep",
-    "launch": "axes configuration sweepdir hooks analysis sweep machine lockstep engines",
-    "search": "axes sweepdir analysis launch",
-    "survey": "lookup axes rundir sweepdir figures analysis runner",
-    "reproduce": "devices lookup configuration rundir runner analysis",
-    "tables": "configuration reproduce",
-    "charts": "",
-    "report": "data configuration rundir sweepdir pages reproduce sweep_plots charts",
-    "cli": "lookup devices processes configuration",
-    "__init__": "analysis",
-    "configs": "configuration data",
-    "scripts": "lookup processes tasks axes configuration sweepdir hooks cli analysis runner reproduce tables launch "
-    "search survey report devices",
+# {package: the packages that it imports}. A package imports only packages that stand above it here.
+_MODELLING = "core devices models objectives data"
+PACKAGES = {
+    "core": "",
+    "devices": "core",
+    "models": "core",
+    "objectives": "core",
+    "data": "core devices",
+    "training": _MODELLING,
+    "evaluation": f"{_MODELLING} training",  # training: until second stages are runs, samplers train
+    "plots": f"{_MODELLING} evaluation",
+    "experiments": f"{_MODELLING} training evaluation plots",
+    "sweeps": f"{_MODELLING} training evaluation plots experiments",
+    "commands": f"{_MODELLING} training evaluation plots experiments sweeps",
+    "configs": "core data experiments",
 }
+# May import anything, but only inside functions, so that importing ae_jax costs nothing.
+LAZY = ("__init__", "__main__")
 # What may be imported at the top of a module. All else waits for the function that needs it.
 LIGHT = {"jax", "flax", "optax", "numpy", "ml_collections", "absl"} | set(sys.stdlib_module_names)
 
 FILES = [path for folder in ("ae_jax", "configs", "scripts") for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
-def room(parts: Sequence[str]) -> str:
-    """The room of a path or of a dotted name, in parts: ("ae_jax", "nets", "mlp.py") stands in nets."""
+def package_of(parts: Sequence[str]) -> str:
+    """Return the package of a path or of a dotted name, in parts: ("ae_jax", "models", "vae.py") is of models."""
     return Path((*parts, "__init__")[1]).stem if parts[0] == "ae_jax" else parts[0]
 
 
 def imports(path: Path, at_the_top: bool = False) -> list[list[str]]:
-    """The dotted names that a file imports, in parts: everywhere, or outside of functions only."""
+    """Return the dotted names that a file imports, in parts: everywhere, or outside of functions only."""
     names, nodes = [], [ast.parse(path.read_text())]
     for node in nodes:
         if isinstance(node, ast.Import):
@@ -131,20 +55,36 @@ def imports(path: Path, at_the_top: bool = False) -> list[list[str]]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_follow_the_table(path):
-    here, names = room(path.relative_to(ROOT).parts), imports(path)
-    assert here in ROOMS, f"a new room: give {here!r} a row in the table"
-    ours = {room(name) for name in names if name[0] in ("ae_jax", "configs", "scripts", "tests")}
-    assert ours <= {here, "errors", *ROOMS[here].split()}
+    here = package_of(path.relative_to(ROOT).parts)
+    names = [name for name in imports(path) if name[0] in ("ae_jax", "configs", "scripts", "tests")]
+    if here in LAZY:
+        assert not [name for name in imports(path, at_the_top=True) if name[0] == "ae_jax"]
+    elif here != "scripts":
+        assert here in PACKAGES, f"a new package: give {here!r} a row in the table"
+        assert {package_of(name) for name in names} <= {here, *PACKAGES[here].split()}
+    if path.is_relative_to(ROOT / "ae_jax" / "commands" / "apply"):
+        assert "training" not in {package_of(name) for name in names}, "a task trains nothing"
     heavy = {name[0] for name in imports(path, at_the_top=True)} - LIGHT - {"ae_jax", "configs"}
     assert not heavy, "import it in the function that needs it"
 
 
-def test_the_table_goes_from_the_bottom_to_the_top_and_names_rooms_that_stand():
-    above = list(ROOMS)
-    assert [
-        (here, other) for here in ROOMS for other in ROOMS[here].split() if other not in above[: above.index(here)]
-    ] == []
-    assert set(ROOMS) == {room(path.relative_to(ROOT).parts) for path in FILES}
+def test_the_table_goes_from_the_bottom_to_the_top_and_names_the_packages_that_stand():
+    above = list(PACKAGES)
+    for package, imported in PACKAGES.items():
+        assert set(imported.split()) <= set(above[: above.index(package)])
+    folders = {path.parent.name for path in (ROOT / "ae_jax").glob("*/__init__.py")}
+    assert folders | {"configs"} == set(PACKAGES)
+
+
+def test_a_newcomer_finds_few_packages_and_short_files():
+    folder = ROOT / "ae_jax"
+    entries = {path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    assert len(entries - set(LAZY)) <= 12
+    lines = {path.relative_to(folder): len(path.read_text().splitlines()) for path in folder.rglob("*.py")}
+    assert {path: count for path, count in lines.items() if count > 300} == {}
+    for package in entries - set(LAZY):
+        of_package = sum(count for path, count in lines.items() if path.parts[0] == package)
+        assert of_package <= sum(lines.values()) / 4, f"{package} holds more than a quarter of the lines"
 
 
 def test_importing_the_package_imports_nothing_heavy():

@@ -6,8 +6,8 @@ import warnings
 
 import pytest
 
-from ae_jax import rundir
-from ae_jax.configuration import ROOT
+from ae_jax.experiments import rundir
+from ae_jax.experiments.configuration import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 COLAB = ROOT / "notebooks" / "colab_tpu.ipynb"

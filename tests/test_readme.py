@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
-from ae_jax import experiment, reproduce, tables
-from ae_jax.configuration import ROOT, load, override
+from ae_jax.commands import reproduce, tables
+from ae_jax.experiments import experiment
+from ae_jax.experiments.configuration import ROOT, load, override
 
 README = (ROOT / "README.md").read_text()
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

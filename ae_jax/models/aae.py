@@ -9,12 +9,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ae_jax.distributions import NormalMixture, softplus
-from ae_jax.errors import UserError
+from ae_jax.core.distributions import NormalMixture, softplus
+from ae_jax.core.errors import UserError
+from ae_jax.core.types import Batch, Outputs
 from ae_jax.models import ae
-from ae_jax.nets import mlp
-from ae_jax.priors import standard_normal
-from ae_jax.types import Batch, Outputs
+from ae_jax.models.nets import mlp
+from ae_jax.models.priors import standard_normal
 
 
 class Critic(nn.Module):

@@ -8,10 +8,10 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 
-from ae_jax.errors import UserError
-from ae_jax.likelihoods import bernoulli
-from ae_jax.nets import mlp, words
-from ae_jax.types import Batch, DataSpec, Latent, Outputs
+from ae_jax.core.errors import UserError
+from ae_jax.core.types import Batch, DataSpec, Latent, Outputs
+from ae_jax.models.likelihoods import bernoulli
+from ae_jax.models.nets import mlp, words
 
 
 class Model(nn.Module):
@@ -19,7 +19,7 @@ class Model(nn.Module):
 
     encoder: module, x [N, *shape] -> features [N, F].
     decoder: module, (z [N, D], output shape) -> [N, *output shape], no activation.
-    likelihood: spec -> module of `ae_jax.likelihoods`.
+    likelihood: spec -> module of `ae_jax.models.likelihoods`.
     latent_dim: D; 0 takes the encoder's features themselves as the code.
     code_activation: name of the function applied to the code.
     residual: whether the decoder's outputs are added to the inputs, resized where their shape is another.

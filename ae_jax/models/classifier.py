@@ -3,10 +3,10 @@
 import flax.linen as nn
 import jax.numpy as jnp
 
-from ae_jax.distributions import Categorical
-from ae_jax.errors import UserError
+from ae_jax.core.distributions import Categorical
+from ae_jax.core.errors import UserError
+from ae_jax.core.types import Batch, Outputs
 from ae_jax.models import ae
-from ae_jax.types import Batch, Outputs
 
 
 class Model(ae.Model):

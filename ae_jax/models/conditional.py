@@ -7,10 +7,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ae_jax.distributions import Normal
-from ae_jax.errors import UserError
+from ae_jax.core.distributions import Normal
+from ae_jax.core.errors import UserError
+from ae_jax.core.types import Batch
 from ae_jax.models import vae
-from ae_jax.types import Batch
 
 
 class Model(vae.Model):

@@ -6,8 +6,8 @@ Rifai et al. 2011, "Contractive auto-encoders: explicit invariance during featur
 import jax
 import jax.numpy as jnp
 
+from ae_jax.core.types import Batch, Outputs
 from ae_jax.models import ae
-from ae_jax.types import Batch, Outputs
 
 
 class Model(ae.Model):

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax
 
-from ae_jax.errors import UserError
+from ae_jax.core.errors import UserError
+from ae_jax.core.types import Batch, Latent
 from ae_jax.models import vae
-from ae_jax.nets import mlp
-from ae_jax.posteriors import diagonal_normal
-from ae_jax.types import Batch, Latent
+from ae_jax.models.nets import mlp
+from ae_jax.models.posteriors import diagonal_normal
 
 
 class Link(nn.Module):

@@ -9,10 +9,10 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from ae_jax.distributions import Normal
-from ae_jax.errors import UserError
+from ae_jax.core.distributions import Normal
+from ae_jax.core.errors import UserError
+from ae_jax.core.types import Batch, Latent, Outputs
 from ae_jax.models import hierarchical
-from ae_jax.types import Batch, Latent, Outputs
 
 
 class Model(hierarchical.Model):

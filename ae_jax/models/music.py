@@ -12,11 +12,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from ae_jax.errors import UserError
-from ae_jax.likelihoods import categorical
+from ae_jax.core.errors import UserError
+from ae_jax.core.types import Batch, DataSpec, Outputs
 from ae_jax.models import vae
-from ae_jax.nets import autoregressive, recurrent
-from ae_jax.types import Batch, DataSpec, Outputs
+from ae_jax.models.likelihoods import categorical
+from ae_jax.models.nets import autoregressive, recurrent
 
 _NOTHING = -1  # what stands before the first event: no class, hence a vector of zeros
 

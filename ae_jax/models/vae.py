@@ -8,17 +8,18 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax
 
-from ae_jax.errors import UserError
+from ae_jax.core.errors import UserError
+from ae_jax.core.types import Batch, Latent
 from ae_jax.models import ae
-from ae_jax.posteriors import diagonal_normal
-from ae_jax.priors import standard_normal
-from ae_jax.types import Batch, Latent
+from ae_jax.models.posteriors import diagonal_normal
+from ae_jax.models.priors import standard_normal
 
 
 class Model(ae.Model):
     """As `ae.Model`, with a random code. Reads the random stream "latent".
 
-    posterior: latent_dim -> module of `ae_jax.posteriors`; prior: latent_dim -> module of `ae_jax.priors`.
+    posterior: latent_dim -> module of `ae_jax.models.posteriors`.
+    prior: latent_dim -> module of `ae_jax.models.priors`.
     """
 
     posterior: Callable[[int], nn.Module] = diagonal_normal.Posterior

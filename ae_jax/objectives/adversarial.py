@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from ae_jax.errors import UserError
+from ae_jax.core.errors import UserError
+from ae_jax.core.types import Batch, Outputs
 from ae_jax.objectives.reconstruction import reconstruction
-from ae_jax.types import Batch, Outputs
 
 
 def adversarial(outputs: Outputs, batch: Batch) -> dict[str, dict[str, Any]]:

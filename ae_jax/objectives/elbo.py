@@ -5,12 +5,12 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from ae_jax import errors
-from ae_jax.errors import UserError
-from ae_jax.kl import kl, kl_per_dimension
+from ae_jax.core import errors
+from ae_jax.core.errors import UserError
+from ae_jax.core.kl import kl, kl_per_dimension
+from ae_jax.core.reduce import masked_mean
+from ae_jax.core.types import Batch, Outputs
 from ae_jax.objectives.reconstruction import reconstruction
-from ae_jax.reduce import masked_mean
-from ae_jax.types import Batch, Outputs
 
 _NATS_PER_BIT = math.log(2)
 

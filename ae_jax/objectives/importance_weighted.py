@@ -5,11 +5,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ae_jax import distributions
-from ae_jax.errors import UserError
-from ae_jax.importance import log_mean_exp, log_weights
+from ae_jax.core import distributions
+from ae_jax.core.errors import UserError
+from ae_jax.core.importance import log_mean_exp, log_weights
+from ae_jax.core.types import Batch, Outputs
 from ae_jax.objectives.elbo import elbo
-from ae_jax.types import Batch, Outputs
 
 
 def _multiple(log_w: Any, groups: int) -> Any:

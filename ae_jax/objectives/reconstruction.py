@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from ae_jax.types import Batch, Outputs
+from ae_jax.core.types import Batch, Outputs
 
 
 def reconstruction(outputs: Outputs, batch: Batch) -> dict[str, Any]:

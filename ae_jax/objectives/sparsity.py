@@ -4,9 +4,9 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from ae_jax.core.reduce import masked_mean
+from ae_jax.core.types import Batch, Outputs
 from ae_jax.objectives.reconstruction import reconstruction
-from ae_jax.reduce import masked_mean
-from ae_jax.types import Batch, Outputs
 
 
 def sparse(outputs: Outputs, batch: Batch) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Use a trained model on a user's own files."""

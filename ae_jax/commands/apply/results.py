@@ -1,0 +1,149 @@
+"""Results as files: images, arrays and tables in a folder of the user's, each whole or not at all."""
+
+import csv
+import dataclasses
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from ae_jax.core.errors import RunFailed, UserError
+from ae_jax.core.types import DataSpec
+from ae_jax.data.music import audio, events, midi
+from ae_jax.data.sources.files import IMAGES
+from ae_jax.plots import style
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """How values are written: an image each (".png"), a melody each (".mid"), or all in one array (".npy", ".npz").
+
+    scale: what the value 1 becomes in uint8; None for floats.
+    sound: whether each melody is also written as sound, ".wav".
+    """
+
+    suffix: str
+    scale: int | None = None
+    sound: bool = False
+
+
+def form_of(spec: DataSpec) -> Form:
+    """How examples are written that no file of the user's stands behind: as images or melodies, where they are such."""
+    if spec.kind == "events":
+        return Form(".mid")
+    is_image = spec.kind == "pixels" and len(spec.shape) == 3 and spec.shape[-1] in (1, 3)
+    return Form(".png", 255) if is_image else Form(".npy")
+
+
+def numbered(stem: str, count: int) -> list[str]:
+    """`count` names in alphabetical order: STEM_00, STEM_01, ..."""
+    return [f"{stem}_{number:0{len(str(count - 1))}d}" for number in range(count)]
+
+
+def rendered(values: np.ndarray, names: Sequence[str], stem: str, form: Form) -> dict[str, Any]:
+    """{file: content} for `write`: values [N, *shape] as one file a name, or as the one file of this stem.
+
+    Raises UserError where two names, without their suffixes, are the same.
+    """
+    if form.scale:
+        values = np.rint(np.clip(values, 0, 1) * form.scale).astype(np.uint8)
+    if form.suffix == ".npz":
+        return {f"{stem}.npz": {"x": values}}
+    if form.suffix == ".npy":
+        return {f"{stem}.npy": values}
+    if form.suffix == ".mid":
+        melodies = [melody([grid], name, form.sound) for name, grid in zip(names, values, strict=True)]
+        return {file: content for files in melodies for file, content in files.items()}
+    files, of = {}, {}
+    for name, value in zip(names, values, strict=True):
+        path = PurePosixPath(name)
+        bare = str(path.with_suffix("")) if path.suffix.lower() in IMAGES else name
+        if bare in of:
+            raise UserError(f"{of[bare]!r} and {name!r} would both become {bare}.png\nrename one of them")
+        files[f"{bare}.png"], of[bare] = value, name
+    return files
+
+
+def sounding(form: Form, render: bool) -> Form:
+    """The form, with sound where --render asks for it. Raises UserError where there are no melodies."""
+    if render and form.suffix != ".mid":
+        raise UserError(f"--render is for melodies, and these results are {form.suffix}\nleave it out")
+    return dataclasses.replace(form, sound=render)
+
+
+def melody(grids: Sequence[np.ndarray], name: str, sound: bool = False) -> dict[str, Any]:
+    """{file: content} of grids of events [T], one after the other: NAME.mid, NAME.png, a piano roll each, and NAME.wav
+    where `sound` is wanted.
+    """
+    # Each by itself: the last note of one does not sound on through a silence with which the next begins.
+    notes, steps = [], 0
+    for grid in grids:
+        notes.append(events.to_notes(events.canonical(np.uint8(grid))) + [steps, 0, 0])
+        steps += len(grid)
+    notes = np.concatenate(notes)
+    roll = style.styled(lambda rows: style.pixels(style.piano_rolls(rows)))([[grid] for grid in grids])
+    files = {f"{name}.mid": midi.to_bytes(notes, steps), f"{name}.png": roll}
+    return {**files, **({f"{name}.wav": audio.to_wav(notes, steps)} if sound else {})}
+
+
+def check_folder(output: str) -> Path:
+    """The folder for results, which may not exist yet. Raises UserError where there can be none."""
+    folder = Path(output).expanduser().absolute()
+    # os.path.exists: pathlib's own raises where a folder on the way may not be entered.
+    parent = next(each for each in (folder, *folder.parents) if os.path.exists(each))
+    if not parent.is_dir() or (parent != folder and folder.suffix.lower() in (*IMAGES, *_WRITERS)):
+        raise UserError(
+            f"--output={output} is a file\nexpected a folder; results keep the names of what they came from"
+        )
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise UserError(f"--output={output} cannot be written: no permission in {str(parent)!r}")
+    return folder
+
+
+def write(files: Mapping[str, Any], folder: Path, originals: Sequence[Path] = ()) -> list[Path]:
+    """Writes {file: content}; answers the paths. Raises UserError, before it writes, for a path that is an original or
+    lies outside the folder; RunFailed where the disk refuses.
+
+    content: uint8 [H, W, C] for .png, an array for .npy, {name: array} for .npz, rows of cells for .csv, bytes for .mid
+    and .wav.
+    """
+    paths, read = ({name: folder / name for name in files}, {path.resolve() for path in originals})
+    for name, path in paths.items():
+        parts = PurePosixPath(name).parts
+        if path.suffix not in _WRITERS or parts[0] == "/" or ".." in parts or "\0" in name:
+            raise UserError(f"a result cannot be named {name!r}\nexpected a file name, inside --output")
+        if path.resolve() in read:
+            raise UserError(f"{path} would be overwritten, and it is an input\ntry another --output")
+    try:
+        for name, path in paths.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with style.whole(path) as file:
+                _WRITERS[path.suffix](file, files[name])
+    except OSError as error:
+        raise RunFailed(f"{path} cannot be written: {error}") from None
+    return list(paths.values())
+
+
+def _write_image(file, image):
+    from PIL import Image
+
+    Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(file, "PNG")
+
+
+def _write_table(file, rows):
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    file.write(text.getvalue().encode("utf-8", "surrogateescape"))
+
+
+_WRITERS = {
+    ".png": _write_image,
+    ".npy": np.save,
+    ".npz": lambda file, arrays: np.savez(file, **arrays),
+    ".csv": _write_table,
+    ".mid": lambda file, data: file.write(data),
+    ".wav": lambda file, data: file.write(data),
+}

@@ -1,0 +1,56 @@
+"""The user's own codes, read: a .csv with the header file,z0,z1,..., an .npz with `code` and optionally `names` and
+`label`, or a .npy.
+"""
+
+import csv
+import dataclasses
+import io
+from pathlib import Path
+
+import numpy as np
+
+from ae_jax.commands.apply.results import numbered
+from ae_jax.commands.apply.userfiles import check_finite, label_of, load_arrays
+from ae_jax.core.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Codes:
+    """What was read, in the order of the file."""
+
+    codes: np.ndarray  # [N, D] float32
+    names: list[str]  # [N]
+    label: np.ndarray | None = None  # [N] classes or [N, L] vectors, as in the file
+
+
+def read_codes(path: str, dimension: int, limit: int | None = None) -> Codes:
+    """The first `limit` codes, of that dimension, in a file. Raises UserError."""
+    file = Path(path).expanduser()
+    if not file.is_file() or file.suffix not in (".csv", ".npz", ".npy"):
+        raise UserError(f"--input: {path!r} is no file of codes\nexpected a .csv, .npz or .npy, such as encode writes")
+    stored = _read_table(file) if file.suffix == ".csv" else load_arrays(file, "code", "names", "label")
+    codes = stored["code"]
+    if codes.ndim != 2 or not len(codes) or codes.shape[1] != dimension:
+        raise UserError(f"{file} holds codes {list(codes.shape)}, and this model's are [N, {dimension}]")
+    if not np.issubdtype(codes.dtype, np.number) or np.iscomplexobj(codes):
+        raise UserError(f"{file} holds codes of {codes.dtype}\nexpected floats")
+    check_finite(file, codes)
+    names = [str(name) for name in stored.get("names", numbered(file.stem, len(codes)))]
+    if len(names) != len(codes):
+        raise UserError(f"{file} holds {len(codes)} codes and {len(names)} names")
+    label = label_of(file, stored, len(codes))
+    return Codes(codes[:limit].astype(np.float32), names[:limit], None if label is None else label[:limit])
+
+
+def _read_table(file: Path) -> dict[str, np.ndarray]:
+    try:
+        header, *rows = csv.reader(io.StringIO(file.read_text("utf-8-sig", "surrogateescape"), newline=""), strict=True)
+        if header != ["file", *(f"z{d}" for d in range(len(header) - 1))]:
+            raise ValueError("its first line is not file,z0,z1,...")
+        for number, row in enumerate(rows, 2):
+            if len(row) != len(header):
+                raise ValueError(f"row {number} has {len(row)} fields, not {len(header)}")
+        codes = np.array([row[1:] for row in rows], np.float32).reshape(len(rows), len(header) - 1)
+    except (csv.Error, ValueError) as error:
+        raise UserError(f"{file} cannot be read as a table of codes: {error}") from None
+    return {"code": codes, "names": np.array([row[0] for row in rows])}

@@ -1,0 +1,242 @@
+"""The user's own examples, read: a folder of PNG or JPEG images, one such image, a .npy, or an .npz with `x` and
+optionally `label`; for a model of melodies a MIDI file, or a folder of them.
+"""
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ae_jax.commands.apply.results import Form, form_of, numbered
+from ae_jax.core import errors
+from ae_jax.core.errors import RunFailed, UserError
+from ae_jax.core.types import DataSpec
+from ae_jax.data.music import events, midi
+from ae_jax.data.sources.files import IMAGES, find_images, read_images
+
+# Noise takes pixels out of [0, 1], but not this far: such floats are of another scale.
+_FAR = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """What was read, in the order of the file or of the names."""
+
+    inputs: np.ndarray  # [N, *shape] float32, as a model reads them
+    names: list[str]  # [N], an image's path in its folder, or the stem of an array's file and a number
+    stem: str  # of the folder or file
+    form: Form
+    label: np.ndarray | None = None  # [N] classes or [N, L] vectors, as in the file
+    originals: tuple[Path, ...] = ()  # the files
+    unreadable: tuple[str, ...] = ()  # a line for each file that could not be read, or not all of it
+
+
+def read_examples(
+    path: str,
+    spec: DataSpec,
+    shape: tuple[int, ...],
+    resize: bool = False,
+    limit: int | None = None,
+    voice: int = -1,
+    start_bar: int = 0,
+) -> Examples:
+    """The examples in a folder or file, for a model of data `spec` that reads inputs of `shape`; the first `limit`.
+
+    Images are values / 255; arrays of uint8 are levels of `spec`, arrays of floats are taken as they are. With `resize`
+    images of another size, arrays of them too, are stretched (bicubic), and files in colour made grey for a model of
+    grey ones.
+    voice, start_bar: which of the voices of a MIDI file, counted from 0; which bar to begin at, counted from 1 as if
+    all were of 4/4. Without the latter, a melody is cut into as many examples as it takes, from its first bar on.
+    Raises UserError for examples of another size or kind, RunFailed where nothing in a folder can be read.
+    """
+    file = Path(path).expanduser()
+    if not os.path.exists(file):  # pathlib's own raises where a folder on the way may not be entered
+        raise UserError(f"--input: {path!r} does not exist")
+    if voice < -1:
+        raise UserError(f"--track={voice}\nexpected a track from 0 on, or -1 for the only melodic one")
+    if start_bar < 0:
+        raise UserError(f"--start_bar={start_bar}\nexpected a bar from 1 on, or 0 for all")
+    if spec.kind == "events" and (file.is_dir() or file.suffix.lower() in midi.SUFFIXES):
+        return _read_melodies(file, shape[0], limit, voice, start_bar)
+    if voice >= 0 or start_bar:
+        raise UserError(f"--track and --start_bar are for MIDI files, and --input is {path!r}\nleave them out")
+    if form_of(spec).suffix == ".png" and (file.is_dir() or file.suffix.lower() in IMAGES):
+        return _read_images(file, shape, resize, limit)
+    if file.suffix not in (".npy", ".npz"):
+        readable = (*{".mid": midi.SUFFIXES, ".png": IMAGES}.get(form_of(spec).suffix, ()), ".npy")
+        raise UserError(
+            f"--input: {path!r} is none of what this model reads: {shape} of {spec.kind}\n"
+            f"expected {', '.join(readable)} or .npz"
+        )
+    stored = load_arrays(file, "x", "label")
+    x, form = _values(file, _arranged(file, stored["x"], shape, resize), spec)
+    x = x if x.shape[1:] == shape else _stretched(x, shape)
+    label = label_of(file, stored, len(x))
+    label = None if label is None else label[:limit]
+    return Examples(x[:limit], numbered(file.stem, len(x[:limit])), file.stem, form, label, (file,))
+
+
+def label_of(file: Path, stored: Mapping[str, np.ndarray], count: int) -> np.ndarray | None:
+    """The labels, [N] or [N, L], of the `count` examples of a file, if it holds some. Raises UserError."""
+    label = stored.get("label")
+    if label is not None and (label.ndim not in (1, 2) or len(label) != count):
+        raise UserError(f"{file} holds labels {list(label.shape)}\nexpected [N] classes or [N, L] vectors, N = {count}")
+    return label
+
+
+def _read_images(source: Path, shape: tuple[int, ...], resize: bool, limit: int | None) -> Examples:
+    files = find_images(source)[:limit] if source.is_dir() else [source]
+    folder = source if source.is_dir() else source.parent
+    images, originals, unreadable = [], [], []
+    for file in files:
+        try:
+            image = read_images([file])[0]
+        except UserError as error:
+            unreadable.append(str(error))
+            continue
+        images.append(_fitted(image, file, shape, resize))
+        originals.append(file)
+    if not images:
+        raise RunFailed("\n".join(unreadable))
+    names = [file.relative_to(folder).as_posix() for file in originals]
+    stem = source.resolve().name if source.is_dir() else source.stem
+    inputs = np.stack(images).astype(np.float32) / 255
+    return Examples(inputs, names, stem, Form(".png", 255), None, tuple(originals), tuple(unreadable))
+
+
+def _read_melodies(source: Path, steps: int, limit: int | None, voice: int, start_bar: int) -> Examples:
+    files = sorted(f for f in source.rglob("*") if f.suffix.lower() in midi.SUFFIXES) if source.is_dir() else [source]
+    if not files:
+        raise UserError(f"--input: {source} holds no {' or '.join(midi.SUFFIXES)} files")
+    grids, names, unreadable = [], [], []
+    for file in files:
+        try:
+            score = midi.read(file)
+            windows = _windows(file, score.voices, steps, voice, start_bar)
+        except UserError as error:
+            if not source.is_dir():
+                raise
+            unreadable.append(str(error))
+            continue
+        unreadable += [f"{file} could be read in part: {score.damage}"] * bool(score.damage)
+        stem = file.relative_to(source).with_suffix("").as_posix() if source.is_dir() else file.stem
+        grids += windows.values()
+        names += [f"{stem}_bar_{bar:02d}" for bar in windows]
+    if not grids:
+        raise RunFailed("\n".join(unreadable))
+    if len(set(names)) < len(names):
+        twice = next(name for place, name in enumerate(names) if name in names[:place])
+        raise UserError(f"{source} holds two melodies whose results would both be named {twice}\nrename a file")
+    stem = source.resolve().name if source.is_dir() else source.stem
+    return Examples(np.float32(grids)[:limit], names[:limit], stem, Form(".mid"), None, tuple(files), tuple(unreadable))
+
+
+def _windows(file: Path, voices: Sequence[midi.Voice], steps: int, voice: int, start_bar: int) -> dict[int, np.ndarray]:
+    """{number of its first bar: canonical grid [steps]} of one voice of a MIDI file. Raises UserError that lists what
+    there is, where that is not one.
+    """
+    chosen = [n for n, each in enumerate(voices) if each.is_melodic] if voice < 0 else [voice]
+    if len(chosen) != 1 or chosen[0] >= len(voices):
+        there = "; ".join(f"--track={number} ({each})" for number, each in enumerate(voices))
+        raise UserError(f"{file} has {len(voices)} voice{'s' * (len(voices) > 1)}, expected one choice of: {there}")
+    line = midi.grid(voices[chosen[0]], rest=steps)  # so that the last window is whole
+    starts = range(0, len(line) - steps, steps) if not start_bar else [(start_bar - 1) * events.STEPS]
+    cut = {start // events.STEPS + 1: events.canonical(line[start : start + steps]) for start in starts}
+    found = {bar: grid for bar, grid in cut.items() if len(grid) == steps and (grid >= events.FIRST).any()}
+    bars = (len(line) - steps) // events.STEPS
+    if not bars:
+        raise UserError(f"{file} has no note from MIDI {events.LOWEST} to {events.HIGHEST}, the keys of a piano")
+    if not found:
+        raise UserError(
+            f"{file} has no note from bar {start_bar or 1} on for {steps // events.STEPS} bars\n"
+            f"expected --start_bar from 1 to {bars}"
+        )
+    return found
+
+
+def _fitted(image: np.ndarray, file: Path, shape: tuple[int, ...], resize: bool) -> np.ndarray:
+    """uint8 [H, W, 1 or 3] -> uint8 `shape`."""
+    (height, width, channels), found = image.shape, f"{image.shape[1]}x{image.shape[0]}"
+    if resize and image.shape != shape:
+        from PIL import Image
+
+        whole = Image.fromarray(image[..., 0] if channels == 1 else image).convert("L" if shape[-1] == 1 else "RGB")
+        return np.asarray(whole.resize((shape[1], shape[0]), Image.Resampling.BICUBIC)).reshape(shape)
+    if (height, width) != shape[:2]:
+        raise UserError(f"{file} is {found}, and this model reads images of {shape[1]}x{shape[0]}\ntry --resize")
+    if channels > shape[-1]:
+        raise UserError(f"{file} is in colour, and this model reads grey images\ntry --resize, which makes it grey")
+    return np.broadcast_to(image, shape)
+
+
+def _arranged(file: Path, x: np.ndarray, shape: tuple[int, ...], resize: bool) -> np.ndarray:
+    """[N, *shape] of an array with or without its axis of examples, and that of a single channel; images as large as
+    they are with `resize`.
+    """
+    shapes = (shape, shape[:-1]) if len(shape) == 3 and shape[-1] == 1 else (shape,)
+    if x.size and (x.shape in shapes or x.shape[1:] in shapes):
+        return x.reshape(-1, *shape)
+    with_channel = x if x.ndim > 2 and x.shape[-1] in (1, 3) else x[..., None]
+    are_images = len(shape) == 3 and x.size and with_channel.ndim in (3, 4) and with_channel.shape[-1] == shape[-1]
+    if are_images and resize:
+        return with_channel.reshape(-1, *with_channel.shape[-3:])
+    expected = " or ".join(f"[N, {', '.join(map(str, each))}]" for each in shapes)
+    also = "\ntry --resize" if are_images else ""
+    raise UserError(f"{file} has shape {list(x.shape)}, and this model reads {expected}{also}")
+
+
+def _stretched(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """float32 [N, H, W, C] -> [N, *shape], bicubic, within the values of each image."""
+    from PIL import Image
+
+    size = (shape[1], shape[0])
+    of_one = lambda plane: np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BICUBIC))
+    planes = np.stack([[of_one(plane) for plane in np.moveaxis(image, -1, 0)] for image in x])
+    return np.moveaxis(planes, 1, -1).clip(x.min(axis=(1, 2, 3), keepdims=True), x.max(axis=(1, 2, 3), keepdims=True))
+
+
+def _values(file: Path, x: np.ndarray, spec: DataSpec) -> tuple[np.ndarray, Form]:
+    """(float32 [N, ...], form) of an array of examples, checked."""
+    if x.dtype == np.uint8 and spec.kind == "pixels":
+        if x.max() >= spec.levels:
+            raise UserError(
+                f"{file} holds {x.max()}, and this model's pixels are 0 to {spec.levels - 1}\n"
+                "expected such values, or floats in [0, 1]"
+            )
+        return x.astype(np.float32) / (spec.levels - 1), Form(file.suffix, spec.levels - 1)
+    if spec.kind == "events":
+        if not np.isin(x, np.arange(spec.levels)).all():
+            raise UserError(
+                f"{file} holds {x.min()} to {x.max()}\nexpected events, whole numbers 0 to {spec.levels - 1}"
+            )
+        return x.astype(np.float32), Form(file.suffix)
+    if not np.issubdtype(x.dtype, np.floating):
+        also = "uint8 or " if spec.kind == "pixels" else ""
+        raise UserError(f"{file} is of {x.dtype}\nexpected {also}floats")
+    check_finite(file, x)
+    if spec.kind == "pixels" and np.abs(x).max() > _FAR:
+        raise UserError(f"{file} holds values from {x.min():g} to {x.max():g}\nexpected uint8, or floats in [0, 1]")
+    return x.astype(np.float32), Form(file.suffix)
+
+
+def check_finite(file: Path, rows: np.ndarray) -> None:
+    bad = np.flatnonzero(~np.isfinite(rows).reshape(len(rows), -1).all(axis=1))
+    if bad.size:
+        raise UserError(f"{file}: {bad.size} of {len(rows)} rows hold NaN or infinity, first number {bad[0]}")
+
+
+def load_arrays(file: Path, main: str, *others: str) -> dict[str, np.ndarray]:
+    """{main: array, ...} of a .npy or .npz, with those of the `others` that an .npz holds."""
+    try:
+        stored = np.load(file)
+        if isinstance(stored, np.ndarray):
+            return {main: stored}
+        with stored:
+            arrays = {name: stored[name] for name in (main, *others) if name in stored}
+    except errors.DAMAGED as error:
+        raise UserError(f"{file} cannot be read as {file.suffix}: {error}") from None
+    if main not in arrays:
+        raise UserError(f"{file} holds {', '.join(stored.files) or 'nothing'}\nexpected an array named {main}")
+    return arrays

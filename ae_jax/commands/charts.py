@@ -1,0 +1,94 @@
+"""The charts of reports, by Plotly: pieces of a page that holds `script`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ae_jax.core.errors import UserError
+
+
+def script() -> str:
+    """Plotly's script. Raises UserError where it is not installed."""
+    try:
+        from plotly import offline
+    except ImportError:
+        raise UserError("reports are drawn by Plotly, which is not installed\ntry: pip install -e .[report]") from None
+    return offline.get_plotlyjs()
+
+
+def _chart(traces, xlabel="", ylabel="", **layout) -> str:
+    import plotly.graph_objects as go
+
+    figure = go.Figure(traces)
+    grey, clear, above = "#888888", "rgba(0,0,0,0)", dict(orientation="h", y=1.02, yanchor="bottom", x=0)
+    figure.update_layout(
+        template="none", paper_bgcolor=clear, plot_bgcolor=clear, font_color=grey, height=340, legend=above,
+        xaxis_title=xlabel, yaxis_title=ylabel, **{"margin": dict(l=60, r=20, t=30, b=50), **layout},
+    )  # fmt: skip
+    figure.update_xaxes(gridcolor="rgba(128,128,128,.25)")
+    figure.update_yaxes(gridcolor="rgba(128,128,128,.25)")
+    return figure.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False, "responsive": True})
+
+
+def curves(lines_of: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
+    """A chart for each term of training: every split of every run."""
+    import plotly.graph_objects as go
+
+    names = dict.fromkeys(
+        key for lines in lines_of.values() for line in lines for key in line if line["split"] == "train"
+    )
+    charts = []
+    for name in sorted(
+        (key for key in names if key not in ("step", "split")), key=lambda name: name == "gradient_norm"
+    ):
+        traces = []
+        for run, lines in lines_of.items():
+            for split in dict.fromkeys(line["split"] for line in lines if name in line):
+                chosen = [line for line in lines if line["split"] == split and name in line]
+                label = split if len(lines_of) == 1 else f"{run}, {split}"
+                x, y = [line["step"] for line in chosen], [line[name] for line in chosen]
+                traces.append(go.Scatter(x=x, y=y, name=label, mode="lines+markers" if len(x) < 30 else "lines"))
+        charts.append(_chart(traces, "step", name))
+    return charts
+
+
+def _finals(rows):
+    return [
+        key for key in dict.fromkeys(k for row in rows for k in row) if key.startswith("final.") and "_se" not in key
+    ]
+
+
+def against_axes(rows, axes) -> list[str]:
+    """Each metric against each axis that is a number, a point a run, and the means over the others."""
+    import plotly.graph_objects as go
+
+    charts = []
+    done = [row for row in rows if row["status"] == "done"]
+    for axis in axes:
+        if any(isinstance(row[axis], str) for row in done):
+            continue
+        for metric in _finals(done):
+            points = [(row[axis], row[metric], row["run"]) for row in done if metric in row]
+            if len({x for x, _, _ in points}) < 2 or axis == "seed" and len(axes) > 1:
+                continue
+            x, y, text = zip(*points)
+            means = {value: [b for a, b, _ in points if a == value] for value in sorted(set(x))}
+            line = go.Scatter(x=list(means), y=[sum(v) / len(v) for v in means.values()], mode="lines", name="mean")
+            charts.append(_chart([go.Scatter(x=x, y=y, text=text, mode="markers", name="runs"), line], axis, metric))
+    return charts
+
+
+def parallel(rows, axes) -> list[str]:
+    import plotly.graph_objects as go
+
+    done = [row for row in rows if row["status"] == "done"]
+    dimensions = []
+    for key in [*axes, *_finals(done)]:
+        values = [row.get(key) for row in done]
+        if all(isinstance(value, int | float) for value in values):
+            dimensions.append(dict(label=key, values=values))
+        elif key in axes:
+            kinds = list(dict.fromkeys(map(str, values)))
+            places = [kinds.index(str(value)) for value in values]
+            dimensions.append(dict(label=key, values=places, tickvals=list(range(len(kinds))), ticktext=kinds))
+    room = {"margin": dict(l=60, r=100, t=60, b=30)}  # for the names above the axes
+    return [_chart([go.Parcoords(dimensions=dimensions)], **room)] if len(done) > 1 and len(dimensions) > 1 else []

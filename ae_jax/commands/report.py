@@ -1,0 +1,198 @@
+"""A page that tells of a run, of several side by side, or of a sweep: all in one file, to be sent or kept."""
+
+import base64
+import dataclasses
+import importlib
+import json
+import math
+import os
+import pathlib
+import shlex
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ae_jax.commands import charts, reproduce
+from ae_jax.core.errors import UserError
+from ae_jax.data.sources import called
+from ae_jax.experiments import configuration, rundir
+from ae_jax.plots import pages
+from ae_jax.sweeps import directory, grouping
+
+
+def write(workdir: str, compare: Sequence[str] = ()) -> pathlib.Path:
+    """Writes report.html into the directory of a run or of a sweep; answers its path. Only the directory is read.
+
+    compare: other runs, shown beside this one. Raises UserError where one of them is no run.
+    """
+    path = pathlib.Path(workdir).absolute()
+    if directory.is_sweep(workdir):
+        if compare:
+            raise UserError(f"{workdir!r} is a sweep, and --compare sets runs side by side\nleave it out")
+        page = of_sweep(directory.SweepDir(path))
+    else:
+        page = of_runs([rundir.RunDir(pathlib.Path(one).absolute()) for one in (workdir, *compare)])
+    rundir.write_text(path / "report.html", page.html)
+    return path / "report.html"
+
+
+def of_runs(runs: Sequence[rundir.RunDir]) -> pages.Page:
+    """The page of one run, or of several side by side."""
+    names = _names([run.path for run in runs])
+    told = [_tell(name, run, runs[0].path) for name, run in zip(names, runs, strict=True)]
+    keys = dict.fromkeys(key for one in told for key in one.config)
+    differing = [key for key in keys if len({str(one.config.get(key)) for one in told}) > 1 or key in told[0].changed]
+    metrics = dict.fromkeys(key for one in told for key in one.scores if not key.endswith("_se"))
+    timings = dict.fromkeys(key for one in told for key in one.timings)
+    return pages.render(
+        "report.html",
+        title=" and ".join(names),
+        script=charts.script(),
+        told=told,
+        metrics=[(key, [_with_error(one.scores, key) for one in told]) for key in metrics],
+        timings=[(key, [_number(one.timings.get(key, "")) for one in told]) for key in timings],
+        settings=[(key, [one.config.get(key, "") for one in told]) for key in differing],
+        charts=charts.curves({one.name: rundir.read_lines(run.metrics) for one, run in zip(told, runs, strict=True)}),
+    )
+
+
+def of_sweep(sweep: directory.SweepDir) -> pages.Page:
+    """The page of a sweep: its runs as a table, each metric against each axis, all of it in parallel coordinates."""
+    rows, axes = directory.rows(sweep), list(next(iter(sweep.read()[1].values())))
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    points = _with_numbers(rows, axes)
+    links = {
+        row["run"]: f"{row['run']}/report.html" for row in rows if (sweep.path / row["run"] / "report.html").exists()
+    }
+    return pages.render(
+        "sweep_report.html",
+        title=sweep.path.name,
+        script=charts.script(),
+        columns=columns,
+        rows=[[_number(row.get(column, "")) for column in columns] for row in rows],
+        links=links,
+        done=sum(row["status"] == "done" for row in rows),
+        charts=charts.against_axes(points, axes),
+        parallel=charts.parallel(points, axes),
+    )
+
+
+def _with_numbers(rows, axes):
+    """The rows of a sweep, whose axes are texts, with numbers for those axes whose values all spell one."""
+    for axis in axes:
+        numbers = [grouping.number(row[axis]) for row in rows]
+        if all(map(math.isfinite, numbers)):
+            rows = [{**row, axis: number} for row, number in zip(rows, numbers, strict=True)]
+    return rows
+
+
+@dataclasses.dataclass(frozen=True)
+class _Told:
+    """What the page says of one run."""
+
+    name: str
+    summary: str
+    command: str
+    scores: Mapping[str, float]
+    verdicts: Sequence[reproduce.Line]
+    config: Mapping[str, Any]  # {dotted key: value}
+    changed: Sequence[str]  # keys that differ from what every config starts from
+    versions: Mapping[str, Any]
+    timings: Mapping[str, float]
+    pictures: Sequence[tuple[str, str]]  # (name, data URI)
+    pages: Sequence[str]  # links to the figures that are pages themselves
+
+
+def _names(paths: Sequence[pathlib.Path]) -> list[str]:
+    """What the runs are called: their directories, from the common one on where two have the same name."""
+    names = [path.name for path in paths]
+    if len(set(names)) == len(names):
+        return names
+    common = os.path.commonpath([path.parent for path in paths])
+    return [os.path.relpath(path, common) for path in paths]
+
+
+def _tell(name: str, run: rundir.RunDir, base: pathlib.Path) -> _Told:
+    config, spec = run.read()
+    plain = configuration.to_plain(config)
+    flat = {key: configuration.value_at(plain, key) for key in configuration.keys(plain)}
+    common = configuration.to_plain(_defaults())
+    lines, timings = rundir.read_lines(run.metrics), _timings(rundir.read_lines(run.timings))
+    versions = json.loads(run.versions.read_text()) if run.versions.exists() else {}
+    scores = _scores(run, config, lines)
+    seconds = timings["seconds"]
+    step = lines[-1]["step"] if lines else 0
+    model = f"model {config.model.name} on {called(config.data)} {tuple(spec.shape)}"
+    return _Told(
+        name=name,
+        summary=f"{model}: step {step:,} after {seconds / 60:.1f} minutes of training on {versions.get('device', '?')}",
+        command=shlex.join(["python", f"scripts/{versions.get('script', 'train.py')}", *versions.get("flags", [])]),
+        scores=scores,
+        verdicts=_verdicts(name, config, scores, seconds),
+        config=flat,
+        changed=[key for key in flat if flat[key] != configuration.value_at(common, key)],
+        versions={
+            **versions.get("packages", {}),
+            **{k: versions.get(k) for k in ("python", "git", "device", "devices")},
+        },
+        timings={**timings, **{key: versions[key] for key in ("compile_seconds",) if key in versions}},
+        pictures=[(path.stem, _data_uri(path)) for path in sorted(run.figures.glob("*.png"))],
+        pages=[os.path.relpath(path, base) for path in sorted(run.figures.glob("*.html"))],
+    )
+
+
+def _defaults():
+    reproduce.rows()  # puts the repository on the import path
+    return importlib.import_module("configs.common").start("")[0]
+
+
+def _scores(run: rundir.RunDir, config: Any, lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Every score at the newest step that was evaluated: by the run itself, or by evaluate.py in the same way, which is
+    on all test examples of the run's own data.
+    """
+    params = "raw" if config.train.ema == 0 else "ema"
+    same = {"data": called(config.data), "split": "test", "params": params, "limit": None}
+    evaluations = rundir.read_lines(run.evaluations)
+    alike = [line for line in evaluations if all(line.get(key) == value for key, value in same.items())]
+    lines = [*(line for line in lines if line["split"] != "train"), *alike]
+    newest = max((line["step"] for line in lines), default=0)
+    found = {}
+    for line in lines:
+        if line["step"] == newest:
+            found |= {key: value for key, value in line.items() if isinstance(value, float)}
+    return found
+
+
+_NOT_MEASURED = ("step", "window_seconds", "with_compilation")
+
+
+def _timings(lines: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Seconds of training, and the median of whatever else is measured at every window that compiled nothing."""
+    seconds = sum(line["window_seconds"] for line in lines)
+    lines = [line for line in lines if not line.get("with_compilation")] or lines
+    measured = dict.fromkeys(key for line in lines for key in line if key not in _NOT_MEASURED)
+    medians = {key: statistics.median(line[key] for line in lines if key in line) for key in measured}
+    named = {f"{key}, median": float(value) for key, value in medians.items()}
+    return {"seconds": seconds, **named}
+
+
+def _verdicts(name, config, scores, seconds):
+    stored = {**reproduce.read(), name: {"seconds": {"0": seconds}, "scores": {"0": scores}}}
+    there = {key: entry for key, entry in config.expected.items() if key in scores}
+    there = {key: entry for key, entry in there.items() if "row" not in entry or entry["row"] in stored}
+    return reproduce.judge(name, config, there, stored)
+
+
+def _with_error(scores, key):
+    if key not in scores:
+        return ""
+    error = scores.get(f"{key}_se")
+    return _number(scores[key]) + (f" ± {error:.2g}" if error is not None else "")
+
+
+def _number(value: Any) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def _data_uri(path: pathlib.Path) -> str:
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()

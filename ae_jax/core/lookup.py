@@ -1,0 +1,148 @@
+"""From a name to a module or an object: ours, or the user's own `package.module:Name`. The folder is the registry."""
+
+import functools
+import importlib
+import importlib.util
+import inspect
+import pathlib
+import pkgutil
+import re
+from collections.abc import Callable
+from typing import Any
+
+from ae_jax.core import errors
+
+# {kind: (folder whose files are the registry, the name that each file of the kind defines)}.
+REGISTRIES = {
+    "models": ("models", "Model"),
+    "nets": ("models.nets", ""),
+    "likelihoods": ("models.likelihoods", "Likelihood"),
+    "posteriors": ("models.posteriors", "Posterior"),
+    "priors": ("models.priors", "Prior"),
+    "sources": ("data.sources", "load"),
+    "samplers": ("evaluation.samplers", "fit"),
+    "metrics": ("evaluation.metrics", "evaluate"),
+    "figures": ("plots.figures", "figure"),
+    "sweep_figures": ("sweeps.figures", "figure"),
+    "engines": ("sweeps.engines", "make"),
+    "tasks": ("commands.apply.tasks", "run"),
+}
+# What one of a kind is called, where that is not the kind's name without its s.
+_WORDS = {"sources": "data source", "sweep_figures": "figure"}
+_SENTENCES = r"\n\n|\.\s+(?=\W*[A-Z`])"
+_CLAUSES = rf"{_SENTENCES}|[;:]\s+(?![^()]*\))|\n(?=.* {{3}})| {{3,}}"  # those of a table, too
+_FIGURES_OF = {"figures": "one run", "sweep_figures": "a sweep"}
+
+
+def package(kind: str) -> str:
+    """Return the dotted name of the folder that is the registry of a kind."""
+    return f"ae_jax.{REGISTRIES[kind][0]}"
+
+
+@functools.cache
+def choices(kind: str, attribute: str = "") -> tuple[str, ...]:
+    """List the names that exist of a kind: the files of its folder that define the expected name.
+
+    Args:
+      kind: a key of `REGISTRIES`.
+      attribute: the name that a file must define; by default the one of the kind. Files are read, not imported.
+    """
+    attribute = attribute or REGISTRIES[kind][1]
+    folder = importlib.util.find_spec(package(kind)).submodule_search_locations[0]
+    defines = re.compile(rf"^(?:def|class) {attribute}\b|^{attribute}\b.* = ", re.MULTILINE)
+    files = sorted(pathlib.Path(folder).glob("[a-z]*.py"))
+    return tuple(file.stem for file in files if not attribute or defines.search(file.read_text()))
+
+
+def word(kind: str) -> str:
+    """Return what one of a kind is called."""
+    return _WORDS.get(kind, kind.removesuffix("s"))
+
+
+def module(kind: str, name: str, attribute: str = "") -> Any:
+    """Import the module of this name. Raises UserError that lists what exists."""
+    names = choices(kind, attribute)
+    if name in names:
+        return importlib.import_module(f"{package(kind)}.{name}")
+    here = _FIGURES_OF.get(kind)
+    for other, there in _FIGURES_OF.items():
+        if here and name in choices(other):
+            raise errors.UserError(
+                f"{name!r} is a figure of {there}, and this is {here}\nfigures of {here}: {', '.join(names)}"
+            )
+    raise errors.unknown(word(kind), name, names)
+
+
+def find(kind: str, name: str, attribute: str) -> Any:
+    """Return `attribute` of the module `name` of a kind, or the object that "package.module:Name" is.
+
+    Raises UserError where no file of that name defines the attribute.
+    """
+    if ":" in name:
+        return imported(name)
+    return getattr(module(kind, name, attribute), attribute)
+
+
+def imported(path: str) -> Any:
+    """The object at "package.module:Name" on the import path. Raises UserError where either part is missing."""
+    module_name, _, name = path.partition(":")
+    if not module_name or not name:
+        raise errors.UserError(f"{path!r} names nothing\nexpected package.module:Name")
+    try:
+        home = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        # A missing import *inside* the user's module is a bug of that module: its traceback is wanted.
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise
+        raise errors.UserError(
+            f"no module {module_name!r} on the import path (asked for by {path!r})\n"
+            f"run from the folder that holds it, or add that folder to PYTHONPATH"
+        ) from None
+    if not hasattr(home, name):
+        own = [key for key, value in vars(home).items() if getattr(value, "__module__", "") == module_name]
+        raise errors.unknown(f"name in {module_name}", name, [key for key in own if not key.startswith("_")])
+    return getattr(home, name)
+
+
+def function(home: Any, name: str, first: tuple[str, ...], what: str) -> Any:
+    """The function `name` of the module `home`, or of any file of the folder `home`, or the user's own.
+
+    Those are meant that are public and whose first parameters are these.
+    """
+    if ":" in name:
+        return imported(name)
+    homes = [home]
+    if hasattr(home, "__path__"):
+        homes = [
+            importlib.import_module(f"{home.__name__}.{file.name}") for file in pkgutil.iter_modules(home.__path__)
+        ]
+    named = {key: value for module in homes for key, value in _functions_of(module).items()}
+    starts = lambda value: tuple(inspect.signature(value).parameters)[: len(first)] == first
+    names = [key for key, value in named.items() if starts(value)]
+    if name not in names:
+        raise errors.unknown(what, name, names)
+    return named[name]
+
+
+def _functions_of(module: Any) -> dict[str, Callable]:
+    """{name: function} of the public functions that a module defines itself."""
+    mine = lambda key, value: inspect.isfunction(value) and key[0] != "_" and value.__module__ == module.__name__
+    return {key: value for key, value in vars(module).items() if mine(key, value)}
+
+
+def told(kind: str, function: Callable, keyword: str) -> str:
+    """Return what is said of an argument of a function of a kind.
+
+    In its docstring, or in the package's, a line begins with the argument's name and a colon, and more indented ones go
+    on: its first sentence. Else a clause has the name in backticks, which may say "as in `ae_jax.module.function`"; or
+    it is what the module begins with.
+    """
+    own, folder = inspect.getdoc(function) or "", importlib.import_module(package(kind))
+    clause = next((each for each in re.split(_CLAUSES, own) if f"`{keyword}`" in each), "")
+    others = [pkgutil.resolve_name(path) for path in re.findall(r"as\s+in\s+`(ae_jax\.[\w.]+)`", clause)]
+    for text in (own, *map(inspect.getdoc, (*others, folder))):
+        if line := re.search(rf"^( *){keyword}: +(.*(?:\n\1 +.*)*)", text, re.MULTILINE):
+            clause = re.split(_SENTENCES, line[2])[0]
+            break
+    begins = re.split(_SENTENCES, importlib.import_module(function.__module__).__doc__ or "")[0]
+    return " ".join((clause or begins).split()).removesuffix(".")

@@ -1,0 +1,37 @@
+"""One source of examples a file. Each exposes `load(...) -> (DataSpec, splits)`.
+
+`splits` is `{"train": {"x": [N, *spec.shape], "label": [N] int32}, "test": the same}`; "label" is [N, spec.label_dim]
+float32 where labels are vectors, and absent where there are none. Arrays are numpy: uint8 for pixels and events (they
+may be mapped from a file), float32 for reals. A source takes those of the config's keys `name`, `dir`, `path`, `split`
+and `cache` that it reads, each a string, "" where unset, and `size`, a number of pixels or None.
+"""
+
+import os
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+_SIZES = {"celeb_a": 64}  # pixels a side to which the images of a set are shrunk
+
+
+def named(name: str) -> dict[str, Any]:
+    """The keys of section `data` that read the data set of this name.
+
+    They name $AE_JAX_DATA_DIR/NAME, in MNIST's own format, where that folder is there; else TensorFlow Datasets, but
+    for the digits and the generated images, which are at hand, and `melodies_2bar`, `scales_2bar` and their like.
+    """
+    if (source := name.partition("_")[0]) in ("digits", "generated", "melodies", "scales"):
+        return {"source": source}
+    folder = pathlib.Path(os.environ.get("AE_JAX_DATA_DIR", "")) / name
+    if os.environ.get("AE_JAX_DATA_DIR") and folder.is_dir():
+        return {"source": "idx", "dir": str(folder.absolute())}
+    return {"source": "tfds", **({"size": _SIZES[name]} if name in _SIZES else {})}
+
+
+def called(section: Mapping[str, Any]) -> str:
+    """What the data of a section `data` are called: by their name, or SOURCE:PLACE where they are read otherwise."""
+    name, source = section["name"], section["source"]
+    place = section.get("path") or section.get("dir") or ""
+    if source in (name.partition("_")[0], "tfds") or source == "idx" and pathlib.Path(place).name == name:
+        return name
+    return f"{source}:{place}" if place else source

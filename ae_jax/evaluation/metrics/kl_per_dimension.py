@@ -1,0 +1,34 @@
+"""How many nats each dimension of the code carries."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from ae_jax.core.errors import UserError
+from ae_jax.core.kl import kl_per_dimension
+from ae_jax.evaluation import requirements
+from ae_jax.evaluation.gather import compiled, gather
+
+BETTER = {}
+
+
+def evaluate(model, variables, data, key) -> dict[str, float]:
+    """KL(q(z_d|x) || p(z_d)) in nats, averaged over the examples, as "kl_dimension_0", ...; of the layer next to data.
+
+    Raises UserError for a deterministic code, and where there is no closed form.
+    """
+    nats = averages(model, variables, data, key)
+    if not nats:
+        raise UserError("metric 'kl_per_dimension' needs a normal posterior and a normal prior\ntry --metrics=elbo")
+    return nats
+
+
+def averages(model, variables, data, key) -> dict[str, float]:
+    """As `evaluate`; nothing where there is no closed form."""
+    nats = gather(compiled(_rates, model), variables, data["test"], key)["kl"].mean(axis=0, dtype=np.float64)
+    return {f"kl_dimension_{d}": float(value) for d, value in enumerate(nats)}
+
+
+def _rates(model, variables, batch, key):
+    latent = requirements.random_codes("kl_per_dimension", model, variables, batch, key)[-1]
+    nats = kl_per_dimension(latent)
+    return {"kl": jnp.zeros((len(batch["x"]), 0)) if nats is None else nats}

@@ -1,0 +1,17 @@
+"""Mean absolute error of reconstructions, per pixel (or per number, for data that are no images)."""
+
+import jax.numpy as jnp
+
+from ae_jax.evaluation.gather import mean_and_se
+
+BETTER = {"mae_per_pixel": "min"}
+
+
+def evaluate(model, variables, data, key) -> dict[str, float]:
+    """|x - x_hat|, averaged over pixels and examples; x_hat is the likelihood's mean at one draw of the code."""
+    return mean_and_se(_mae, model, variables, data["test"], key)
+
+
+def _mae(model, variables, batch, key):
+    mean = model.apply(variables, batch, rngs={"latent": key}).likelihood.mean[0]
+    return {"mae_per_pixel": jnp.abs(mean - batch["x"]).reshape(len(mean), -1).mean(axis=1)}

@@ -1,0 +1,42 @@
+"""How many codes lie in the mode of the prior that belongs to their class."""
+
+import jax
+
+from ae_jax.core.distributions import NormalMixture
+from ae_jax.core.errors import UserError
+from ae_jax.evaluation.gather import compiled, gather, mean_with_error
+
+BETTER = {"own_mode_share": "max"}
+
+
+def evaluate(model, variables, data, key) -> dict[str, float]:
+    """Of the examples whose label is known, the share whose code is likeliest under the component of the prior with the
+    number of their class, where a critic that sees labels moves them (Makhzani et al. 2016, arXiv:1511.05644, section
+    2.3).
+
+    Raises UserError unless the prior is a mixture of as many components as there are classes, and without labels.
+    """
+    classes = data["test"].spec.classes
+    has_prior = hasattr(model, "generate") and hasattr(model, "prior")
+    prior = jax.eval_shape(lambda variables: _prior(model, variables), variables) if has_prior else None
+    if not isinstance(prior, NormalMixture) or prior.loc.shape[0] != classes:
+        raise UserError(
+            f"metric 'own_mode' needs a prior with a mode for each of {classes} classes\n"
+            "try configs/aae.py:circle,labelled"
+        )
+    found = gather(compiled(_in_own_mode, model), variables, data["test"], key)
+    if "known" not in found or not found["known"].any():
+        raise UserError("metric 'own_mode' needs labels, and these data have none\ntry --metrics=mse")
+    return mean_with_error("own_mode_share", found["own"][found["known"]])
+
+
+def _in_own_mode(model, variables, batch, key):
+    code, prior = model.apply(variables, batch, rngs={"latent": key}).code, _prior(model, variables)
+    if "label" not in batch:
+        return {}
+    own = prior.joint_log_prob(code).argmax(axis=1) == batch["label"]
+    return {"own": own.astype(code.dtype), "known": batch["label"] >= 0}
+
+
+def _prior(model, variables):
+    return model.apply(variables, method=lambda module: module.p_z())

@@ -1,0 +1,51 @@
+"""Structural similarity of reconstructions, the mean over images."""
+
+import jax.numpy as jnp
+import numpy as np
+
+from ae_jax.evaluation import requirements
+from ae_jax.evaluation.gather import mean_and_se
+
+BETTER = {"ssim": "max"}
+
+# Wang et al. 2004, "Image quality assessment: from error visibility to structural similarity", section 3.C.
+_SIGMA, _RADIUS, _K1, _K2 = 1.5, 5, 0.01, 0.03
+
+
+def evaluate(model, variables, data, key) -> dict[str, float]:
+    """SSIM of each image and its reconstruction clipped to [0, 1], Gaussian window of 11x11, averaged over channels.
+
+    Raises UserError for data that are no images of pixels.
+    """
+    requirements.needs_pixels("ssim", data["test"].spec, images=True)
+    return mean_and_se(_ssim, model, variables, data["test"], key)
+
+
+def _ssim(model, variables, batch, key):
+    mean = jnp.clip(model.apply(variables, batch, rngs={"latent": key}).likelihood.mean[0], 0, 1)
+    return {"ssim": ssim(batch["x"], mean)}
+
+
+def ssim(a, b):
+    """SSIM of images [B, H, W, C] in [0, 1], [B]: means over the places where the window fits.
+
+    The window of 11x11 is cut to the largest odd size that images smaller than that hold.
+    """
+    radius = min(_RADIUS, (min(a.shape[1:3]) - 1) // 2)
+    offsets = np.arange(-radius, radius + 1)
+    weights = np.exp(-0.5 * (offsets / _SIGMA) ** 2)
+    weights = jnp.asarray(weights / weights.sum(), jnp.float32)
+
+    def blur(image):
+        along = lambda values: jnp.convolve(values, weights, mode="valid")
+        rows = jnp.apply_along_axis(along, 1, image)
+        return jnp.apply_along_axis(along, 2, rows)
+
+    mean_a, mean_b = blur(a), blur(b)
+    variance_a = blur(a * a) - mean_a**2
+    variance_b = blur(b * b) - mean_b**2
+    covariance = blur(a * b) - mean_a * mean_b
+    c1, c2 = _K1**2, _K2**2
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    structure = (2 * covariance + c2) / (variance_a + variance_b + c2)
+    return (luminance * structure).mean(axis=(1, 2, 3))

@@ -1,0 +1,1 @@
+"""From a config to a trained run: its parts, its directory, its training and its analysis."""

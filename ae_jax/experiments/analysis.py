@@ -1,0 +1,250 @@
+"""What a trained run answers: its model and variables, its scores, its figures. It needs the run directory alone."""
+
+import contextlib
+import dataclasses
+import functools
+import inspect
+import math
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+
+from ae_jax.core import lookup
+from ae_jax.core.errors import UserError
+from ae_jax.core.types import missing
+from ae_jax.data import splits
+from ae_jax.data.sources import called
+from ae_jax.devices import mesh
+from ae_jax.evaluation import gather
+from ae_jax.experiments import experiment, rundir
+from ae_jax.training.checkpoints import Checkpoints
+
+
+class Lazy(Mapping):
+    """A mapping whose values are made when they are first asked for."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], Any]]):
+        self._makers, self._made = dict(makers), {}
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self._made:
+            self._made[key] = self._makers[key]()
+        return self._made[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A run at one of its checkpoints, and the data to look at it with, opened when they are read."""
+
+    run: rundir.RunDir
+    experiment: experiment.Experiment
+    variables: dict[str, Any]
+    data: Lazy  # what `data_of` answers
+    context: dict[str, Any]  # what an evaluation's record says of where its numbers come from
+    seed: int
+
+
+def load(
+    workdir: str,
+    *,
+    checkpoint: str = "newest",
+    params: str | None = None,
+    seed: int = 0,
+    split: str = "test",
+    batch_size: int = 500,
+    limit: int | None = None,
+    data: str = "",
+) -> Trained:
+    """The run in `workdir` at a checkpoint: "newest", "best" or a step number.
+
+    params: "ema" or "raw"; None takes the average where there is one.
+    split: what is read as the test split; limit: its first examples only; data: as in `data_of`.
+    Raises UserError where something is missing.
+    """
+    if params not in (None, "ema", "raw"):
+        raise UserError(f"params is {params!r}\nexpected 'ema' or 'raw'")
+    run = rundir.RunDir(pathlib.Path(workdir).absolute())
+    config, spec = run.read()
+    built = experiment.build(config, spec)
+    absent = UserError(
+        f"no checkpoint in {str(run.path)!r} that can be read\n"
+        f"train it first: scripts/train.py --config=... --workdir={workdir}"
+    )
+    if not run.checkpoints.is_dir():
+        raise absent
+    checkpoints = Checkpoints(run.checkpoints, keep=config.train.keep, **criterion(config), read_only=True)
+    state = checkpoints.restore(built.state_shapes(), checkpoint)
+    checkpoints.close()
+    if state is None:
+        raise absent
+    if params == "ema" and state.ema is None:
+        raise UserError("this run kept no average of its parameters\ntry --params=raw, or train with train.ema")
+    which = params or ("raw" if state.ema is None else "ema")
+    context = {
+        "step": int(state.step),
+        "params": which,
+        "split": split,
+        "seed": seed,
+        "data": data or called(config.data),
+    }
+    context |= {"binarize": config.data.binarize, **({"limit": limit} if limit else {})}
+    readable = data_of(built, split, batch_size, limit, seed, data, run)
+    return Trained(run, built, variables_of(state, which), readable, context, seed)
+
+
+def on_all_devices(workdir: str) -> contextlib.AbstractContextManager:
+    """A context in which the run in `workdir` is evaluated on all devices, its parameters cut as they were in training,
+    where the devices can be shared out so.
+    """
+    fsdp, there = rundir.RunDir(pathlib.Path(workdir).absolute()).read()[0].mesh.fsdp, jax.device_count()
+    fsdp = there if fsdp == -1 else fsdp
+    return mesh.over(-1, 1 if there % fsdp else fsdp)
+
+
+def variables_of(state: Any, params: str) -> dict[str, Any]:
+    return {"params": state.ema if params == "ema" else state.params, **state.extra}
+
+
+def criterion(config: Any) -> dict[str, Any]:
+    """What `Checkpoints` needs to keep the best: nothing without a validation split, none being chosen on test data."""
+    name, better = config.eval.criterion, directions(config)
+    if not config.data.validation or not name:
+        return {}
+    if name not in better:
+        raise UserError(
+            f"eval.criterion {name!r} is none of what eval.metrics give\nexpected one of: {', '.join(better)}"
+        )
+    return {"criterion": name, "direction": better[name]}
+
+
+def directions(config: Any) -> dict[str, str]:
+    """{name: "max" or "min"}, which direction is better, of all that the config's eval.metrics answer."""
+    modules = [lookup.module("metrics", metric) for metric in config.eval.metrics]
+    return {key: direction for module in modules for key, direction in module.BETTER.items()}
+
+
+def data_of(
+    built: experiment.Experiment,
+    split: str = "test",
+    batch_size: int = 500,
+    limit: int | None = None,
+    seed: int = 0,
+    other: str = "",
+    run: rundir.RunDir | None = None,
+) -> Lazy:
+    """{"train", "test", "corpus", "metrics", "open", "input_shape"}, made when read: prepared batches, "test" being
+    `split`, "corpus" the training data whatever the limit; the lines of metrics.jsonl; the function that opens another
+    run, with the same split and limit; and the shape of what the model reads.
+
+    other: "NAME" or "SOURCE:PATH" of data to use instead of the run's own. Raises UserError where they do not fit.
+    """
+
+    def batches(name, limit=limit):
+        found = splits.other(built.config, built.spec, other) if other else built.splits
+        if name not in found:
+            raise UserError(f"no split {name!r} in these data\nwhat exists: {', '.join(found)}")
+        arrays = {key: values[:limit] for key, values in found[name].items()}
+        if "label" not in arrays:
+            _check_reads_no_label(built, other)
+        return built.held_out(arrays, batch_size, seed)
+
+    return Lazy(
+        {
+            "train": lambda: batches("train"),
+            "test": lambda: batches(split),
+            "corpus": lambda: batches("train", None),
+            "metrics": lambda: rundir.read_lines(run.metrics) if run else [],
+            "open": lambda: functools.partial(_opened, split=split, batch_size=batch_size, limit=limit, seed=seed),
+            "input_shape": lambda: built.input_shape,
+        }
+    )
+
+
+def _check_reads_no_label(built: experiment.Experiment, other: str) -> None:
+    """Raises UserError for a model that reads labels when it is evaluated, as the data have none."""
+    batch = dict(built.shapes().batch)
+    if batch.pop("label", None) is None:  # nor had it any in training
+        return
+    reads = lambda variables, batch, key: built.model.apply(variables, batch, rngs={"latent": key})
+    if missing(reads, variables_of(built.state_shapes(), "raw"), batch, jax.random.key(0)) == "label":
+        raise UserError(
+            f"{f'--data={other}' if other else 'the data of this run'} has no labels that this model reads\n"
+            f"expected data with {built.spec.labels}"
+        )
+
+
+def _opened(workdir: str, **options: Any) -> tuple[Any, Any, Lazy]:
+    """(model, variables, data) of another run, for figures that compare runs; options as `load` has them."""
+    other = load(workdir, **options)
+    return other.experiment.model, other.variables, other.data
+
+
+def options_for(function: Callable, prefix: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The keyword-only options of `function` that stand in `options` as PREFIX_KEYWORD."""
+    keywords = [p.name for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    return {key: options[f"{prefix}_{key}"] for key in keywords if f"{prefix}_{key}" in options}
+
+
+def evaluate(
+    built: experiment.Experiment,
+    variables: Any,
+    names: Sequence[str],
+    data: Mapping[str, Any],
+    seed: int = 0,
+    options: Mapping[str, Any] | None = None,
+) -> dict[str, float]:
+    """All that the named metrics answer. Raises UserError for an unknown one, before any is computed."""
+    functions = {name: lookup.find("metrics", name, "evaluate") for name in names}
+    scores = {}
+    for name, function in functions.items():
+        keywords = options_for(function, name, options or {})
+        scores |= function(built.model, variables, data, jax.random.key(seed), **keywords)
+    return scores
+
+
+def check_metrics(built: experiment.Experiment) -> None:
+    """Raises UserError where one of the config's eval.metrics does not fit the model or its data.
+
+    Each is asked on shapes alone, until it first asks the model; nothing is compiled.
+    """
+    variables, shapes = variables_of(built.state_shapes(), "raw"), built.shapes()
+    data = {"train": shapes, "test": shapes, "metrics": [{"split": "train"}]}
+    for name in built.config.eval.metrics:
+        with contextlib.suppress(gather.OnShapes):
+            evaluate(built, variables, [name], data)
+
+
+def evaluate_run(trained: Trained, names: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of an evaluation, which is also appended to evaluations.jsonl. Raises UserError for no metrics."""
+    if not names:
+        raise UserError(f"no metrics\nexpected some of: {', '.join(lookup.choices('evaluation'))}")
+    scores = evaluate(trained.experiment, trained.variables, names, trained.data, trained.seed, options)
+    # JSON knows no NaN: the standard error of a single example is null. A text says where numbers come from.
+    known = {k: v if isinstance(v, str) or math.isfinite(v) else None for k, v in scores.items()}
+    record = {**trained.context, **options, **known}
+    rundir.append_line(trained.run.evaluations, record)
+    return record
+
+
+def draw(trained: Trained, names: Sequence[str], options: Mapping[str, Any], file_format: str) -> list[pathlib.Path]:
+    """Draws the named figures into figures/; answers the paths. All arrays are made before anything is written."""
+    from ae_jax.plots import style
+
+    modules = {name: (lookup.find("figures", name, "arrays"), lookup.find("figures", name, "figure")) for name in names}
+    made = {}
+    for name, (arrays, _) in modules.items():
+        key, keywords = jax.random.key(trained.seed), options_for(arrays, name, options)
+        made[name] = arrays(trained.experiment.model, trained.variables, trained.data, key, **keywords)
+    trained.run.figures.mkdir(exist_ok=True)
+    return [
+        style.save(trained.run.figures / name, arrays, modules[name][1](arrays), file_format)
+        for name, arrays in made.items()
+    ]

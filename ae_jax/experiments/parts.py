@@ -1,0 +1,90 @@
+"""From a model section to the model: its parts by their names, each given the options that it has a field for."""
+
+import functools
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+
+from ae_jax.core import errors, lookup
+from ae_jax.core.errors import UserError
+from ae_jax.core.types import DataSpec
+
+# The parts of a model that a config names: {key of section model: (folder, what the module exposes)}.
+_NETS = {"encoder": ("nets", "Encoder"), "decoder": ("nets", "Decoder")}
+_PARTS = {
+    "likelihood": ("likelihoods", "Likelihood"),
+    "posterior": ("posteriors", "Posterior"),
+    "prior": ("priors", "Prior"),
+}
+
+
+def build(section: Any, spec: DataSpec) -> tuple[Any, Any]:
+    """(model, its likelihood module) from a model section: each part gets the options that it has a field for."""
+    options = {key: value for key, value in section.items() if value is not None}
+    for key, folder in (("name", "models"), ("likelihood", "likelihoods")):
+        if key not in options:
+            raise UserError(f"model.{key} is None\nexpected one of: {', '.join(lookup.choices(folder))}")
+    family = lookup.find("models", options.pop("name"), "Model")
+    fields, numbers = _parameters(family), varying(family)
+    options = {key: value for key, value in options.items() if key not in numbers}
+    parts, read = {}, set()
+    for role, (folder, attribute) in {**_NETS, **_PARTS}.items():
+        if role in options and role in fields:
+            part = lookup.find(folder, options.pop(role), attribute)
+            mine = _options_for(part, role, options)
+            read |= set(mine)
+            arguments = _in_tuples(part, {key.removeprefix(f"{role}_"): value for key, value in mine.items()})
+            parts[role] = _net(role, part, arguments) if role in _NETS else functools.partial(part, **arguments)
+    own = _in_tuples(family, {key: value for key, value in options.items() if key in fields})
+    unread = options.keys() - read - own.keys()
+    if unread:
+        key = sorted(unread)[0]
+        valid = {*fields, *numbers, *read, *(name for part in parts.values() for name in _parameters(part))} - {"spec"}
+        raise UserError(
+            f"config key 'model.{key}' is read by nothing{errors.nearest(key, valid)}\n"
+            f"leave it out, or set it to None; what this model reads: {', '.join(sorted(valid))}"
+        )
+    model = family(spec=spec, **parts, **own)
+    return model, parts["likelihood"](spec)
+
+
+def _net(role: str, part: Any, arguments: Mapping[str, Any]) -> nn.Module:
+    if not (inspect.isclass(part) and issubclass(part, nn.Module)):
+        raise UserError(f"model.{role} is {part!r}\nexpected a class of Linen modules")
+    return part(**arguments)
+
+
+def _parameters(part: Any) -> set[str]:
+    """The names of the arguments of a class, a function, a module or a partial."""
+    return set(_signature(part)) - {"parent", "name"}
+
+
+def _signature(part: Any) -> Mapping[str, inspect.Parameter]:
+    function = part if inspect.isclass(part) or inspect.isfunction(part) else getattr(part, "func", type(part))
+    return inspect.signature(function).parameters
+
+
+def _in_tuples(part: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments, a lone number where this part has several as one of several: hidden=32 is (32,)."""
+    defaults = {name: parameter.default for name, parameter in _signature(part).items()}
+    lone = lambda key, value: isinstance(defaults.get(key), tuple) and isinstance(value, int)
+    return {key: (value,) if lone(key, value) else value for key, value in arguments.items()}
+
+
+def _options_for(part: Any, role: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that this part has a field for; `encoder_hidden` is `hidden` for the encoder alone."""
+    fields = _parameters(part) - {"spec", "latent_dim"} if role in _PARTS else _parameters(part)
+    special = {
+        key: value
+        for key, value in options.items()
+        if key.removeprefix(f"{role}_") in fields and key.startswith(f"{role}_")
+    }
+    shared = {key: value for key, value in options.items() if key in fields and f"{role}_{key}" not in special}
+    return {**shared, **special}
+
+
+def varying(family: Any) -> tuple[str, ...]:
+    """The keys of section model that are numbers of this family's hparams, and no fields of its modules."""
+    return getattr(family, "varying", ())

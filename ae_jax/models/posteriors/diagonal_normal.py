@@ -1,0 +1,27 @@
+"""N(z_mean(x), diag(exp(z_log_sigma(x))^2)), the posterior of Kingma and Welling 2014, arXiv:1312.6114, appendix C."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from ae_jax.core.distributions import Normal
+from ae_jax.models.nets import words
+
+
+class Posterior(nn.Module):
+    """Features [B, F] -> Normal, batch shape [B], event [latent_dim].
+
+    shared_scale: one log-scale per dimension for all inputs, as in a linear VAE, rather than one predicted from each.
+    """
+
+    latent_dim: int
+    shared_scale: bool = False
+    kernel_init: str = "lecun_normal"
+
+    @nn.compact
+    def __call__(self, features) -> Normal:
+        init = words.initializer(self.kernel_init)
+        z_mean = nn.Dense(self.latent_dim, kernel_init=init, name="z_mean")(features)
+        if self.shared_scale:
+            shared = self.param("z_log_sigma", nn.initializers.zeros, (self.latent_dim,))
+            return Normal(z_mean, jnp.broadcast_to(shared, z_mean.shape))
+        return Normal(z_mean, nn.Dense(self.latent_dim, kernel_init=init, name="z_log_sigma")(features))

@@ -1,0 +1,29 @@
+"""A diagonal normal distribution bent by planar flows: Rezende and Mohamed 2015, arXiv:1505.05770, section 4.1."""
+
+import itertools
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from ae_jax.core.flows import Planar, Transformed
+from ae_jax.models.nets import words
+from ae_jax.models.posteriors import diagonal_normal
+
+
+class Posterior(nn.Module):
+    """Features [B, F] -> Transformed, batch shape [B], event [latent_dim]; `flows` of them, all predicted from x."""
+
+    latent_dim: int
+    flows: int = 8
+    kernel_init: str = "lecun_normal"
+
+    flow = Planar
+
+    @nn.compact
+    def __call__(self, features) -> Transformed:
+        base = diagonal_normal.Posterior(self.latent_dim, kernel_init=self.kernel_init, name="base")(features)
+        sizes, init = self.flow.sizes(self.latent_dim), words.initializer(self.kernel_init)
+        predicted = nn.Dense(self.flows * sum(sizes), kernel_init=init, name="flows")(features)
+        ends = list(itertools.accumulate(sizes))[:-1]
+        parts = [jnp.split(part, ends, axis=-1) for part in jnp.split(predicted, self.flows, axis=-1)]
+        return Transformed(base, tuple(self.flow(*part) for part in parts))

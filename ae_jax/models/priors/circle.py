@@ -1,0 +1,25 @@
+"""A mixture of normal distributions on a circle, the 2-D prior of Makhzani et al. 2016, arXiv:1511.05644, figure 5."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from ae_jax.core.distributions import NormalMixture
+from ae_jax.core.errors import UserError
+
+
+class Prior(nn.Module):
+    """Answers a NormalMixture of `modes` equal components, `radius` away from 0, of standard deviation `spread`."""
+
+    latent_dim: int
+    modes: int = 10
+    radius: float = 4.0
+    spread: float = 0.5
+
+    def __call__(self) -> NormalMixture:
+        if self.latent_dim != 2:
+            raise UserError(f"prior 'circle' lies in the plane, and model.latent_dim is {self.latent_dim}\nexpected 2")
+        if not self.spread > 0:
+            raise UserError(f"model.spread is {self.spread!r}\nexpected a positive standard deviation")
+        angle = 2 * jnp.pi * jnp.arange(self.modes) / self.modes
+        loc = self.radius * jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=1)
+        return NormalMixture(jnp.zeros(self.modes), loc, jnp.full_like(loc, jnp.log(self.spread)))

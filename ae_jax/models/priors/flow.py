@@ -1,0 +1,30 @@
+"""A masked autoregressive flow (Papamakarios et al. 2017, arXiv:1705.07057) as in Chen et al. 2017, arXiv:1611.02731.
+
+It is an inverse autoregressive flow the other way round, so that the density of any code is exact, and takes one pass;
+a draw takes as many as the code has dimensions.
+"""
+
+import flax.linen as nn
+
+from ae_jax.core.distributions import standard_normal
+from ae_jax.core.flows import Autoregressive, Inverse, Transformed
+
+
+class Prior(nn.Module):
+    """Answers a Transformed with empty batch shape, by `flows` of `flow_hidden` units each."""
+
+    latent_dim: int
+    flows: int = 2
+    flow_hidden: int = 128
+
+    @nn.compact
+    def __call__(self) -> Transformed:
+        init, zeros, size = nn.initializers.lecun_normal(), nn.initializers.zeros, self.latent_dim
+        flows = []
+        for number in range(self.flows):
+            context = self.param(f"context_{number}", zeros, (self.flow_hidden,))
+            bias = self.param(f"bias_{number}", zeros, (2 * size,))
+            inward = self.param(f"inward_{number}", init, (size, self.flow_hidden))
+            outward = self.param(f"outward_{number}", init, (self.flow_hidden, 2 * size))
+            flows.append(Inverse(Autoregressive(context, bias, inward, outward, gated=False)))
+        return Transformed(standard_normal((size,)), tuple(flows))

@@ -1,0 +1,22 @@
+"""A mixture of normal distributions with diagonal covariances, all of it learned.
+
+Dilokthanakul et al. 2016, arXiv:1611.02648, and the "MoG" prior of Tomczak and Welling 2018, arXiv:1705.07120.
+"""
+
+import flax.linen as nn
+
+from ae_jax.core.distributions import NormalMixture
+
+
+class Prior(nn.Module):
+    """Answers a NormalMixture of `components`: alike in weight and scale at first, their means drawn from N(0, I)."""
+
+    latent_dim: int
+    components: int = 10
+
+    @nn.compact
+    def __call__(self) -> NormalMixture:
+        shape = (self.components, self.latent_dim)
+        logits = self.param("logits", nn.initializers.zeros, (self.components,))
+        loc = self.param("loc", nn.initializers.normal(1.0), shape)
+        return NormalMixture(logits, loc, self.param("log_scale", nn.initializers.zeros, shape))

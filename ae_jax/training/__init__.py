@@ -1,0 +1,1 @@
+"""The training step, the loop that runs it, optimisers, precision and checkpoints."""
