@@ -1,15 +1,11 @@
-"""Says what JAX sees of this machine, and whether it is used well.
+"""Run `ae-jax devices` from this checkout; --help tells its flags."""
 
-python scripts/devices.py        (on the machine that is to train)
-"""
+import pathlib
+import sys
 
-from ae_jax.commands import cli
-from ae_jax.devices import report
-
-
-def main():
-    print(*report.report(), sep="\n")
-
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 if __name__ == "__main__":
-    cli.run(main, __doc__)
+    from ae_jax.commands import cli
+
+    cli.main("devices")

@@ -1,201 +1,141 @@
-"""The command line: absl flags and config overrides in; results, two-line errors and exit statuses out."""
+"""The command line: run a command by name; print its result, a two-line error, or its help; return an exit status."""
 
-import inspect
-import logging as stdlib_logging
+import dataclasses
+import importlib
 import os
 import pathlib
 import re
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Any
 
-from absl import flags, logging
+from absl import flags
 
-from ae_jax.core import errors, lookup
+from ae_jax.core import compat, errors, lookup
 from ae_jax.core.errors import RunFailed, UserError
 from ae_jax.devices import processes, report
 from ae_jax.experiments import configuration
 
-FLAGS = flags.FLAGS
+PROCESS_FLAGS = ("coordinator", "num_processes", "process_id")
 _OVERRIDE = re.compile(r"--?config\.([^=]+)(?:=(.*))?", re.DOTALL)
+_HELP = {"--help", "-h", "--helpfull", "-help"}
 
 
-def run(main: Callable[[], int | None], usage: str, takes_arguments: bool = False) -> None:
-    """Parses the flags, calls `main` and exits: 0 done; 1 the run failed; 2 wrong usage."""
-    if {"--help", "-h", "--helpfull", "-help"} & set(sys.argv[1:]):
-        own = {*FLAGS.get_key_flags_for_module(sys.argv[0]), *FLAGS.get_flags_for_module(__name__)}
-        print(f"{usage.strip()}\n\nFlags:", *map(_help_of, sorted(own, key=lambda flag: flag.name)), sep="\n")
-        sys.exit(0)
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """A parsed command line.
+
+    flags: the command's flags with their values.
+    arguments: the positional arguments.
+    assignments: (key, text) of each --config.KEY=TEXT.
+    """
+
+    flags: flags.FlagValues
+    arguments: tuple[str, ...] = ()
+    assignments: tuple[tuple[str, str], ...] = ()
+
+    def config(self) -> Any:
+        """Load the config that --config names, with this line's assignments. Raises UserError."""
+        if not self.flags.config:
+            raise UserError("no --config\nexpected a config file, such as --config=configs/vae.py:digits")
+        loaded = configuration.load(self.flags.config)
+        if {"train.steps", "train.epochs"} <= dict(self.assignments).keys():
+            raise UserError("both --config.train.steps and --config.train.epochs\nexpected one of them")
+        configuration.override_all(loaded, self.assignments)
+        return loaded
+
+
+def main(command: str | None = None) -> None:
+    """Run a command, by default the one that the first argument names, and exit with its status."""
+    arguments = sys.argv[1:]
+    if command is None:
+        names = lookup.choices("commands")
+        if not arguments or arguments[0] in _HELP:
+            print(_overview(names))
+            sys.exit(0 if arguments else 2)
+        command, *arguments = arguments
+        if command not in names:
+            print(errors.unknown("command", command, names), file=sys.stderr)
+            sys.exit(2)
     sys.path.append(os.getcwd())  # where the user's own `package.module:Name` is looked for
+    _mark_global_flags_as_parsed()
+    sys.exit(run(command, arguments, own_process=True))
+
+
+def run(command: str, arguments: Sequence[str], own_process: bool = False) -> int:
+    """Run a command and return its exit status: 0 done; 1 the run failed; 2 wrong usage.
+
+    Args:
+      command: the name of a file in `ae_jax.commands.entry`.
+      arguments: the words after the command's name.
+      own_process: whether to set up this process too: a cache of compiled programs, and no notes of other libraries.
+    """
+    entry = lookup.module("commands", command)
+    flag_values = flags.FlagValues()
     try:
-        _parse(sys.argv, takes_arguments)
-        _silence_orbax()
-        _use_compilation_cache()
-        if "coordinator" in FLAGS:
-            processes.join(*(FLAGS[name].value for name in _PROCESS_FLAGS))
-            processes.check_alike(_said())
-        sys.exit(_called(main) or 0)
+        entry.define_flags(flag_values)
+        if _HELP & set(arguments):
+            print(_help(entry, flag_values))
+            return 0
+        line = parse(arguments, flag_values, takes_arguments=getattr(entry, "TAKES_ARGUMENTS", False))
+        if own_process:
+            _keep_compiled_programs()
+            compat.quieten_process()
+        if "coordinator" in flag_values:
+            processes.join(*(flag_values[name].value for name in PROCESS_FLAGS))
+            processes.check_alike(_shared_words(line))
+        return _call(entry, line) or 0
     except UserError as error:
         print(error, file=sys.stderr)
-        sys.exit(2)
+        return 2
     except RunFailed as error:
         if processes.leads():
             print(error, file=sys.stderr)
-        sys.exit(1)
+        return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        sys.exit(1)
+        return 1
 
 
-def _called(main):
-    """What `main` answers. Where JAX does not reach its devices, whatever failed says so."""
+def parse(arguments: Sequence[str], flag_values: flags.FlagValues, takes_arguments: bool = False) -> Line:
+    """Parse the words of a command line.
+
+    Args:
+      arguments: the words after the command's name.
+      flag_values: the command's flags, which receive their values.
+      takes_arguments: whether words that are no flags are allowed.
+
+    Raises:
+      UserError: for an unknown flag, a missing one, or a word that is not allowed.
+    """
+    matches = [_OVERRIDE.fullmatch(text) if "config" in flag_values else None for text in arguments]
+    words = [text for text, match in zip(arguments, matches, strict=True) if match is None]
     try:
-        return main()
-    except (RuntimeError, AssertionError):
-        report.check_reached()
-        raise
-
-
-def _said() -> dict[str, str]:
-    """{flag: text} of what was given on this command line, and must be alike in all processes of a run."""
-    text = lambda value: ",".join(value) if isinstance(value, list) else str(value)
-    given = {f"--{name}": text(FLAGS[name].value) for name in FLAGS if FLAGS[name].present}
-    of_one = {f"--{name}" for name in (*_PROCESS_FLAGS, "data")} | {f"--config.{key}" for key in configuration.PLACES}
-    said = {**given, **{f"--config.{key}": text for key, text in assignments}}
-    return {name: value for name, value in said.items() if name not in of_one}
-
-
-def _help_of(flag: flags.Flag) -> str:
-    default = (flag.default_as_str or "").strip("'")
-    said = "" if default in ("", "[]", "false") else f" (default: {default})"
-    text = f"--{flag.name}: {' '.join(flag.help.split())}{said}"
-    return textwrap.fill(text, 120, initial_indent="  ", subsequent_indent=" " * 6, break_on_hyphens=False)
-
-
-def _silence_orbax() -> None:
-    """Keeps off the screen what it says of its options, and a traceback for each read under way when another fails."""
-    logging.set_verbosity(logging.ERROR)
-    stdlib_logging.getLogger("asyncio").setLevel(stdlib_logging.CRITICAL)
-    print_other = sys.unraisablehook
-    said = ("Event loop is closed", "Encountered error while reading array index")
-    sys.unraisablehook = lambda it: None if str(it.exc_value).startswith(said) else print_other(it)
-
-
-def _parse(argv: list[str], takes_arguments: bool) -> None:
-    matches = [_OVERRIDE.fullmatch(text) if "config" in FLAGS else None for text in argv]
-    rest = [text for text, match in zip(argv, matches) if match is None]
-    try:
-        positional = FLAGS(rest)[1:]
+        positional = flag_values(["ae-jax", *words])[1:]
     except flags.UnrecognizedFlagError as error:
-        raise UserError(f"unknown flag --{error.flagname}{errors.nearest(error.flagname, FLAGS)}\nsee --help") from None
+        near = errors.nearest(error.flagname, flag_values)
+        raise UserError(f"unknown flag --{error.flagname}{near}\nsee --help") from None
     except flags.Error as error:
         if missing := re.search(r"Flag --(\w+) must have a value other than None", str(error)):
-            raise UserError(f"no --{missing[1]}\nexpected {FLAGS[missing[1]].help}") from None
+            raise UserError(f"no --{missing[1]}\nexpected {flag_values[missing[1]].help}") from None
         raise UserError(f"{str(error).strip().splitlines()[-1]}\nsee --help") from None
     if positional and not takes_arguments:
         raise UserError(f"unexpected argument {positional[0]!r}\nsee --help; options are written --NAME=VALUE")
-    arguments[:] = positional
+    assignments = []
     for match in filter(None, matches):
         if match[2] is None:
             raise UserError(f"{match[0]!r} has no value\nexpected --config.KEY=VALUE")
         assignments.append((match[1], match[2]))
-
-
-arguments: list[str] = []  # positional arguments of this command
-assignments: list[tuple[str, str]] = []  # its --config.KEY=VALUE
-
-
-def config():
-    """The config that --config names, with the command line's overrides."""
-    if not FLAGS.config:
-        raise UserError("no --config\nexpected a config file, such as --config=configs/vae.py:digits")
-    loaded = configuration.load(FLAGS.config)
-    if {"train.steps", "train.epochs"} <= dict(assignments).keys():
-        raise UserError("both --config.train.steps and --config.train.epochs\nexpected one of them")
-    configuration.override_all(loaded, assignments)
-    return loaded
-
-
-_PROCESS_FLAGS = ("coordinator", "num_processes", "process_id")
-
-
-def define_process_flags() -> None:
-    """The flags by which several processes meet before `main`."""
-    flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, where several processes compute together")
-    flags.DEFINE_integer("num_processes", None, "how many processes there are", lower_bound=1)
-    flags.DEFINE_integer("process_id", None, "which of them this is, from 0", lower_bound=0)
-
-
-def define_profile_flag() -> None:
-    """The flag that asks for a trace of what the devices do."""
-    flags.DEFINE_bool("profile", False, "trace a window of steps, or the evaluation, into profile/, for JAX's profiler")
-
-
-def define_run_flags() -> None:
-    """The flags that evaluate, plot and apply share."""
-    flags.DEFINE_string("workdir", None, "the run directory", required=True)
-    flags.DEFINE_string("checkpoint", "newest", "newest, best, or a step number")
-    flags.DEFINE_enum("params", None, ["ema", "raw"], "which parameters; default: the average where there is one")
-    flags.DEFINE_integer("seed", 0, "seed of everything drawn here")
-    flags.DEFINE_string("split", "test", "train, validation or test")
-    flags.DEFINE_integer("batch_size", 500, "examples at a time", lower_bound=1)
-    flags.DEFINE_integer("limit", None, "use the first N examples only", lower_bound=1)
-    flags.DEFINE_string("data", "", "other data: NAME, or SOURCE:PATH")
-
-
-def run_flags() -> dict[str, object]:
-    """The values of `define_run_flags`, by name."""
-    names = ("workdir", "checkpoint", "params", "seed", "split", "batch_size", "limit", "data")
-    return {name: FLAGS[name].value for name in names}
-
-
-def define_option_flags(folder: str, attribute: str) -> None:
-    """A flag --NAME_KEYWORD for every keyword-only argument of `attribute` of every module in the folder."""
-    for name in lookup.choices(folder):
-        function = lookup.find(folder, name, attribute)
-        for keyword, default in _keywords(function).items():
-            _define(f"{name}_{keyword}", default, _told(folder, [name], function, keyword))
-
-
-def _define(name: str, default: object, help_text: str) -> None:
-    kinds = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float}
-    if isinstance(default, tuple):
-        flags.DEFINE_list(name, list(map(str, default)), help_text)
-    else:
-        kinds.get(type(default), flags.DEFINE_string)(name, default, help_text)
-
-
-def options(folder: str, attribute: str, asked: Sequence[str]) -> dict[str, object]:
-    """{NAME_KEYWORD: value} of the flags of `define_option_flags` that were given.
-
-    Raises UserError for one of a NAME that is not among those `asked` for.
-    """
-    given = {}
-    for name in lookup.choices(folder):
-        for keyword, default in _keywords(lookup.find(folder, name, attribute)).items():
-            if not FLAGS[flag := f"{name}_{keyword}"].present:
-                continue
-            if name not in asked:
-                raise UserError(f"--{flag} is of {name!r}, which is not asked for\nadd {name} to: {','.join(asked)}")
-            value = FLAGS[flag].value
-            given[flag] = _parts(flag, value, default) if isinstance(default, tuple) else value
-    return given
-
-
-def _parts(flag: str, value: Sequence[str], default: tuple) -> list[object]:
-    """The parts of a list as its default has them: numbers, or else texts. Raises UserError."""
-    if not (default and isinstance(default[0], float)):
-        return paths(value)
-    try:
-        return [float(part) for part in value]
-    except ValueError:
-        such = ",".join(map(str, default))
-        raise UserError(f"--{flag} is {','.join(value)!r}\nexpected numbers, such as {such}") from None
+    return Line(flag_values, tuple(positional), tuple(assignments))
 
 
 def paths(parts: Sequence[str]) -> list[str]:
-    """The parts of a text between commas, those joined again that only together name something on disk: the names of a
-    sweep's runs hold commas.
+    """Join again what a comma in the name of a run or a file has cut.
+
+    Args:
+      parts: the parts of a text between commas. The names of a sweep's runs hold commas themselves, so parts that only
+        together name something on disk are one path.
     """
     found, rest = [], list(parts)
     while rest:
@@ -206,44 +146,52 @@ def paths(parts: Sequence[str]) -> list[str]:
     return found
 
 
-def define_shared_flags(folder: str, attribute: str) -> None:
-    """A flag --KEYWORD, where there is none yet, for every keyword-only argument that `attribute` of any module has."""
-    readers = {}
-    for name in lookup.choices(folder):
-        function = lookup.find(folder, name, attribute)
-        for keyword, default in _keywords(function).items():
-            readers.setdefault(keyword, (default, function, []))[-1].append(name)
-    for keyword, (default, function, names) in readers.items():
-        if keyword not in FLAGS:
-            _define(keyword, default, _told(folder, names, function, keyword))
+def _call(entry: Any, line: Line) -> int | None:
+    """Call a command. Where JAX does not reach its devices, say so in place of whatever failed because of it."""
+    try:
+        return entry.main(line)
+    except (RuntimeError, AssertionError):
+        report.check_reached()
+        raise
 
 
-def _told(folder: str, names: Sequence[str], function: Callable, keyword: str) -> str:
-    of = f"{lookup.word(folder)}{'s' * (len(names) > 1)} {', '.join(names)}"
-    return f"of {of}: {lookup.told(folder, function, keyword)}"
+def _shared_words(line: Line) -> dict[str, str]:
+    """Return {flag: text} of what was given on this line and must be alike in all processes of a run."""
+    text = lambda value: ",".join(value) if isinstance(value, list) else str(value)
+    given = {f"--{name}": text(line.flags[name].value) for name in line.flags if line.flags[name].present}
+    of_one = {f"--{name}" for name in (*PROCESS_FLAGS, "data")} | {f"--config.{key}" for key in configuration.PLACES}
+    words = {**given, **{f"--config.{key}": text for key, text in line.assignments}}
+    return {name: value for name, value in words.items() if name not in of_one}
 
 
-def shared_options(folder: str, attribute: str, name: str) -> dict[str, object]:
-    """{KEYWORD: value} of the flags of `define_shared_flags` that were given.
-
-    Raises UserError for one that `name` does not read, and another module does.
-    """
-    mine = _keywords(lookup.find(folder, name, attribute))
-    others = {key for other in lookup.choices(folder) for key in _keywords(lookup.find(folder, other, attribute))}
-    for key in sorted(others - mine.keys()):
-        if FLAGS[key].present:
-            raise UserError(f"--{key} is read by other {folder}, not by {name!r}\nit reads: {', '.join(sorted(mine))}")
-    return {key: FLAGS[key].value for key in mine if key in FLAGS and FLAGS[key].present}
+def _help(entry: Any, flag_values: flags.FlagValues) -> str:
+    """Return the help text of a command: its docstring and its flags."""
+    described = [_help_of(flag_values[name]) for name in sorted(flag_values)]
+    return "\n".join([entry.__doc__.strip(), "", "Flags:", *described])
 
 
-def _keywords(function: Callable) -> dict[str, object]:
-    """{keyword-only argument: default}."""
-    parameters = inspect.signature(function).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+def _help_of(flag: flags.Flag) -> str:
+    default = (flag.default_as_str or "").strip("'")
+    said = "" if default in ("", "[]", "false") else f" (default: {default})"
+    text = f"--{flag.name}: {' '.join(flag.help.split())}{said}"
+    return textwrap.fill(text, 120, initial_indent="  ", subsequent_indent=" " * 6, break_on_hyphens=False)
 
 
-def _use_compilation_cache() -> None:
-    """Compiled programs are kept between commands, in $JAX_COMPILATION_CACHE_DIR or the user's cache folder."""
+def _overview(names: Sequence[str]) -> str:
+    """Return one line for each command."""
+    first = lambda name: importlib.import_module(f"{lookup.package('commands')}.{name}").__doc__.splitlines()[0]
+    lines = [f"  {name:10} {first(name)}" for name in names]
+    return "\n".join(["ae-jax COMMAND --help tells the flags of a command. The commands:", "", *lines])
+
+
+def _mark_global_flags_as_parsed() -> None:
+    # Libraries read absl's own flags, such as --verbosity, which this command line does not have.
+    if not flags.FLAGS.is_parsed():
+        flags.FLAGS.mark_as_parsed()
+
+
+def _keep_compiled_programs() -> None:
+    """Keep compiled programs between commands, in $JAX_COMPILATION_CACHE_DIR or the user's cache folder."""
     import jax
 
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):

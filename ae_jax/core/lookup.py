@@ -26,6 +26,7 @@ REGISTRIES = {
     "sweep_figures": ("sweeps.figures", "figure"),
     "engines": ("sweeps.engines", "make"),
     "tasks": ("commands.apply.tasks", "run"),
+    "commands": ("commands.entry", "main"),
 }
 # What one of a kind is called, where that is not the kind's name without its s.
 _WORDS = {"sources": "data source", "sweep_figures": "figure"}

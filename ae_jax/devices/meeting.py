@@ -9,6 +9,7 @@ import socket
 import time
 import urllib.request
 
+from ae_jax.core import compat
 from ae_jax.core.errors import UserError
 
 PATIENCE = 40.0  # seconds in which all must have come, so that with its start a command waits less than a minute
@@ -22,10 +23,7 @@ def scheduled() -> tuple[str, int, int] | None:
     slurm = int(os.environ.get("SLURM_NTASKS", 1)) > 1 and "SLURM_STEP_NODELIST" in os.environ
     if not (slurm or "," in os.environ.get("TPU_WORKER_HOSTNAMES", "") or "," in _pod()):
         return None
-    from jax._src import clusters  # there is no public way to ask
-
-    found = clusters.ClusterEnv.auto_detect_unset_distributed_params(None, None, None, None, None, int(PATIENCE))[:3]
-    return None if None in found else found
+    return compat.jax_cluster(int(PATIENCE))
 
 
 def _pod() -> str:

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from ae_jax.core import compat
 from ae_jax.core.errors import UserError
 from ae_jax.devices import meeting
 
@@ -74,9 +75,7 @@ def gathered(value: Any, problem: str = "") -> list[Any]:
     """
     if count() == 1:
         return [value]
-    from jax._src import distributed  # there is no public way to exchange words
-
-    client, question = distributed.global_state.client, f"ae_jax/{next(_questions)}"
+    client, question = compat.jax_key_value_client(), f"ae_jax/{next(_questions)}"
     client.key_value_set(f"{question}/{_place['id']}", json.dumps([value, problem]))
     answers = [json.loads(_heard(client, f"{question}/{i}")) for i in range(count())]
     others = (f"process {i}: {told}" for i, (_, told) in enumerate(answers) if told)

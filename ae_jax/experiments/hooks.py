@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 
+from ae_jax.core import compat
 from ae_jax.devices import processes
 from ae_jax.experiments import rundir
 
@@ -133,11 +134,11 @@ class TensorBoard:
         if self._thread is None or self._thread.is_alive():
             self._writer.close()
         else:
-            self._writer.file_writer.event_writer._closed = True  # nor is it waited for when Python ends
+            compat.abandon_tensorboard(self._writer)
 
     @property
     def _thread(self):
-        return getattr(getattr(self._writer.file_writer, "event_writer", None), "_worker", None)
+        return compat.tensorboard_thread(self._writer)
 
     def _check_writes(self):
         # A full disk ends the thread, for which whoever gave it more would wait for ever.

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ae_jax.core import errors
+from ae_jax.core import compat, errors
 from ae_jax.core.errors import UserError
 from ae_jax.experiments import analysis
 from ae_jax.sweeps import axes, directory, launch
@@ -193,12 +193,12 @@ class Judge:
 
     def __call__(self, step: int, scores: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
         """{name: reason} of the runs to end, by what they scored at this step."""
-        optuna, study, ended = _optuna(), _study(self.path), {}
+        study, ended = _study(self.path), {}
         trials = study.get_trials(deepcopy=False)
         for name, score in scores.items():
             value = score.get(self.metric, math.nan)
             if name in self.numbers and math.isfinite(value):
-                trial = optuna.trial.Trial(study, trials[self.numbers[name]]._trial_id)
+                trial = compat.optuna_trial(study, trials[self.numbers[name]])
                 trial.report(value, step)
                 if trial.should_prune():
                     ended[name] = f"{self.metric} {value:.5g} at step {step} is worse than the median"

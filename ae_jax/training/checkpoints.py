@@ -12,9 +12,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import logging
 
-from ae_jax.core import errors
+from ae_jax.core import compat, errors
 from ae_jax.core.errors import RunFailed, UserError
 from ae_jax.devices import mesh, processes
 from ae_jax.training.policy import Policy
@@ -22,12 +21,6 @@ from ae_jax.training.step import TrainState
 
 _DAMAGED = "damaged"
 _DIGITS = 9
-
-
-@functools.cache
-def _leave_the_word_to_us() -> None:
-    """Orbax warns that what is only read is only read; and of damage and full disks, which are told here."""
-    logging.get_absl_logger().addFilter(lambda record: "orbax" not in pathlib.Path(record.pathname).parts)
 
 
 class Checkpoints:
@@ -53,7 +46,7 @@ class Checkpoints:
         # Opened at its first use: importing Orbax takes a third of a second, and a new run's first steps do without.
         import orbax.checkpoint as ocp
 
-        _leave_the_word_to_us()
+        compat.silence_orbax()
         options = ocp.CheckpointManagerOptions(
             preservation_policy=self, step_format_fixed_length=_DIGITS, read_only=self._read_only
         )

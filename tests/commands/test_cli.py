@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ae_jax.commands import cli
+from ae_jax.core import lookup
 from ae_jax.core.errors import UserError
 from ae_jax.experiments import configuration, rundir, runner
 from ae_jax.sweeps import directory
@@ -51,7 +52,15 @@ def everything_below(folder):
     return {path: path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob("*"))}
 
 
-# --- wrong usage, through the real scripts ----------------------------------------------------------------------------
+def refused(capsys, script, words, says):
+    """Runs a command in this process, as a script does in its own, and checks what it says of wrong usage."""
+    assert cli.run(script.removesuffix(".py"), words) == 2
+    said = capsys.readouterr()
+    assert says in said.err
+    assert 1 <= len(said.err.splitlines()) <= 2 and said.out == ""
+
+
+# --- wrong usage -----------------------------------------------------------------------------------------------------
 
 WRONG = {
     "no workdir": ("train.py", [SMOKE], "no --workdir\nexpected the run directory"),
@@ -84,17 +93,13 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_wrong_usage_is_said_in_two_lines_before_anything_is_written(call, tmp_path, case):
-    script, flags, says = WRONG[case]
+def test_wrong_usage_is_said_in_two_lines_before_anything_is_written(capsys, tmp_path, case):
+    script, words, says = WRONG[case]
     (tmp_path / "file").touch()
     directory.begin(str(tmp_path / "sweep"), configuration.load("configs/vae.py:smoke"), {"seed=0": {"seed": "0"}})
     placed = lambda text: re.sub("RUN|FILE|SWEEP", lambda match: str(tmp_path / match[0].lower()), text)
-    flags, says = map(placed, flags), placed(says)
     before = everything_below(tmp_path)
-    result = call(script, *flags)
-    assert result.returncode == 2, result.stderr
-    assert says in result.stderr
-    assert 1 <= len(result.stderr.splitlines()) <= 2 and result.stdout == ""
+    refused(capsys, script, list(map(placed, words)), placed(says))
     assert everything_below(tmp_path) == before
 
 
@@ -104,7 +109,7 @@ def test_wrong_usage_is_said_in_two_lines_before_anything_is_written(call, tmp_p
         ("train.py", [SMOKE, "--config.model.latent_dim=3"], "model.latent_dim (2 there, 3 here)"),
         ("evaluate.py", ["--metrics=elbow"], "did you mean 'elbo'"),
         ("evaluate.py", ["--checkpoint=7"], "what exists: 1, 2"),
-        ("evaluate.py", ["--nll_samples=7"], "add nll to: elbo"),
+        ("evaluate.py", ["--nll_samples=7"], "use --metrics=elbo,nll"),
         ("evaluate.py", ["--metrics=nll", "--nll_samples=0"], "--nll_samples is 0"),
         ("train.py", [SMOKE, "--config.train.steps=1"], "has 2\nexpected no fewer"),
         ("plot.py", ["--figures=manifolds"], "unknown figure 'manifolds'; did you mean 'manifold'"),
@@ -112,12 +117,9 @@ def test_wrong_usage_is_said_in_two_lines_before_anything_is_written(call, tmp_p
         ("plot.py", ["--figures=latent_noise", "--latent_noise_levels=a,1"], "expected numbers, such as 0.0,0.25"),
     ],
 )
-def test_a_run_is_left_as_it_is_by_wrong_usage(call, trained, script, flags, says):
+def test_a_run_is_left_as_it_is_by_wrong_usage(capsys, trained, script, flags, says):
     before = everything_below(trained)
-    result = call(script, f"--workdir={trained}", *flags)
-    assert result.returncode == 2, result.stderr
-    assert says in result.stderr
-    assert 1 <= len(result.stderr.splitlines()) <= 2 and result.stdout == ""
+    refused(capsys, script, [f"--workdir={trained}", *flags], says)
     assert everything_below(trained) == before
 
 
@@ -173,27 +175,36 @@ def test_a_term_without_a_weight_is_refused(tmp_path):
 # --- right usage ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("script", sorted(path.name for path in SCRIPTS.glob("*.py") if "cli.run(" in path.read_text()))
-def test_help_shows_examples(call, script):
-    result = call(script, "--help")
-    assert (result.returncode, result.stderr) == (0, "")
-    assert f"python scripts/{script} " in result.stdout
+@pytest.mark.parametrize("command", lookup.choices("commands"))
+def test_help_shows_examples(capsys, command):
+    assert cli.run(command, ["--help"]) == 0
+    assert f"python scripts/{command}.py " in capsys.readouterr().out
+
+
+def test_every_command_is_a_script_and_a_word_of_the_module(call):
+    commands = {path.stem for path in SCRIPTS.glob("*.py") if "cli.main(" in path.read_text()}
+    assert commands == set(lookup.choices("commands"))
+    of_script = call("devices.py", "--help")
+    command = [sys.executable, "-m", "ae_jax", "devices", "--help"]
+    of_module = subprocess.run(command, capture_output=True, text=True, cwd=SCRIPTS.parent)
+    assert (of_script.returncode, of_script.stdout) == (of_module.returncode, of_module.stdout) == (0, of_script.stdout)
 
 
 @pytest.mark.parametrize(
     "script, flag",
     [
         ("sweep.py", "trials: of a search: how many runs in all (default: 100)"),
-        ("sweep.py", "jobs: of engine local: how many processes (default: 1)"),
+        ("sweep.py", "jobs: engine local: how many processes (default: 1)"),
         ("evaluate.py", "metrics: names of files in ae_jax/evaluation/metrics (default: elbo)"),
         (
             "apply.py",
-            "temperature: of task sample: what the prior's standard deviation is multiplied by (default: 1.0)",
+            "temperature: task sample: what the prior's standard deviation is multiplied by (default: 1.0)",
         ),
     ],
 )
-def test_help_says_what_an_option_means_and_its_default(call, script, flag):
-    assert f"  --{flag}\n" in call(script, "--help").stdout
+def test_help_says_what_an_option_means_and_its_default(capsys, script, flag):
+    cli.run(script.removesuffix(".py"), ["--help"])
+    assert f"  --{flag}\n" in capsys.readouterr().out
 
 
 def test_evaluate_prints_one_json_object_and_keeps_it(call, trained):

@@ -1,0 +1,41 @@
+"""Score a trained run: one JSON object on standard output, the same line appended to evaluations.jsonl.
+
+python scripts/evaluate.py --workdir=runs/digits --metrics=elbo,mse,psnr
+python scripts/evaluate.py --workdir=runs/digits --metrics=elbo --elbo_samples=100 --limit=100
+python scripts/evaluate.py --workdir=runs/digits --metrics=mse --data=idx:path/to/mnist --checkpoint=best
+
+For the rate against the distortion of a sweep's runs: plot.py --figures=rate_distortion.
+"""
+
+import contextlib
+import json
+
+from absl import flags
+
+from ae_jax.commands import options
+
+
+def define_flags(into):
+    """Define the flags of `evaluate`."""
+    options.define_run_flags(into)
+    options.define_process_flags(into)
+    options.define_profile_flag(into)
+    options.define_option_flags(into, "metrics", "evaluate")
+    flags.DEFINE_list("metrics", ["elbo"], "names of files in ae_jax/evaluation/metrics", flag_values=into)
+
+
+def main(line):
+    """Evaluate, and print the record."""
+    from ae_jax.devices import processes
+    from ae_jax.experiments import analysis, hooks
+    from ae_jax.sweeps import directory
+
+    flag = line.flags
+    with processes.agreeing():
+        directory.check_is_no_sweep(flag.workdir)
+        chosen = options.options(flag, "metrics", "evaluate", flag.metrics)
+        devices = analysis.on_all_devices(flag.workdir)
+    with devices:
+        trained = analysis.load(**options.run_options(flag))
+        with hooks.profiled(trained.run) if flag.profile else contextlib.nullcontext():
+            print(json.dumps(analysis.evaluate_run(trained, flag.metrics, chosen)))

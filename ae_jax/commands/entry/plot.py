@@ -1,0 +1,41 @@
+"""Draw figures of a trained run, or of a sweep, into its figures/: NAME.png or .pdf, and the arrays drawn in NAME.npz.
+
+python scripts/plot.py --workdir=runs/digits --figures=manifold,scatter,reconstructions,samples
+python scripts/plot.py --workdir=runs/digits --figures=manifold --manifold_size=30 --format=pdf
+python scripts/plot.py --workdir=runs/beta --figures=metric_curve,learning_curves --metric_curve_axis=weights.kl
+python scripts/plot.py --workdir=runs/beta --figures=rate_distortion,sample_grid --sample_grid_kind=manifold
+"""
+
+from absl import flags
+
+from ae_jax.commands import options
+
+_DEFAULT = {"figures": "reconstructions", "sweep_figures": "metric_curve"}
+_FIGURES = (
+    "names of files in ae_jax/plots/figures (default: {figures}); of a sweep, in ae_jax/sweeps/figures (default: "
+    "{sweep_figures})"
+)
+
+
+def define_flags(into):
+    """Define the flags of `plot`."""
+    options.define_run_flags(into)
+    options.define_option_flags(into, "figures", "arrays")
+    options.define_option_flags(into, "sweep_figures", "arrays")
+    flags.DEFINE_list("figures", None, _FIGURES.format(**_DEFAULT), flag_values=into)
+    flags.DEFINE_enum("format", "png", ["png", "pdf"], "format of the pictures", flag_values=into)
+
+
+def main(line):
+    """Draw the figures, and print their paths."""
+    from ae_jax.experiments import analysis
+    from ae_jax.sweeps import directory, survey
+
+    flag, chosen = line.flags, options.run_options(line.flags)
+    if directory.is_sweep(flag.workdir):
+        opened, draw, kind = survey.load(**chosen), survey.draw, "sweep_figures"
+    else:
+        opened, draw, kind = analysis.load(**chosen), analysis.draw, "figures"
+    names = flag.figures or [_DEFAULT[kind]]
+    for path in draw(opened, names, options.options(flag, kind, "arrays", names), flag.format):
+        print(path)

@@ -1,0 +1,23 @@
+"""Write report.html into the directory of a run or of a sweep: one page that needs no server and no network.
+
+python scripts/report.py --workdir=runs/digits
+python scripts/report.py --workdir=runs/digits --compare=runs/beta,runs/wide
+python scripts/report.py --workdir=runs/sweep
+"""
+
+from absl import flags
+
+from ae_jax.commands import cli
+
+
+def define_flags(into):
+    """Define the flags of `report`."""
+    flags.DEFINE_string("workdir", None, "the directory of a run or of a sweep", required=True, flag_values=into)
+    flags.DEFINE_list("compare", [], "other runs to show beside it", flag_values=into)
+
+
+def main(line):
+    """Write the page, and print its path."""
+    from ae_jax.commands import report
+
+    print(report.write(line.flags.workdir, cli.paths(line.flags.compare)))

@@ -1,0 +1,53 @@
+"""Train rows that have an expected value, and print expected, obtained, difference and verdict.
+
+    python scripts/reproduce.py                                  (lists the rows)
+    python scripts/reproduce.py simple_ae denoising_ae
+    python scripts/reproduce.py simple_ae --seeds=3
+    python scripts/reproduce.py --markdown                       (the README's table, of all that was run)
+    python scripts/reproduce.py iwae_table1 --stored             (a paper's table, with what was obtained so far)
+
+Runs found in --folder are resumed. Exit status 1 if any row is outside its tolerance.
+"""
+
+import pathlib
+
+from absl import flags
+
+TAKES_ARGUMENTS = True
+
+
+def define_flags(into):
+    """Define the flags of `reproduce`."""
+    flags.DEFINE_string("folder", "runs/reproduce", "where the run directories are", flag_values=into)
+    flags.DEFINE_integer("seeds", 1, "how many seeds, from the config's own", lower_bound=1, flag_values=into)
+    flags.DEFINE_bool("markdown", False, "print the table in Markdown", flag_values=into)
+    flags.DEFINE_bool("stored", False, "train nothing: print what stands in benchmarks/results.json", flag_values=into)
+
+
+def main(line):
+    """Train what is named, and print its table; without a name, list the rows and groups."""
+    from ae_jax.commands import reproduce, tables
+
+    flag = line.flags
+    stored = reproduce.read()
+    if not line.arguments:
+        rows = [row for row in reproduce.rows().values() if row.name in stored]
+        done = [each for row in rows for each in reproduce.lines(row, stored)]
+        print(tables.table(done, flag.markdown))
+        if not flag.markdown:
+            print("not run yet:", ", ".join(name for name in reproduce.rows() if name not in stored) or "none")
+            print("groups:", *tables.groups(stored), sep="\n")
+        return 0
+    chosen = reproduce.select(line.arguments)
+    for row in () if flag.stored else chosen:
+        seeds = reproduce.seeds(row, flag.seeds)
+        by_seed = {seed: reproduce.run(row, pathlib.Path(flag.folder), seed) for seed in seeds}
+        stored = reproduce.record(row, by_seed)
+    finished = [each for row in chosen if row.name in stored for each in reproduce.lines(row, stored)]
+    print(tables.table(finished, flag.markdown))
+    if missing := [row.name for row in chosen if row.name not in stored]:
+        print("not run yet:", ", ".join(missing))
+    for name, table in reproduce.tables().items():
+        if name in line.arguments:
+            print("", name, tables.grid(table, stored, flag.markdown), sep="\n")
+    return int(bool(missing) or not all(each.passed for each in finished))

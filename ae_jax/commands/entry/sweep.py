@@ -1,0 +1,117 @@
+"""Train a config many times, over axes of its keys: hundreds of runs as a few compiled groups; resume a sweep.
+
+python scripts/sweep.py --config=configs/vae.py:digits --workdir=runs/beta --axis=weights.kl=1,2,4 --axis=seed=0:8
+python scripts/sweep.py --config=configs/vae.py:digits --workdir=runs/lr --axis=optimizer.learning_rate=log:1e-4:1e-2:5
+python scripts/sweep.py --config=configs/vae.py:digits --workdir=runs/wide --axis=model.hidden=64,256 --dry_run
+python scripts/sweep.py --config=configs/vae.py:digits --workdir=runs/wide --axis=model.hidden=64,256 --engine=ray
+python scripts/sweep.py --config=configs/vae.py:digits --workdir=runs/best --search=optuna --trials=40 \\
+    --maximize=elbo --axis=optimizer.learning_rate=log:1e-4:1e-2 --axis=model.hidden=64,128,256
+python scripts/plot.py --workdir=runs/beta --figures=metric_curve,learning_curves
+
+Values of an axis are 1,2,4 or INT:INT[:INT] or lin:A:B:N or log:A:B:N; commas inside brackets do not split, and what
+stands in quotes is one value. Those of a search are lin:A:B, log:A:B or INT:INT, any number between, or such a list.
+Each run leaves a run directory in --workdir; results.csv has a row for each. A run that ended is not run again; delete
+its directory to run it again.
+Exit status 1 where a run failed (the others are done) or the sweep was stopped.
+"""
+
+import sys
+
+from absl import flags
+
+from ae_jax.commands import options
+from ae_jax.core import errors, lookup
+from ae_jax.core.errors import UserError
+from ae_jax.experiments import configuration
+from ae_jax.sweeps import axes
+
+
+def define_flags(into):
+    """Define the flags of `sweep`."""
+    options.define_shared_flags(into, "engines", "make")
+    flags.DEFINE_string(
+        "config", None, "config file, with :arguments; --config.KEY=VALUE changes a key", flag_values=into
+    )
+    flags.DEFINE_string("workdir", None, "the sweep's directory", required=True, flag_values=into)
+    flags.DEFINE_multi_string("axis", [], f"KEY=VALUES: {axes.FORMS}; once for each axis", flag_values=into)
+    flags.DEFINE_list("zip", [], "axes that advance together", flag_values=into)
+    flags.DEFINE_string("csv", "", "a file with the runs instead: a head of config keys, a row a run", flag_values=into)
+    flags.DEFINE_integer("random", None, "draw this many of the combinations", flag_values=into)
+    flags.DEFINE_integer("max_runs", 10_000, "refuse a plan of more runs", lower_bound=1, flag_values=into)
+    flags.DEFINE_enum(
+        "way", "auto", ["auto", "map", "threads", "vmap"], "how a program's runs are trained together", flag_values=into
+    )
+    flags.DEFINE_string(
+        "engine", "local", "where programs are trained: a file in ae_jax/sweeps/engines: local, ray", flag_values=into
+    )
+    flags.DEFINE_enum(
+        "search",
+        None,
+        ["optuna"],
+        "draw the values of the axes one after the other, by what came of others",
+        flag_values=into,
+    )
+    flags.DEFINE_integer("trials", 100, "of a search: how many runs in all", lower_bound=1, flag_values=into)
+    flags.DEFINE_integer(
+        "together", 8, "of a search: how many runs are drawn, and trained, at a time", lower_bound=1, flag_values=into
+    )
+    flags.DEFINE_string("minimize", "", "of a search: the metric; by default the config's criterion", flag_values=into)
+    flags.DEFINE_string("maximize", "", "of a search: the metric", flag_values=into)
+    flags.DEFINE_integer("best", 5, "how many of the best runs to list at the end", lower_bound=0, flag_values=into)
+    flags.DEFINE_bool("dry_run", False, "print the plan and train nothing", flag_values=into)
+
+
+def main(line):
+    """Train the sweep, or only print its plan; then list the best runs and those that failed."""
+    flag, config = line.flags, line.config()
+    proposed = configuration.load_sweep(flag.config)
+    if not flag.search and (ignored := [name for name in ("trials", "together") if flag[name].present]):
+        raise UserError(f"--{ignored[0]} is of a search\ntry --search=optuna, or leave it out")
+    if flag.search and flag.trials > flag.max_runs:
+        raise UserError(f"--trials={flag.trials}, and --max_runs={flag.max_runs}\nexpected fewer trials")
+    if flag.search:
+        folder, names = _searched(flag, config, flag.axis or [f"{key}={values}" for key, values in proposed.items()])
+    else:
+        drawn = axes.assignments(flag.axis, proposed, flag.zip, flag.csv, flag.random, flag.max_runs)
+        folder, names = _swept(flag, config, drawn)
+    return 0 if folder is None else _print_results(flag, folder, names)
+
+
+def _swept(flag, config, assignments):
+    """(the sweep's directory, or None after a dry run, the names of its runs)."""
+    engine = _chosen_engine(flag)  # before JAX is imported: a cluster that is not there is soon said
+    from ae_jax.experiments import analysis
+    from ae_jax.sweeps import launch
+
+    metric, known = flag.minimize or flag.maximize, analysis.directions(config)
+    if metric and metric not in known:
+        raise errors.unknown("metric among those of eval.metrics", metric, known)
+    plan, said = launch.describe(launch.make_plan(flag.workdir, config, assignments, flag.way, engine))
+    print(said, flush=True)
+    return None if flag.dry_run else launch.run(plan), [run.name for run in plan.runs]
+
+
+def _searched(flag, config, texts):
+    if flag.zip or flag.csv or flag.random is not None or flag.dry_run:
+        raise UserError("--search draws the runs itself\nleave out --zip, --csv, --random and --dry_run")
+    engine = _chosen_engine(flag)
+    from ae_jax.sweeps import search
+
+    found = search.make(flag.workdir, config, texts, flag.minimize, flag.maximize)
+    folder = search.run(found, flag.trials, flag.together, flag.way, engine)
+    return folder, list(folder.read()[1])
+
+
+def _chosen_engine(flag):
+    return lookup.find("engines", flag.engine, "make")(**options.shared_options(flag, "engines", "make", flag.engine))
+
+
+def _print_results(flag, folder, names):
+    """Prints the best runs and those that failed; answers the exit status."""
+    from ae_jax.sweeps import launch
+
+    print(f"done: {len(names)} runs in {flag.workdir}, their results in {folder.results}")
+    print(launch.best(folder, flag.best, flag.minimize or flag.maximize))
+    failed = launch.failures(folder, names)
+    print(*failed, sep="\n", end="\n" if failed else "", file=sys.stderr)
+    return int(bool(failed))

@@ -1,0 +1,34 @@
+r"""Train a config in a run directory, or resume the run that is there.
+
+python scripts/train.py --config=configs/vae.py:digits --workdir=runs/digits
+python scripts/train.py --config=configs/vae.py:mnist --workdir=runs/mnist --config.train.steps=2000
+python scripts/train.py --config=configs/vae.py --workdir=runs/warm --config.weights.kl=linear:0:1:1000
+python scripts/train.py --config=configs/vae.py --workdir=/shared/vae --coordinator=host0:4711 --num_processes=2 \
+    --process_id=0    (and the same with 1 on the other host; Slurm and TPU pods need no flags)
+"""
+
+from absl import flags
+
+from ae_jax.commands import options
+
+
+def define_flags(into):
+    """Define the flags of `train`."""
+    text = "config file, with :arguments; --config.KEY=VALUE changes a key"
+    flags.DEFINE_string("config", None, text, flag_values=into)
+    flags.DEFINE_string("workdir", None, "the run directory", required=True, flag_values=into)
+    options.define_process_flags(into)
+    options.define_profile_flag(into)
+
+
+def main(line):
+    """Train, and print a final summary line."""
+    config, flag = line.config(), line.flags
+    from ae_jax.devices import processes
+    from ae_jax.experiments import runner
+    from ae_jax.sweeps import directory
+
+    with processes.agreeing():
+        directory.check_is_no_sweep(flag.workdir)
+    summary = runner.train_run(config, flag.workdir, profile=flag.profile)
+    print(f"done: step {summary.step} in {summary.seconds:.1f} s; the run is in {flag.workdir}")
