@@ -22,7 +22,6 @@ import json
 import math
 import pathlib
 import statistics
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -49,10 +48,8 @@ class Row:
 
 def _configs() -> list[Any]:
     """The modules of all configs, in alphabetical order."""
-    if str(configuration.ROOT) not in sys.path:
-        sys.path.append(str(configuration.ROOT))
-    files = sorted((configuration.ROOT / "configs").glob("[a-z]*.py"))
-    return [importlib.import_module(f"configs.{path.stem}") for path in files]
+    configuration.make_configs_importable()
+    return [importlib.import_module(f"configs.{name}") for name in configuration.config_names()]
 
 
 def rows() -> dict[str, Row]:

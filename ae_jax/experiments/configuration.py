@@ -14,7 +14,11 @@ from ae_jax.core import errors
 from ae_jax.core.errors import UserError
 from ae_jax.data import sources
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+_PACKAGE = pathlib.Path(__file__).resolve().parents[1]
+# The checkout, where this is one; else the folder that the package is installed in.
+ROOT = _PACKAGE.parent
+# The configs stand beside the package in a checkout, and inside it where it is installed.
+CONFIGS = next(folder for folder in (_PACKAGE / "configs", ROOT / "configs") if folder.is_dir())
 
 # Their keys depend on the names chosen in them: what nothing reads is found when the experiment is built.
 _OPEN = ("model", "objective", "weights", "optimizer", "corruption", "expected")
@@ -40,7 +44,10 @@ def parse_arguments(arg: str, defaults: Mapping[str, Any]) -> ConfigDict:
 
 
 def load(text: str) -> ConfigDict:
-    """The config at "path/to/file.py:arguments"; a relative path is looked up here, then in the repository."""
+    """Load the config at "path/to/file.py:arguments", or "NAME:arguments" for one of the package's own.
+
+    A relative path is looked up in the current folder, then beside the package's own configs.
+    """
     name, _, arg = text.partition(":")
     config = _module(name).get_config(arg)
     if not isinstance(config, ConfigDict):
@@ -59,9 +66,10 @@ def load_sweep(text: str) -> dict[str, str]:
 
 def _module(name: str) -> Any:
     """The module of a config file, which has a get_config. Raises UserError."""
-    path = next((p for p in (pathlib.Path(name), ROOT / name) if p.is_file()), None)
+    candidates = (pathlib.Path(name), CONFIGS.parent / name, CONFIGS / f"{name}.py")
+    path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if path is None:
-        there = sorted(p.stem for p in (ROOT / "configs").glob("[a-z]*.py") if p.stem != "common")
+        there = [name for name in config_names() if name != "common"]
         raise UserError(
             f"no config file {name!r}{errors.nearest(pathlib.Path(name).stem, there)}\n"
             f"what exists in configs/: {', '.join(there)}"
@@ -71,8 +79,7 @@ def _module(name: str) -> Any:
         raise UserError(
             f"config file {name!r} is not a Python file\nexpected a .py file with a function get_config(arg)"
         )
-    if str(ROOT) not in sys.path:
-        sys.path.append(str(ROOT))  # so that a config anywhere may say `from configs import vae`
+    make_configs_importable()
     module = importlib.util.module_from_spec(module_spec)
     try:
         module_spec.loader.exec_module(module)
@@ -81,6 +88,22 @@ def _module(name: str) -> Any:
     if not hasattr(module, "get_config"):
         raise UserError(f"config file {name!r} has no get_config\nexpected a function get_config(arg) -> ConfigDict")
     return module
+
+
+def config_names() -> list[str]:
+    """List the package's own configs, by their files."""
+    return sorted(path.stem for path in CONFIGS.glob("[a-z]*.py"))
+
+
+def make_configs_importable() -> None:
+    """Make `from configs import vae` find the package's own configs, from a config in any folder."""
+    if "configs" in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(
+        "configs", CONFIGS / "__init__.py", submodule_search_locations=[str(CONFIGS)]
+    )
+    sys.modules["configs"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules["configs"])
 
 
 def keys(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
