@@ -9,6 +9,7 @@ import pytest
 from ae_jax.core import lookup
 from ae_jax.core.types import DataSpec
 from ae_jax.data.batching import Batches
+from ae_jax.evaluation.data import EvalData
 from ae_jax.models.nets import mlp
 
 N = 23  # not a multiple of the batch size: the last batch is padded
@@ -38,7 +39,7 @@ def made(family, shape=(8, 8, 1), latent_dim=2, classes=10, **options):
     # Far from zero, where examples would have the same code but for rounding; compiling an initialiser takes seconds.
     draw = lambda leaf: generator.normal(size=leaf.shape, scale=2 / np.sqrt(leaf.shape[0])).astype(np.float32)
     variables = jax.tree.map(draw, shapes)
-    data = {"train": batches, "test": batches, "metrics": METRICS, "open": pytest.fail, "input_shape": shape}
+    data = EvalData.of(train=batches, test=batches, metrics=METRICS, open_run=pytest.fail, input_shape=shape)
     return model, variables, data
 
 
@@ -50,8 +51,8 @@ def arrays(name, family="vae", key=KEY, options=None, **of):
 def encoded(family, **of):
     """(the last latent, the codes [N, D]) of all examples at once."""
     model, variables, data = made(family, **of)
-    x = np.asarray(data["test"].arrays["x"], np.float32) / 255
-    batch, rngs = {**data["test"].arrays, "x": x, "inputs": x, "mask": np.ones(N)}, {"latent": KEY}
+    x = np.asarray(data.test.arrays["x"], np.float32) / 255
+    batch, rngs = {**data.test.arrays, "x": x, "inputs": x, "mask": np.ones(N)}, {"latent": KEY}
     both = lambda v: (model.apply(v, batch, method="encode", rngs=rngs)[-1], model.apply(v, batch, rngs=rngs).code)
     return jax.device_get(jax.jit(both)(variables))
 

@@ -77,7 +77,7 @@ def mount(path):
 # The machine is taken away as soon as the first checkpoint is written.
 DISCONNECT = """
 import os, signal
-from ae_jax.checkpoints import Checkpoints
+from ae_jax.training.checkpoints import Checkpoints
 
 save = Checkpoints.save
 def save_and_end(self, *arguments):

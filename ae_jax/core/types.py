@@ -12,7 +12,10 @@ import jax
 #   "inputs"  what the encoder reads: "x", or "x" corrupted
 #   "label"   [B] int32, where the data have classes; [B, L] float32, where they have vectors
 #   "mask"    [B] float32: 1 for an example, 0 for the padding of the last batch of an epoch
-#   "mean"    as "x", each the mean of all training examples: only when a model is made whose likelihood needs it
+#   "mean"    as "x", each the mean of all training examples: only when a model is made that starts from it
+#   "factors" [B, F] int32, known generative factors, where the data have them; no model reads them
+#   "observed" [B, *spec.shape] float32: 1 where a value is known, where the data say so
+#   "num_examples" [B] float32, each the size of the training set
 Batch = dict[str, Any]
 
 
@@ -33,7 +36,8 @@ class DataSpec:
 
     kind: "pixels" are integers 0 .. levels-1, presented to models as value / (levels - 1) in [0, 1];
           "reals" are floats, presented as they are;
-          "events" are integers 0 .. levels-1 that name classes, presented as they are.
+          "events" are integers 0 .. levels-1 that name classes, presented as they are: melodies;
+          "tokens" are integers 0 .. levels-1 of any shape that name classes, presented as they are: discrete latents.
     """
 
     shape: tuple[int, ...]  # channels last
@@ -75,6 +79,7 @@ class Latent:
     log_q: Any = None  # [S, B], density of the sample under the posterior
     log_p: Any = None  # [S, B], density of the sample under the prior
     log_q_path: Any = None  # [S, B], log_q whose gradient by the posterior's parameters flows through samples alone
+    indices: Any = None  # int32 [S, B, ...] of a discrete latent: the entries that the sample is made of
 
 
 @flax.struct.dataclass

@@ -69,6 +69,7 @@ class Batches:
     batch_size: int
     finish: Callable[[Any, Batch], Batch] = lambda step, batch: batch
     num_examples: int = 0  # of the rows of the arrays; all of them where it is not said
+    training_size: int = 0  # how many examples the training set has; by default as many as these
 
     in_chunks = False  # whether the steps of a window may need several dispatches
 
@@ -113,7 +114,8 @@ class Batches:
             index = mesh.whole(permuted(jax.random.fold_in(key, epoch), index, n))
         batch = self.gather(arrays, step, index)
         x = present(batch["x"], self.spec)
-        return {**batch, "x": x, "inputs": x, "mask": (position < n).astype(jnp.float32)}
+        size = jnp.full(self.batch_size, self.training_size or n, jnp.float32)
+        return {**batch, "x": x, "inputs": x, "mask": (position < n).astype(jnp.float32), "num_examples": size}
 
     def spread(self, count: int) -> tuple["Batches", np.ndarray]:
         """(batches of `count` of these examples, as `evenly` has them, or of all; their numbers)."""

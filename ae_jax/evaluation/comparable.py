@@ -16,16 +16,16 @@ def opened(
     inputs: the shape of what all the models are given to read; None where each reads its own.
     Raises UserError for a run on examples unlike those of `spec`, or whose model reads inputs of another shape.
     """
-    found = [data["open"](run) for run in runs]
+    found = [data.open_run(run) for run in runs]
     for run, (model, _, its_data) in zip(runs, found):
         if (model.spec.shape, model.spec.kind) != (spec.shape, spec.kind):
             raise UserError(
                 f"{run!r} is a run on examples {model.spec.shape} of {model.spec.kind}\n"
                 f"expected {spec.shape} of {spec.kind}, as this run's are"
             )
-        if inputs is not None and its_data["input_shape"] != inputs:
+        if inputs is not None and its_data.input_shape != inputs:
             raise UserError(
-                f"{run!r} is a run whose model reads inputs {its_data['input_shape']}\n"
+                f"{run!r} is a run whose model reads inputs {its_data.input_shape}\n"
                 f"expected {inputs}, which it would be given here"
             )
     return found

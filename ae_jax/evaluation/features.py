@@ -102,8 +102,8 @@ def _of_run(workdir: str, model: Any, variables: Any, data: Any, key: Any, sampl
     of = lambda x, batch: codes(its_variables, {**batch, "x": x, "inputs": x}, key_features)
     both = lambda _, batch, key: {"samples": of(draw(batch, key), batch), "test": of(batch["x"], batch)}
     of_train = lambda _, batch, key: {"train": of(batch["x"], batch)}
-    rows = gather.gather(both, variables, data["test"], key_examples)
-    train, _ = data["train"].spread(len(rows["test"]))
+    rows = gather.gather(both, variables, data.test, key_examples)
+    train, _ = data.train.spread(len(rows["test"]))
     rows |= gather.gather(of_train, variables, train, key_examples)
     leaves = jax.tree.leaves(its_variables)
     digest = hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in leaves)).hexdigest()[:12]
@@ -116,17 +116,17 @@ def _codes(network, variables, batch, key):
 
 def _sampler(model, variables, data, key, sampler) -> Callable:
     """(batch, key) -> as many samples [B, *shape] as the batch has examples, and of its labels."""
-    if getattr(model, "residual", False):
+    if model.adds_inputs:
         raise UserError("this model adds its inputs to what it decodes, and has no samples\ntry --metrics=psnr")
     if sampler == "prior":
-        if not hasattr(model, "generate"):
+        if not model.says("generate"):
             others = ", ".join(lookup.choices("samplers"))
             raise UserError(f"this model has no prior to draw samples from\nexpected a sampler, one of: {others}")
         draw = gather.compiled(_from_prior, model)
         return lambda batch, key: draw(variables, batch, key)
     key_encode, key_fit = jax.random.split(key)
     one_draw = gather.compiled(_one_draw, model)
-    codes = gather.gather(one_draw, variables, data["train"], key_encode)["code"]
+    codes = gather.gather(one_draw, variables, data.train, key_encode)["code"]
     sample = lookup.find("samplers", sampler, "fit")(codes, key_fit)
     decode = gather.compiled(_decoded, model)
     return lambda batch, key: decode(variables, {**batch, "code": np.asarray(sample(key, len(batch["x"])))}, key)

@@ -6,7 +6,7 @@ import functools
 import inspect
 import math
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -18,26 +18,9 @@ from ae_jax.data import splits
 from ae_jax.data.sources import called
 from ae_jax.devices import mesh
 from ae_jax.evaluation import gather
+from ae_jax.evaluation.data import EvalData
 from ae_jax.experiments import experiment, rundir
 from ae_jax.training.checkpoints import Checkpoints
-
-
-class Lazy(Mapping):
-    """A mapping whose values are made when they are first asked for."""
-
-    def __init__(self, makers: Mapping[str, Callable[[], Any]]):
-        self._makers, self._made = dict(makers), {}
-
-    def __getitem__(self, key: str) -> Any:
-        if key not in self._made:
-            self._made[key] = self._makers[key]()
-        return self._made[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._makers)
-
-    def __len__(self) -> int:
-        return len(self._makers)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +30,7 @@ class Trained:
     run: rundir.RunDir
     experiment: experiment.Experiment
     variables: dict[str, Any]
-    data: Lazy  # what `data_of` answers
+    data: EvalData
     context: dict[str, Any]  # what an evaluation's record says of where its numbers come from
     seed: int
 
@@ -139,12 +122,20 @@ def data_of(
     seed: int = 0,
     other: str = "",
     run: rundir.RunDir | None = None,
-) -> Lazy:
-    """{"train", "test", "corpus", "metrics", "open", "input_shape"}, made when read: prepared batches, "test" being
-    `split`, "corpus" the training data whatever the limit; the lines of metrics.jsonl; the function that opens another
-    run, with the same split and limit; and the shape of what the model reads.
+) -> EvalData:
+    """Return what metrics and figures may read of a run's data; nothing is opened yet.
 
-    other: "NAME" or "SOURCE:PATH" of data to use instead of the run's own. Raises UserError where they do not fit.
+    Args:
+      built: the run's experiment.
+      split: the split that is evaluated.
+      batch_size: examples per device call.
+      limit: how many examples of each split are read; all of them by default.
+      seed: of the noise that prepares the batches.
+      other: "NAME" or "SOURCE:PATH" of data to read in place of the run's own.
+      run: the run's directory, for the lines of metrics.jsonl.
+
+    Raises:
+      UserError: when read, where the data do not fit the model.
     """
 
     def batches(name, limit=limit):
@@ -156,13 +147,13 @@ def data_of(
             _check_reads_no_label(built, other)
         return built.held_out(arrays, batch_size, seed)
 
-    return Lazy(
+    return EvalData(
         {
             "train": lambda: batches("train"),
             "test": lambda: batches(split),
             "corpus": lambda: batches("train", None),
             "metrics": lambda: rundir.read_lines(run.metrics) if run else [],
-            "open": lambda: functools.partial(_opened, split=split, batch_size=batch_size, limit=limit, seed=seed),
+            "open_run": lambda: functools.partial(_opened, split=split, batch_size=batch_size, limit=limit, seed=seed),
             "input_shape": lambda: built.input_shape,
         }
     )
@@ -181,7 +172,7 @@ def _check_reads_no_label(built: experiment.Experiment, other: str) -> None:
         )
 
 
-def _opened(workdir: str, **options: Any) -> tuple[Any, Any, Lazy]:
+def _opened(workdir: str, **options: Any) -> tuple[Any, Any, EvalData]:
     """(model, variables, data) of another run, for figures that compare runs; options as `load` has them."""
     other = load(workdir, **options)
     return other.experiment.model, other.variables, other.data
@@ -197,7 +188,7 @@ def evaluate(
     built: experiment.Experiment,
     variables: Any,
     names: Sequence[str],
-    data: Mapping[str, Any],
+    data: EvalData,
     seed: int = 0,
     options: Mapping[str, Any] | None = None,
 ) -> dict[str, float]:
@@ -216,7 +207,7 @@ def check_metrics(built: experiment.Experiment) -> None:
     Each is asked on shapes alone, until it first asks the model; nothing is compiled.
     """
     variables, shapes = variables_of(built.state_shapes(), "raw"), built.shapes()
-    data = {"train": shapes, "test": shapes, "metrics": [{"split": "train"}]}
+    data = EvalData.of(train=shapes, test=shapes, metrics=[{"split": "train"}])
     for name in built.config.eval.metrics:
         with contextlib.suppress(gather.OnShapes):
             evaluate(built, variables, [name], data)

@@ -69,9 +69,12 @@ class Experiment:
         return self._init(key, self._first_example(), self.hparams if hparams is None else hparams)
 
     def _first_example(self) -> dict[str, Any]:
-        """What the state is made from: its values matter only where the likelihood starts from the data."""
+        """Return the batch that the state is made from, with as much of the training data as the model starts from."""
+        if self.model.starts_from == "first_batch":
+            train = self.batches("train")
+            return next(iter(train.spread(train.batch_size)[0]))
         batch = self.example()
-        if not self.likelihood.needs_mean:
+        if self.model.starts_from != "mean":
             return batch
         mean = present(self.splits["train"]["x"].mean(axis=0, dtype=np.float64), self.spec)
         return {**batch, "mean": np.broadcast_to(mean, batch["x"].shape)}
@@ -118,6 +121,7 @@ class Experiment:
         """A batch of zeros."""
         x = np.zeros((count, *self.spec.shape), np.float32)
         batch = {"x": x, "inputs": x, "mask": np.ones(count, np.float32)}
+        batch["num_examples"] = np.full(count, count, np.float32)
         if self.spec.label_dim:
             batch["label"] = np.zeros((count, self.spec.label_dim), np.float32)
         elif self.spec.classes:

@@ -87,4 +87,4 @@ def _options_for(part: Any, role: str, options: Mapping[str, Any]) -> dict[str, 
 
 def varying(family: Any) -> tuple[str, ...]:
     """The keys of section model that are numbers of this family's hparams, and no fields of its modules."""
-    return getattr(family, "varying", ())
+    return family.varying

@@ -1,6 +1,5 @@
 """Training a config in a run directory: begun or resumed, watched, and kept."""
 
-import collections
 import dataclasses
 import functools
 import json
@@ -135,8 +134,7 @@ def held_out_split(config: Any) -> str:
 
 def score(built: experiment.Experiment, state: TrainState, lines: Any, data: Any) -> dict[str, float]:
     """What the config's eval.metrics answer of a state; `lines` are those of metrics.jsonl so far."""
-    data = collections.ChainMap({"metrics": lines}, data)
-    return analysis.evaluate(built, scored_variables(state), built.config.eval.metrics, data)
+    return analysis.evaluate(built, scored_variables(state), built.config.eval.metrics, data.replace(metrics=lines))
 
 
 def scored_variables(state: TrainState) -> dict[str, Any]:
@@ -198,7 +196,7 @@ class _Watch:
         self.scores = score(self._built, state, rundir.read_lines(self._run.metrics), self._data)
         hooks.record(self._run, step, self._split, self.scores)
         self._board.scalars(self._split, step, self.scores)
-        if (image := _reconstructions(self._built, state, self._data["test"])) is not None:
+        if (image := _reconstructions(self._built, state, self._data.test)) is not None:
             self._board.image("reconstructions", step, image)
         self._print_scores()
         return self.scores

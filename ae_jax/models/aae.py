@@ -75,6 +75,10 @@ class Model(ae.Model):
         one_hot = lambda label: jax.nn.one_hot(jnp.where(known, label, modes), modes + 1)
         return draws, one_hot(mode), one_hot(batch["label"])
 
+    def prior_of(self, batch: Batch):
+        """Return p(z), batch shape []."""
+        return self.p_z()
+
     def generate(self, batch: Batch):
         """As many examples as batch["mask"] [B] is long, from codes drawn from the prior: batch shape [1, B]."""
         return self.decode((self.p_z().sample(self.make_rng("latent"), len(batch["mask"]))[None],), batch)

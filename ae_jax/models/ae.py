@@ -10,11 +10,12 @@ import jax
 
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import Batch, DataSpec, Latent, Outputs
+from ae_jax.models import base
 from ae_jax.models.likelihoods import bernoulli
 from ae_jax.models.nets import mlp, words
 
 
-class Model(nn.Module):
+class Model(base.Family):
     """Autoencoder of examples of shape `spec.shape`.
 
     encoder: module, x [N, *shape] -> features [N, F].
@@ -25,7 +26,6 @@ class Model(nn.Module):
     residual: whether the decoder's outputs are added to the inputs, resized where their shape is another.
     """
 
-    spec: DataSpec
     encoder: nn.Module = mlp.Encoder()
     decoder: nn.Module = mlp.Decoder()
     likelihood: Callable[[DataSpec], nn.Module] = bernoulli.Likelihood
@@ -33,6 +33,16 @@ class Model(nn.Module):
     code_activation: str = "identity"
     residual: bool = False
     kernel_init: str = "lecun_normal"
+
+    @property
+    def adds_inputs(self) -> bool:
+        """Tell whether decoding adds batch["inputs"] to what it makes of the latent."""
+        return self.residual
+
+    @property
+    def starts_from(self) -> str:
+        """Tell what `init` receives of the training data: "mean" where the likelihood starts from it."""
+        return "mean" if self.likelihood(self.spec).needs_mean else "nothing"
 
     def setup(self):
         self.p_x = self.likelihood(self.spec)

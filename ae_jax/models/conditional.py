@@ -22,6 +22,7 @@ class Model(vae.Model):
     conditional_prior: bool = False
 
     gives_posterior = False
+    reads_label = True
 
     def setup(self):
         super().setup()

@@ -48,6 +48,7 @@ class Model(vae.Model):
     activation: str = "relu"
 
     gives_posterior = False
+    standard_prior = False  # that of the layer next to the data depends on the layer above
 
     @property
     def roles(self):

@@ -41,7 +41,8 @@ class Model(vae.Model):
     bar: int = 16
     memory: int = 0
 
-    varying = ("sampling",)  # keys of section model that are numbers of hparams["model"], not fields
+    varying = ("sampling",)
+    reads_x = True
 
     def setup(self):
         if self.spec.kind != "events" or len(self.spec.shape) != 1:

@@ -10,7 +10,7 @@ import jax
 
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import Batch, Latent
-from ae_jax.models import ae
+from ae_jax.models import ae, base
 from ae_jax.models.posteriors import diagonal_normal
 from ae_jax.models.priors import standard_normal
 
@@ -27,7 +27,22 @@ class Model(ae.Model):
     latent_dim: int = 2
 
     roles = {"q_z": "encoder"}  # where encoder and decoder have objectives of their own
-    gives_posterior = True  # whether q(z|x) is of the prior's codes, and reads x alone
+    # Whether q(z|x) is over the prior's latents and reads x alone, so that a prior may be made of posteriors.
+    gives_posterior = True
+
+    @property
+    def encoder_is_apart(self) -> bool:
+        """Tell whether no part of the encoder also serves the prior."""
+        return not self._prior_reads_posterior
+
+    @property
+    def standard_prior(self) -> bool:
+        """Tell whether the prior of the layer next to the data is N(0, I)."""
+        return base.class_of(self.prior) is standard_normal.Prior and not self.conditional_prior
+
+    @property
+    def _prior_reads_posterior(self) -> bool:
+        return self.gives_posterior and base.class_of(self.prior).reads_posterior
 
     def setup(self):
         if self.latent_dim < 1:
@@ -57,7 +72,7 @@ class Model(ae.Model):
 
     def prior_of(self, batch: Batch):
         """p(z), batch shape [] or [B]."""
-        if self.gives_posterior and getattr(self.p_z, "reads_posterior", False):
+        if self._prior_reads_posterior:
             return self.p_z(lambda inputs: self.q_z(self.features({**batch, "inputs": inputs})), self.spec)
         return self.p_z()
 

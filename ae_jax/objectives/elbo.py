@@ -35,7 +35,8 @@ def elbo(
         rates = [_free_bits_per_dimension(latent, free_bits * _NATS_PER_BIT, batch) for latent in outputs.latents]
     else:
         rates = [kl(latent) for latent in outputs.latents]
-    rate = sum(rates)
+    # A model without latents has no KL.
+    rate = sum(rates, start=jnp.zeros(len(batch["x"])))
     if free_bits is not None and free_bits_on == "sum":
         rate = jnp.maximum(rate, free_bits * _NATS_PER_BIT)
     if capacity is not None:

@@ -5,7 +5,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ae_jax.core import distributions
 from ae_jax.core.errors import UserError
 from ae_jax.core.importance import log_mean_exp, log_weights
 from ae_jax.core.types import Batch, Outputs
@@ -72,9 +71,4 @@ def dreg(outputs: Outputs, batch: Batch) -> dict[str, dict[str, Any]]:
 
 
 def _two_players(outputs, encoder, decoder):
-    if any(isinstance(latent.prior, distributions.PosteriorMixture) for latent in outputs.latents):
-        # Bauer and Mnih 2021, arXiv:2101.11046, is what it would take.
-        raise UserError(
-            "piwae and dreg need a prior apart from the encoder, which 'vamp' is not\ntry objective.name=iwae"
-        )
     return {"decoder": {"decoder_bound": decoder, **outputs.penalties}, "encoder": {"encoder_bound": encoder}}

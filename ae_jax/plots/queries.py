@@ -13,7 +13,6 @@ from ae_jax.core.errors import UserError
 from ae_jax.core.kl import kl_per_dimension
 from ae_jax.core.types import Batch
 from ae_jax.evaluation import gather as gathering
-from ae_jax.models.priors import standard_normal
 
 _CHUNK = 256  # codes decoded at a time
 
@@ -34,14 +33,12 @@ def gather(
 
 def has_prior(model: Any) -> bool:
     """Whether new codes can be drawn without an example."""
-    return hasattr(model, "generate")
+    return model.says("generate")
 
 
 def has_standard_prior(model: Any) -> bool:
     """Whether the prior of the codes next to the data is N(0, I)."""
-    prior = getattr(model, "prior", None)
-    above = getattr(model, "upper_dims", ()) or getattr(model, "conditional_prior", False)
-    return getattr(prior, "func", prior) is standard_normal.Prior and not above
+    return model.standard_prior
 
 
 def generate(model: Any, variables: Any, key: Any, count: int) -> np.ndarray:
@@ -56,7 +53,7 @@ def generate(model: Any, variables: Any, key: Any, count: int) -> np.ndarray:
 
 
 def _check_reads_codes_alone(model):
-    if getattr(model, "residual", False):
+    if model.adds_inputs:
         raise UserError(
             "this figure decodes codes alone, and this model adds its inputs\ntry --figures=reconstructions"
         )

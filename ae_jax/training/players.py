@@ -5,6 +5,8 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from ae_jax.core.errors import UserError
+
 
 def by_player(terms: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
     """{player: {term: .}}; terms of one player alone are those of the player ""."""
@@ -18,6 +20,15 @@ def owner(module: str, players: Sequence[str], roles: Mapping[str, str] | None =
     """
     player = (roles or {}).get(module, module)
     return player if player in players else players[0]
+
+
+def check(by_player: Mapping[str, Any], model: Any) -> None:
+    """Raise UserError where encoder and decoder have objectives of their own and the model's share parameters."""
+    if "encoder" in by_player and not model.encoder_is_apart:
+        raise UserError(
+            "this objective trains encoder and decoder apart, and this model's prior is made of its encoder\n"
+            "try model.prior=standard_normal, or objective.name=iwae"
+        )
 
 
 def gradients(losses: Mapping[str, Any], pullback: Callable, roles: Mapping[str, str] | None) -> dict[str, Any]:

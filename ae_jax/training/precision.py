@@ -1,6 +1,6 @@
 """In which numbers a network computes: float32; "mixed", bfloat16 from float32 parameters; or "bfloat16" in both.
 
-Only encoder and decoder compute in bfloat16, in training: what leaves them is float32 again, and so are distributions,
+Only a model's `networks` compute in bfloat16, in training: what leaves them is float32 again, and so are distributions,
 losses, gradients as the optimizer sees them, its moments, and averages of parameters. As bfloat16 has the exponents of
 float32, no loss is scaled. Micikevicius et al. 2018, "Mixed precision training", arXiv:1710.03740.
 """
@@ -15,7 +15,6 @@ import jax.numpy as jnp
 from ae_jax.core import errors
 
 KINDS = ("float32", "mixed", "bfloat16")
-_NETS = ("encoder", "decoder")
 
 
 def check(kind: str | None) -> None:
@@ -42,17 +41,17 @@ def apply(kind: str | None, model: Any, variables: Any, *arguments: Any, **optio
     """`model.apply`, its networks computing in this precision."""
     if kind in (None, "float32"):
         return model.apply(variables, *arguments, **options)
-    params = {name: _half(part) if name in _NETS else part for name, part in variables["params"].items()}
-    with nn.intercept_methods(_door()):
+    params = {name: _half(part) if name in model.networks else part for name, part in variables["params"].items()}
+    with nn.intercept_methods(_door(model.networks)):
         return model.apply({**variables, "params": params}, *arguments, **options)
 
 
-def _door():
+def _door(networks):
     """What goes into a network is rounded, what comes out is not: only inside does it compute in bfloat16."""
     inside = []
 
     def pass_through(method, arguments, options, context):
-        is_net = context.module.path in [(name,) for name in _NETS] and context.method_name != "setup"
+        is_net = context.module.path in [(name,) for name in networks] and context.method_name != "setup"
         if inside or not is_net:  # a network's own helpers are inside
             return method(*arguments, **options)
         inside.append(context.module)

@@ -1,5 +1,6 @@
 """The training step as a pure function of the state, a batch and the numbers of the run."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,7 +14,10 @@ from ae_jax.core.types import Batch
 from ae_jax.devices import mesh
 from ae_jax.training import accumulation, players, precision
 
-_STREAMS = ("augmentation", "corruption", "latent", "sampling", "dropout")
+# The order is fixed: stream number i of a key is the same however many follow it.
+_STREAMS = ("augmentation", "corruption", "latent", "sampling", "dropout", "objective", "collections")
+# The collection whose variables begin each step at zero and add up over the pieces of a batch.
+_SUMS = "sums"
 
 
 @flax.struct.dataclass
@@ -84,7 +88,8 @@ def make_train_step(
 
     objective: (outputs, batch, **hparams["objective"]) -> {term: [B]}, or {player: {term: [B]}}: each player minimises
         its own terms and moves only its own parameters, those of the modules of its name, or of the role that the
-        model's `roles`, {module: player}, give them; all others are the first's.
+        model's `roles`, {module: player}, give them; all others are the first's. An objective with a parameter `key`
+        receives a key of its own for each step.
     kind: one of `precision.KINDS`.
     tx: an Optax transformation, or a function from hparams["optimizer"] to one.
     pieces: how many pieces of a batch have their gradients added up (`ae_jax.training.accumulation`); they divide it.
@@ -97,15 +102,18 @@ def make_train_step(
         hp = schedules.at(hparams, state.step)
         keys = streams(jax.random.fold_in(state.key, state.step))
         batch = prepare(keys, batch, hp["corruption"])
-        grads, metrics, extra = gradient(state.params, state.extra, batch, keys, hp)
+        grads, metrics, extra = gradient(state.params, _without_sums(state.extra), batch, keys, hp)
         grads = mesh.summed(grads)
         loss, metrics = metrics["loss"], {**metrics, "gradient_norm": optax.global_norm(grads)}
 
         def accept():
             updates, opt_state = _transformation(tx, hp).update(grads, state.opt_state, state.params)
-            params = optax.apply_updates(state.params, updates)
+            params = model.after_update(optax.apply_updates(state.params, updates))
             average = state.ema if state.ema is None else _average(state.ema, params, hp["ema"], state.step)
-            return state.replace(params=params, ema=average, extra=extra, opt_state=opt_state, bad_steps=jnp.int32(0))
+            collections = model.after_batch(extra, keys["collections"])
+            return state.replace(
+                params=params, ema=average, extra=collections, opt_state=opt_state, bad_steps=jnp.int32(0)
+            )
 
         # A conditional update costs nothing, where a select of the new or the old state reads and writes all of both.
         ok = jnp.isfinite(loss) & jnp.isfinite(metrics["gradient_norm"])
@@ -115,8 +123,15 @@ def make_train_step(
     return step
 
 
+def _without_sums(extra):
+    """Return the mutable collections with the sums over a batch set to zero."""
+    return {**extra, _SUMS: jax.tree.map(jnp.zeros_like, extra[_SUMS])} if _SUMS in extra else extra
+
+
 def _make_gradient(model, objective, num_samples, kind):
     """The function (params, extra, batch, keys, numbers of this step) -> (gradient, {"loss", every term}, extra)."""
+
+    takes_key = "key" in inspect.signature(objective).parameters
 
     def gradient(params, extra, batch, keys, hp):
         def losses_of(params):
@@ -131,7 +146,9 @@ def _make_gradient(model, objective, num_samples, kind):
                 rngs=keys,
                 mutable=list(extra),
             )
-            by_player = players.by_player(objective(outputs, batch, **hp["objective"]))
+            key = {"key": keys["objective"]} if takes_key else {}
+            by_player = players.by_player(objective(outputs, batch, **key, **hp["objective"]))
+            players.check(by_player, model)
             mean = lambda values: reduce.masked_mean(values, batch.get("mask"))
             means = {
                 player: {name: mean(values) for name, values in terms.items()} for player, terms in by_player.items()
@@ -142,7 +159,7 @@ def _make_gradient(model, objective, num_samples, kind):
             return losses, (flat, dict(new))
 
         losses, pullback, (terms, new) = jax.vjp(losses_of, params, has_aux=True)
-        grads = precision.full(players.gradients(losses, pullback, getattr(model, "roles", None)))
+        grads = precision.full(players.gradients(losses, pullback, model.roles))
         return grads, {"loss": sum(losses.values()), **terms}, new
 
     return gradient

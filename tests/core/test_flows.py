@@ -13,6 +13,7 @@ from ae_jax.core.distributions import Normal
 from ae_jax.core.errors import UserError
 from ae_jax.core.flows import Autoregressive, Inverse, Planar, Radial, Transformed
 from ae_jax.core.types import DataSpec
+from ae_jax.evaluation.data import EvalData
 from ae_jax.experiments import experiment
 from ae_jax.models import vae
 from ae_jax.models.nets import mlp
@@ -135,8 +136,8 @@ def test_a_config_chooses_them(posterior):
     config.model.update(posterior=posterior, flows=2, latent_dim=3)
     built = experiment.build(config)
     built.check()
-    data = {"test": built.held_out(built.splits["test"], 8)}
-    batch = next(iter(data["test"]))
+    data = EvalData.of(test=built.held_out(built.splits["test"], 8))
+    batch = next(iter(data.test))
     made = jax.jit(lambda key: built.model.init_with_output({"params": key, "latent": key}, batch, num_samples=2))
     outputs, variables = made(KEY)
     (latent,) = outputs.latents

@@ -130,7 +130,7 @@ def test_a_model_of_vectors_is_evaluated_and_drawn(run, folder):
     assert all(np.isfinite(value) for value in scores.values() if isinstance(value, float))
     names = ["reconstructions", "scatter", "interpolations", "traversals", "latent_noise"]
     analysis.draw(trained, names, {"traversals_example": 2, "interpolations_count": 1}, "png")
-    test = trained.data["test"].arrays
+    test = trained.data.test.arrays
     path = np.load(f"{run('vectors')}/figures/interpolations.npz")["path"][..., 0]
     z = encoded(trained, test["x"][:1, ..., 0], test["label"][:1])
     np.testing.assert_allclose(path[0, :1], decoded(trained, z, test["label"][:1]), atol=1e-5)

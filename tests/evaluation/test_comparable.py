@@ -7,6 +7,7 @@ import pytest
 from ae_jax.core import lookup
 from ae_jax.core.errors import UserError
 from ae_jax.evaluation import comparable, samplers
+from ae_jax.evaluation.data import EvalData
 from ae_jax.evaluation.samplers import gaussian
 from ae_jax.experiments import analysis, experiment, runner
 from configs import ae, super_resolution, vae
@@ -52,10 +53,10 @@ def test_runs_are_named_by_as_little_of_their_paths_as_tells_them_apart():
 
 
 def test_another_run_is_opened_at_the_same_split_and_limit(runs, loaded):
-    _, _, data = loaded["a/run"].data["open"](runs["b/run"])
-    (ours, theirs) = ([batch["x"] for batch in data["test"]] for data in (loaded["a/run"].data, data))
+    _, _, data = loaded["a/run"].data.open_run(runs["b/run"])
+    (ours, theirs) = ([batch["x"] for batch in data.test] for data in (loaded["a/run"].data, data))
     jax.tree.map(np.testing.assert_array_equal, theirs, ours)
-    assert (data["test"].num_examples, data["train"].num_examples) == (40, 40)
+    assert (data.test.num_examples, data.train.num_examples) == (40, 40)
 
 
 def test_every_run_is_tested_on_the_data_of_every_run(runs, loaded):
@@ -75,7 +76,7 @@ def test_the_numbers_of_losses_side_by_side_are_the_metrics_of_each_run(runs, lo
         for name, value in scores(["bce", "mse", "mae"], trained, this).items():
             if not name.endswith(("_se", "_floor")):
                 assert found[name][place] == pytest.approx(value, rel=1e-4)
-        (batch, *_) = this.data["test"]
+        (batch, *_) = this.data.test
         mean = trained.experiment.model.apply(trained.variables, batch).likelihood.mean[0]
         np.testing.assert_allclose(found["reconstruction"][place], mean[:3], atol=1e-5)
     np.testing.assert_array_equal(found["original"], batch["x"][:3])
@@ -90,7 +91,7 @@ def test_new_examples_are_of_the_prior_or_else_of_each_sampler(runs, loaded):
     of_prior = this.experiment.model.apply(this.variables, batch, method="generate", rngs={"latent": KEY}).mean[0]
     np.testing.assert_allclose(found["samples"][0], of_prior, atol=1e-5)
     model = other.experiment.model
-    codes = [samplers.one_draw(model, other.variables, batch, KEY) for batch in other.data["train"]]
+    codes = [samplers.one_draw(model, other.variables, batch, KEY) for batch in other.data.train]
     _, _, key_draw = jax.random.split(KEY, 3)
     z = gaussian.fit(np.concatenate(codes)[:40], None)(key_draw, 3)
     decoded = model.apply(other.variables, (z[None],), {}, method="decode").mean[0]
@@ -111,7 +112,7 @@ def test_codes_of_several_lengths_are_compared_with_as_many_components(runs, loa
 def test_models_that_read_images_of_two_sizes_are_not_compared(figure):
     made = [experiment.build(super_resolution.get_config(f"smoke,factor={factor}")) for factor in (2, 4)]
     half, quarter = (analysis.data_of(built) for built in made)
-    data = {**half, "open": lambda run: (made[1].model, None, quarter)}
+    data = half.replace(open_run=lambda run: (made[1].model, None, quarter))
     message = r"'other' is a run whose model reads inputs \(2, 2, 1\)\nexpected \(4, 4, 1\)"
     with pytest.raises(UserError, match=message):
         lookup.find("figures", figure, "arrays")(made[0].model, None, data, KEY, runs=("other",))
@@ -120,7 +121,7 @@ def test_models_that_read_images_of_two_sizes_are_not_compared(figure):
 def test_features_are_of_networks_that_read_whole_examples(loaded):
     small = experiment.build(super_resolution.get_config("smoke"))
     trained = loaded["vae"]
-    data = {"test": trained.data["test"], "open": lambda run: (small.model, None, analysis.data_of(small))}
+    data = EvalData.of(test=trained.data.test, open_run=lambda run: (small.model, None, analysis.data_of(small)))
     with pytest.raises(UserError, match=r"'other' is a run whose model reads inputs \(4, 4, 1\)\nexpected \(8, 8, 1\)"):
         lookup.find("metrics", "fid", "evaluate")(
             trained.experiment.model, trained.variables, data, KEY, features="other"

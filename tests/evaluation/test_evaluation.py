@@ -24,6 +24,7 @@ from ae_jax.core.distributions import Normal
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec, Latent, Outputs
 from ae_jax.data.batching import Batches
+from ae_jax.evaluation.data import EvalData
 from ae_jax.evaluation.metrics import mmd_to_prior
 from ae_jax.experiments import analysis, experiment, runner
 from configs import aae as aae_config
@@ -60,13 +61,13 @@ def echo(noise=0.0, shape=(28, 20, 1), dims=3):
     finish = lambda step, batch: {**batch, "inputs": batch["noisy"]}
     side = lambda part: Batches({name: rows[part] for name, rows in arrays.items()}, spec, 10, finish)
     weights = tuple(map(tuple, generator.normal(size=(np.prod(shape), dims)) / 30))
-    data = {"train": side(slice(N, None)), "test": side(slice(N)), "metrics": []}
+    data = EvalData.of(train=side(slice(N, None)), test=side(slice(N)), metrics=[])
     return Echo(spec, weights), data, x[:N] / 255, noisy[:N]
 
 
 def training_rows(data):
     """The training images as rows, [TRAIN, P]."""
-    return data["train"].arrays["x"].reshape(TRAIN, -1) / 255
+    return data.train.arrays["x"].reshape(TRAIN, -1) / 255
 
 
 def score(name, model, data, **options):
@@ -115,8 +116,8 @@ def test_restoration_is_scored_as_scikit_image_does():
 def test_enlargement_is_pillows_bicubic(size):
     model, data, x, _ = echo(shape=(28, 28, 1))
     small = x.reshape(N, size, 28 // size, size, 28 // size, 1).mean(axis=(2, 4)).astype(np.float32)
-    smaller = dataclasses.replace(data["test"], arrays={**data["test"].arrays, "noisy": small})
-    found = score("baselines", model, {"test": smaller})
+    smaller = dataclasses.replace(data.test, arrays={**data.test.arrays, "noisy": small})
+    found = score("baselines", model, EvalData.of(test=smaller))
     enlarge = lambda image: Image.fromarray(image).resize((28, 28), Image.Resampling.BICUBIC)
     enlarged = np.stack([np.asarray(enlarge(image)) for image in small[..., 0]]).clip(0, 1)
     psnr = [skimage.metrics.peak_signal_noise_ratio(a[..., 0], b, data_range=1) for a, b in zip(x, enlarged)]
@@ -148,11 +149,11 @@ def test_codes_are_counted_in_the_mode_of_their_class():
     config = aae_config.get_config("circle,labelled,smoke")
     built = experiment.build(config)
     trained = built.init(KEY)
-    data = {"test": built.held_out({key: rows[:300] for key, rows in built.splits["train"].items()}, 128)}
+    data = EvalData.of(test=built.held_out({key: rows[:300] for key, rows in built.splits["train"].items()}, 128))
     scale = 40.0  # codes of an untrained encoder lie at the middle
     params = {**trained.params, "z": jax.tree.map(lambda leaf: scale * leaf, trained.params["z"])}
     score = lookup.find("metrics", "own_mode", "evaluate")(built.model, {"params": params}, data, KEY)
-    label, x = built.splits["train"]["label"][:300], data["test"].arrays["x"]
+    label, x = built.splits["train"]["label"][:300], data.test.arrays["x"]
     batch = {"inputs": jnp.asarray(x, jnp.float32) / 16, "label": label, "mask": jnp.ones(300)}
     codes = built.model.apply({"params": params}, batch, rngs={"latent": KEY}).code
     angle = 2 * np.pi * np.arange(10) / 10
@@ -203,13 +204,14 @@ def test_a_probe_finds_what_the_code_holds_and_leaves_out_what_is_not_labelled()
     model, data, x, _ = echo()
     # The code is the mean brightness, which is the class.
     model = dataclasses.replace(model, weights=tuple((1 / x[0].size,) for _ in range(x[0].size)))
-    train = data["train"]
+    train = data.train
     half = np.where(np.arange(TRAIN) < 15, train.arrays["label"], -1)
     for label in (train.arrays["label"], half):
-        partly = {**data, "train": dataclasses.replace(train, arrays={**train.arrays, "label": label})}
+        partly = data.replace(train=dataclasses.replace(train, arrays={**train.arrays, "label": label}))
         scores = score("probe", model, partly, neighbours=1)
         assert scores["probe_knn_code_accuracy"] > 0.9 and scores["probe_logistic_code_accuracy"] > 0.9
-    without = {name: dataclasses.replace(data[name], spec=DataSpec((28, 20, 1))) for name in ("train", "test")}
+    bare = lambda batches: dataclasses.replace(batches, spec=DataSpec((28, 20, 1)))
+    without = EvalData.of(train=bare(data.train), test=bare(data.test))
     with pytest.raises(UserError, match="needs classes"):  # before anything is computed
         lookup.find("metrics", "probe", "evaluate")(model, {"w": jax.ShapeDtypeStruct((), "float32")}, without, KEY)
 
@@ -217,8 +219,8 @@ def test_a_probe_finds_what_the_code_holds_and_leaves_out_what_is_not_labelled()
 def test_a_probe_is_scikit_learns():
     model, data, x, inputs = echo(noise=0.3)
     order = np.random.RandomState(0).permutation(TRAIN)[:25]
-    images, labels = training_rows(data)[order], data["train"].arrays["label"][order]
-    noisy, truth = data["train"].arrays["noisy"].reshape(TRAIN, -1)[order], data["test"].arrays["label"]
+    images, labels = training_rows(data)[order], data.train.arrays["label"][order]
+    noisy, truth = data.train.arrays["noisy"].reshape(TRAIN, -1)[order], data.test.arrays["label"]
     pca, weights = sklearn.decomposition.PCA(3, svd_solver="full").fit(images), np.array(model.weights)
     x, inputs = x.reshape(N, -1), inputs.reshape(N, -1)
     kinds = {
@@ -246,18 +248,17 @@ def test_a_probe_knows_all_classes_of_sorted_examples(train, first):
     """Whether the first few, or all but the last few, are of one class."""
     model, data, x, _ = echo()
     model = dataclasses.replace(model, weights=tuple((1 / x[0].size,) for _ in range(x[0].size)))
-    order = np.argsort(data["train"].arrays["x"].mean(axis=(1, 2, 3)))
-    arrays = {name: rows[order] for name, rows in data["train"].arrays.items()}
+    order = np.argsort(data.train.arrays["x"].mean(axis=(1, 2, 3)))
+    arrays = {name: rows[order] for name, rows in data.train.arrays.items()}
     threshold = arrays["x"][first - 1 : first + 1].mean()
     arrays["label"] = (np.arange(TRAIN) >= first).astype(np.int32)
     test = {
-        **data["test"].arrays,
-        "label": (data["test"].arrays["x"].mean(axis=(1, 2, 3)) > threshold).astype(np.int32),
+        **data.test.arrays,
+        "label": (data.test.arrays["x"].mean(axis=(1, 2, 3)) > threshold).astype(np.int32),
     }
-    data = {
-        "train": dataclasses.replace(data["train"], arrays=arrays),
-        "test": dataclasses.replace(data["test"], arrays=test),
-    }
+    data = EvalData.of(
+        train=dataclasses.replace(data.train, arrays=arrays), test=dataclasses.replace(data.test, arrays=test)
+    )
     scores = score("probe", model, data, train=train, neighbours=1)
     assert scores["probe_knn_code_accuracy"] > 0.9
 
@@ -268,6 +269,6 @@ def test_a_deterministic_code_has_no_rate(metric, message):
 
     model = ae.Model(DataSpec((28, 20, 1), classes=2), latent_dim=2)
     _, data, _, _ = echo()
-    variables = model.init(KEY, next(iter(data["test"])))
+    variables = model.init(KEY, next(iter(data.test)))
     with pytest.raises(UserError, match=message):
         lookup.find("metrics", metric, "evaluate")(model, variables, data, KEY)

@@ -92,7 +92,7 @@ def test_the_code_of_a_run_is_named_in_the_metric_with_the_floor_and_the_digest(
 def test_the_floor_is_of_all_training_examples_however_they_are_sorted(runs):
     trained = analysis.load(str(runs / "vae"), limit=60)
     x = np.repeat([0, 16], 150).astype(np.uint8)[:, None, None, None] * np.ones((8, 8, 1), np.uint8)
-    data = {**trained.data, "train": Batches({"x": x}, trained.experiment.spec, 50)}
+    data = trained.data.replace(train=Batches({"x": x}, trained.experiment.spec, 50))
     key, model = jax.random.key(0), trained.experiment.model
     found = features._of_run(str(runs / "classes"), model, trained.variables, data, key, "prior")
     assert len(found.rows["train"]) == 60 and len(np.unique(found.rows["train"].round(4), axis=0)) == 2

@@ -15,13 +15,14 @@ from ae_jax.core import lookup
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec
 from ae_jax.data.batching import Batches
+from ae_jax.evaluation.data import EvalData
 from ae_jax.models import ae, vae
 from ae_jax.models.likelihoods import bernoulli, discretized_logistic_mixture, gaussian
 from ae_jax.models.nets import mlp
 from ae_jax.models.posteriors import diagonal_normal, iaf
 
 X = linear_gaussian.draw(12)
-DATA = {"test": Batches({"x": X}, SPEC, 5)}  # the last batch is padded
+DATA = EvalData.of(test=Batches({"x": X}, SPEC, 5))  # the last batch is padded
 EXACT, AWAY = linear_gaussian.variables(), linear_gaussian.variables(shift=0.2, log_scale=0.2)
 NLL = -linear_gaussian.log_p(X).mean()
 
@@ -44,7 +45,7 @@ def test_with_the_exact_posterior_there_is_no_gap_whatever_the_samples_and_their
 
 
 def test_ais_is_that_of_the_closed_form_and_its_runs_bracket_the_models_own_data():
-    data = {"test": Batches({"x": X}, SPEC, len(X))}
+    data = EvalData.of(test=Batches({"x": X}, SPEC, len(X)))
     scores = [score("ais", data=data, chains=100, temperatures=50, leapfrog=4, seed=seed) for seed in range(4)]
     estimates, gaps = (np.array([each[name] for each in scores]) for name in ("ais_nll", "ais_gap"))
     assert abs(estimates.mean() - NLL) < 0.01 + 3 * stats.sem(estimates)
@@ -66,7 +67,7 @@ MEANS = (X @ KERNEL)[:, 0]
 
 
 def one_dimensional(sigma=SIGMA):
-    params = ONE.init({"params": jax.random.key(0), "latent": jax.random.key(0)}, next(iter(DATA["test"])))["params"]
+    params = ONE.init({"params": jax.random.key(0), "latent": jax.random.key(0)}, next(iter(DATA.test)))["params"]
     mean = {"kernel": jnp.asarray(KERNEL, jnp.float32), "bias": jnp.zeros(1)}
     return {"params": {**params, "q_z": {"z_mean": mean, "z_log_sigma": jnp.full(1, math.log(sigma))}}}
 
@@ -117,8 +118,8 @@ def of_zeros(likelihood, levels, count=7, **options):
     spec = DataSpec((3, 2, 1), levels=levels)
     x = np.random.default_rng(0).integers(0, levels, (count, *spec.shape), np.uint8)
     model = vae.Model(spec, mlp.Encoder((3,)), mlp.Decoder((3,)), likelihood.Likelihood, **options)
-    data = {"test": Batches({"x": x}, spec, 4)}
-    variables = model.init({"params": jax.random.key(0), "latent": jax.random.key(0)}, next(iter(data["test"])))
+    data = EvalData.of(test=Batches({"x": x}, spec, 4))
+    variables = model.init({"params": jax.random.key(0), "latent": jax.random.key(0)}, next(iter(data.test)))
     return jax.tree.map(jnp.zeros_like, variables), model, data
 
 
@@ -128,7 +129,7 @@ def test_bits_per_dimension_of_what_knows_nothing():
     assert scores["elbo_bits_per_dim"] == pytest.approx(1) == scores["nll_bits_per_dim"]
     variables, model, data = of_zeros(discretized_logistic_mixture, 256)
     ends = np.concatenate([[-np.inf], (2 * np.arange(255) + 1) / 255 - 1, [np.inf]])
-    bits = -np.log2(np.diff(stats.logistic.cdf(ends)))[data["test"].arrays["x"]].reshape(7, -1).mean(axis=1)
+    bits = -np.log2(np.diff(stats.logistic.cdf(ends)))[data.test.arrays["x"]].reshape(7, -1).mean(axis=1)
     scores = score("bits_per_dimension", variables, model, data)
     assert scores == {
         "elbo_bits_per_dim": pytest.approx(bits.mean(), rel=1e-5),
@@ -151,8 +152,8 @@ def test_a_density_of_reals_and_a_loss_have_no_bits(likelihood, message):
 def test_a_bernoulli_of_grey_levels_is_called_a_surrogate(levels, suffix):
     spec = DataSpec((2, 2, 1), levels=levels)
     x = np.random.default_rng(0).integers(0, levels, (6, *spec.shape), np.uint8)
-    data, model = {"test": Batches({"x": x}, spec, 6)}, vae.Model(spec, mlp.Encoder((3,)), mlp.Decoder((3,)))
-    variables = model.init({"params": jax.random.key(0), "latent": jax.random.key(0)}, next(iter(data["test"])))
+    data, model = EvalData.of(test=Batches({"x": x}, spec, 6)), vae.Model(spec, mlp.Encoder((3,)), mlp.Decoder((3,)))
+    variables = model.init({"params": jax.random.key(0), "latent": jax.random.key(0)}, next(iter(data.test)))
     assert f"nll{suffix}" in score("nll", variables, model, data, samples=2)
 
 
@@ -161,7 +162,7 @@ def test_a_bernoulli_of_grey_levels_is_called_a_surrogate(levels, suffix):
 )
 def test_a_deterministic_code_has_none_of_them(metric):
     model = ae.Model(SPEC, mlp.Encoder(()), mlp.Decoder(()), MODEL.likelihood, latent_dim=2)
-    variables = model.init(jax.random.key(0), next(iter(DATA["test"])))
+    variables = model.init(jax.random.key(0), next(iter(DATA.test)))
     message = "log_joint" if metric == "ais" else "needs a random code.*\ntry --metrics=mse"
     with pytest.raises(UserError, match=message):
         score(metric, variables, model)

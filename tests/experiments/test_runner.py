@@ -54,7 +54,7 @@ def test_lstms_read_series_from_a_file(tmp_path):
     assert np.isfinite(trained(config, tmp_path / "run").metrics["mse_per_pixel"])
     run = analysis.load(str(tmp_path / "run"))
     assert run.experiment.spec.shape == (12,) and run.experiment.spec.kind == "reals"
-    batch = next(iter(run.data["test"]))
+    batch = next(iter(run.data.test))
     outputs = run.experiment.model.apply(run.variables, batch, rngs={"latent": jax.random.key(0)})
     assert outputs.likelihood.mean.shape == (1, 4, 12)
     assert not any(12 in leaf.shape for leaf in jax.tree.leaves(run.variables))

@@ -7,14 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from gradients import assert_same_in_the_mean, gradient_by
 from scipy import stats
-from test_importance import assert_same_in_the_mean, gradient_by
 
 from ae_jax.core import lookup
 from ae_jax.core.errors import UserError
 from ae_jax.core.importance import log_weights
 from ae_jax.core.types import DataSpec
 from ae_jax.data.batching import Batches
+from ae_jax.evaluation.data import EvalData
 from ae_jax.models import hierarchical, ladder
 from ae_jax.models.likelihoods import gaussian
 from ae_jax.models.nets import mlp
@@ -35,8 +36,8 @@ DOWN, SPREAD, WEIGHTS = np.array([[1.3, -0.8]]), np.array([0.6, 1.1]), RNG.norma
 COVARIANCE = DOWN.T @ DOWN + np.diag(SPREAD**2)  # of h1
 P_X = stats.multivariate_normal(np.zeros(SIZE), WEIGHTS.T @ COVARIANCE @ WEIGHTS + SCALE**2 * np.eye(SIZE))
 X = P_X.rvs(6, random_state=0).astype(np.float32)
-DATA = {"test": Batches({"x": X}, SPEC, 6)}
-BATCH = next(iter(DATA["test"]))
+DATA = EvalData.of(test=Batches({"x": X}, SPEC, 6))
+BATCH = next(iter(DATA.test))
 KEY = jax.random.key(0)
 
 
@@ -112,9 +113,9 @@ def stopped_whole(outputs, batch):
 def test_dreg_is_unbiased_for_either_layer():
     away = variables(off=0.5)
     for module in ("q_z", "q_up_0"):
-        assert_same_in_the_mean(MODEL, away, dreg, iwae, module, 5, batch=BATCH)
+        assert_same_in_the_mean(MODEL, away, BATCH, dreg, iwae, module, 5)
     with pytest.raises(AssertionError):
-        assert_same_in_the_mean(MODEL, away, stopped_whole, iwae, "q_z", 5, batch=BATCH)
+        assert_same_in_the_mean(MODEL, away, BATCH, stopped_whole, iwae, "q_z", 5)
 
 
 @pytest.mark.parametrize("family", [hierarchical, ladder])

@@ -7,9 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from gradients import assert_same_in_the_mean
 from scipy import stats
 from test_hierarchical import head
-from test_importance import assert_same_in_the_mean
 
 from ae_jax.core import lookup
 from ae_jax.core.errors import UserError
@@ -17,6 +17,7 @@ from ae_jax.core.importance import log_weights
 from ae_jax.core.kl import kl
 from ae_jax.core.types import DataSpec
 from ae_jax.data.batching import Batches
+from ae_jax.evaluation.data import EvalData
 from ae_jax.experiments import experiment
 from ae_jax.models import ladder
 from ae_jax.models.likelihoods import gaussian
@@ -41,8 +42,8 @@ WEIGHTS = np.array([[0.8, 0.0, -0.6, 0.0], [0.0, 0.5, 0.0, 1.2]])  # z1 -> x, of
 COVARIANCE = WEIGHTS.T @ (DOWN.T @ DOWN + np.diag(SPREAD**2)) @ WEIGHTS + SCALE**2 * np.eye(SIZE)
 P_X = stats.multivariate_normal(np.zeros(SIZE), COVARIANCE)
 X = P_X.rvs(6, random_state=0).astype(np.float32)
-DATA = {"test": Batches({"x": X}, SPEC, 6)}
-BATCH = next(iter(DATA["test"]))
+DATA = EvalData.of(test=Batches({"x": X}, SPEC, 6))
+BATCH = next(iter(DATA.test))
 KEY = jax.random.key(0)
 
 
@@ -107,7 +108,7 @@ def test_the_kl_of_each_layer_has_a_closed_form_given_the_layer_above():
 @pytest.mark.parametrize("module", ["q_z", "q_up_0"])
 def test_dreg_is_unbiased_for_either_layer_and_vanishes_with_the_exact_posterior(module):
     pair = dreg, importance_weighted.iwae
-    assert_same_in_the_mean(MODEL, variables(off=0.5), *pair, module, 5, batch=BATCH, keys=1500)
+    assert_same_in_the_mean(MODEL, variables(off=0.5), BATCH, *pair, module, 5, keys=1500)
 
     def bound(part, objective):
         params = {**variables()["params"], module: part}

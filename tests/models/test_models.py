@@ -107,7 +107,7 @@ def test_outputs_keep_the_contract(family, net, shape):
     assert mean == (drawn, B, *spec.shape) and log_prob == (drawn, B)
     assert all(penalty == (B,) for penalty in penalties)
     assert of_posterior == (size, *3 * ((drawn, B),)) * is_random
-    if hasattr(model, "generate"):
+    if model.says("generate"):
         assert shapes_of(centre, model, batch, method="generate") == (1, B, *spec.shape)
 
 
@@ -172,8 +172,8 @@ THEIRS = """
 import flax.linen as nn
 import numpy as np
 from ae_jax.models import vae
-from ae_jax.objectives import elbo
-from ae_jax.types import DataSpec
+from ae_jax.objectives.elbo import elbo
+from ae_jax.core.types import DataSpec
 
 class Encoder(nn.Module):
     width: int = 7

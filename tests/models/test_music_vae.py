@@ -22,6 +22,7 @@ from ae_jax.core.errors import RunFailed, UserError
 from ae_jax.data.batching import Batches
 from ae_jax.data.music import attributes, audio, events, midi, scores
 from ae_jax.data.sources import scales
+from ae_jax.evaluation.data import EvalData
 from ae_jax.experiments import analysis, configuration, experiment, runner
 from ae_jax.models.nets import autoregressive, recurrent
 from ae_jax.sweeps import axes, launch
@@ -184,7 +185,7 @@ def test_nll_of_a_decoder_that_ignores_its_code_is_its_cross_entropy_whatever_th
     logits = logits_of(model, {"params": params}, jax.random.normal(KEY, (1, 2, 12)), x=batch["x"])[0].astype(float)
     log_p = logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
     expected = -np.take_along_axis(log_p, batch["x"].astype(int)[..., None], axis=-1).sum(axis=(1, 2)).mean()
-    data = {"test": Batches({"x": batch["x"]}, model.spec, 2)}
+    data = EvalData.of(test=Batches({"x": batch["x"]}, model.spec, 2))
     found = lookup.find("metrics", "nll", "evaluate")(model, {"params": params}, data, KEY, samples=samples, chunk=2)
     assert found["nll"] == pytest.approx(expected, rel=1e-5)
 
@@ -272,7 +273,7 @@ def test_the_nll_lies_below_the_bound(trained):
 
 def test_melodies_are_scored_as_they_are_written(trained, found):
     model, variables = trained.experiment.model, trained.variables
-    (batch,) = trained.data["test"]
+    (batch,) = trained.data.test
     outputs = asked(model, "__call__")(variables, batch, key=jax.random.fold_in(jax.random.key(0), 0))
     truth, written = np.asarray(batch["x"], int), write(model, variables, outputs.latents[0].sample[0])
     assert found["accuracy_argmax"] == pytest.approx((written == truth).mean(), abs=1e-6)
@@ -288,7 +289,7 @@ def test_sixteen_bars_are_scored_bar_by_bar():
     params = jax.tree.map(lambda leaf: 3 * leaf, made.init(KEY).params)
     data = {split: made.batches(split).only(np.arange(20)) for split in ("train", "test")}
     found = analysis.evaluate(made, {"params": params}, ["melodies"], data, options={"melodies_train": 1})
-    (batch,) = data["test"]
+    (batch,) = data.test
     outputs = asked(made.model, "__call__")({"params": params}, batch, key=jax.random.fold_in(jax.random.key(0), 0))
     written = write(made.model, {"params": params}, outputs.latents[0].sample[0])
     same = (written == np.asarray(batch["x"])).reshape(-1, 16, 16).mean(axis=(0, 2))
@@ -329,7 +330,7 @@ def figure(name, trained, data=None, **options):
 
 
 def test_figures_show_melodies_as_the_model_writes_them(trained):
-    model, variables, (batch,) = trained.experiment.model, trained.variables, trained.data["test"]
+    model, variables, (batch,) = trained.experiment.model, trained.variables, trained.data.test
     found, outputs = figure("reconstructions", trained, count=2), asked(model, "__call__")
     np.testing.assert_array_equal(found["original"], batch["x"][:2])
     z = outputs(variables, batch, key=jax.random.fold_in(KEY, 0)).latents[0].sample[0, :2]
@@ -352,9 +353,9 @@ def test_new_melodies_depart_from_the_likeliest_as_the_temperature_rises(trained
 
 
 def test_the_map_of_a_corpus_names_its_sources(trained):
-    names, test = ("reels", "jigs", "airs", "hymns", "carols"), trained.data["test"]
+    names, test = ("reels", "jigs", "airs", "hymns", "carols"), trained.data.test
     named = dataclasses.replace(test, spec=dataclasses.replace(test.spec, names=names))
-    found = figure("scatter", trained, {"test": named})
+    found = figure("scatter", trained, EvalData.of(test=named))
     assert tuple(found["classes"]) == names
     np.testing.assert_array_equal(found["label"], trained.experiment.splits["test"]["label"])
     drawn = lookup.find("figures", "scatter", "figure")(found)

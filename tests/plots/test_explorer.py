@@ -13,6 +13,7 @@ from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec
 from ae_jax.data.batching import Batches
 from ae_jax.evaluation import projections
+from ae_jax.evaluation.data import EvalData
 from ae_jax.models.nets import autoregressive, conv, mlp, recurrent
 from ae_jax.plots import page_program, pages, style
 from ae_jax.plots.figures import explorer
@@ -44,7 +45,7 @@ def made(family="vae", net="mlp", shape=(8, 8, 1), dims=2):
     wide = 6 if family == "music" else 2  # so that melodies have many notes
     scale = lambda leaf: wide / np.sqrt(leaf.size / leaf.shape[-1]) if leaf.ndim > 1 else 0.5
     draw = lambda leaf: generator.normal(size=leaf.shape, scale=scale(leaf))
-    return model, jax.tree.map(lambda leaf: draw(leaf).astype(np.float32), shapes), {"test": batches}
+    return model, jax.tree.map(lambda leaf: draw(leaf).astype(np.float32), shapes), EvalData.of(test=batches)
 
 
 @pytest.fixture

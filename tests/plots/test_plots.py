@@ -13,6 +13,7 @@ from ae_jax.core import lookup
 from ae_jax.core.errors import UserError
 from ae_jax.data.batching import Batches
 from ae_jax.evaluation import projections
+from ae_jax.evaluation.data import EvalData
 from ae_jax.models.priors import circle
 from ae_jax.plots import style
 
@@ -139,17 +140,19 @@ def test_only_the_batches_that_are_needed_are_read():
     model, variables, data = made("vae")
 
     def one_batch():
-        yield next(iter(data["test"]))
+        yield next(iter(data.test))
         raise AssertionError("a second batch was read")
 
-    found = lookup.find("figures", "reconstructions", "arrays")(model, variables, {"test": one_batch()}, KEY, count=10)
+    found = lookup.find("figures", "reconstructions", "arrays")(
+        model, variables, EvalData.of(test=one_batch()), KEY, count=10
+    )
     assert len(found["original"]) == 10
 
 
 def test_reconstructions_show_what_the_encoder_read_where_it_is_not_the_example():
     model, variables, data = made("ae")
-    noisy = Batches(data["test"].arrays, model.spec, 10, lambda step, batch: {**batch, "inputs": batch["x"] * 0.5})
-    found = lookup.find("figures", "reconstructions", "arrays")(model, variables, {"test": noisy}, KEY, count=4)
+    noisy = Batches(data.test.arrays, model.spec, 10, lambda step, batch: {**batch, "inputs": batch["x"] * 0.5})
+    found = lookup.find("figures", "reconstructions", "arrays")(model, variables, EvalData.of(test=noisy), KEY, count=4)
     close(found["input"], found["original"] / 2)
     batch = {"x": found["original"], "inputs": found["input"]}
     close(found["reconstruction"], model.apply(variables, batch).likelihood.mean[0])
@@ -231,14 +234,14 @@ def test_a_decoder_that_adds_the_inputs_is_not_asked_to_decode_codes_alone():
 def test_runs_on_examples_of_another_size_are_not_compared(name):
     model, variables, data = made("ae")
     larger = model.clone(spec=dataclasses.replace(model.spec, shape=(9, 9, 1)))
-    data = {**data, "open": lambda run: (larger, variables, data)}
+    data = data.replace(open_run=lambda run: (larger, variables, data))
     with pytest.raises(UserError, match=r"'other' is a run on examples \(9, 9, 1\) of pixels\nexpected"):
         lookup.find("figures", name, "arrays")(model, variables, data, KEY, runs=("other",))
 
 
 def test_curves_without_metrics_are_refused():
     with pytest.raises(UserError, match="needs training metrics, and metrics.jsonl has none"):
-        lookup.find("figures", "curves", "arrays")(None, None, {"metrics": []}, KEY)
+        lookup.find("figures", "curves", "arrays")(None, None, EvalData.of(metrics=[]), KEY)
 
 
 def test_the_comparison_with_pca_is_of_two_errors_per_pixel():

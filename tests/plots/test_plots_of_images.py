@@ -11,6 +11,7 @@ from small_plots import KEY, N, arrays, close, decoded, encoded, made
 
 from ae_jax.core import lookup
 from ae_jax.data.batching import Batches
+from ae_jax.evaluation.data import EvalData
 from ae_jax.models.likelihoods import gaussian
 
 
@@ -60,10 +61,10 @@ def test_noise_in_the_code_is_measured_in_its_deviations():
 def test_restoration_is_of_what_was_left_beside_what_there_was(size, rows):
     (model, _, data), step = made("ae", likelihood=gaussian.Likelihood), 8 // size
     left = lambda x: 0.5 * x[:, ::step, ::step]
-    batches = Batches(data["test"].arrays, model.spec, 10, lambda _, batch: {**batch, "inputs": left(batch["x"])})
+    batches = Batches(data.test.arrays, model.spec, 10, lambda _, batch: {**batch, "inputs": left(batch["x"])})
     variables = model.init(KEY, next(iter(batches)))
-    found = lookup.find("figures", "restoration", "arrays")(model, variables, {"test": batches}, KEY, count=4)
-    clean = np.float32(data["test"].arrays["x"][:4] / 255)
+    found = lookup.find("figures", "restoration", "arrays")(model, variables, EvalData.of(test=batches), KEY, count=4)
+    clean = np.float32(data.test.arrays["x"][:4] / 255)
     close(found["clean"], clean)
     close(found["corrupted"], left(clean))
     mean = np.asarray(model.apply(variables, {"x": clean, "inputs": left(clean)}).likelihood.mean[0])
@@ -86,7 +87,7 @@ def test_losses_are_those_of_the_metrics_however_sure_the_decoder_is():
     model, variables, data = made("ae")
     variables = jax.tree.map(lambda leaf: 10 * leaf, variables)
     found = lookup.find("figures", "loss_comparison", "arrays")(model, variables, data, KEY, count=4)
-    x = data["test"].arrays["x"] / 255
+    x = data.test.arrays["x"] / 255
     likelihood = model.apply(variables, {"x": np.float32(x), "inputs": np.float32(x)}).likelihood
     logits = np.asarray(likelihood.logits[0], float)
     assert np.abs(logits).max() > 100

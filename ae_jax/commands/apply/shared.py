@@ -46,14 +46,14 @@ def apply(
 def read(trained: Any, source: str, resize: bool = False, track: int = -1, start_bar: int = 0) -> Examples:
     """The examples that the user gave; without a `source`, those of the run's own split, as evaluations see them."""
     if not source:
-        return own(trained, "test", trained.context["split"])
+        return own(trained, trained.data.test, trained.context["split"])
     limit, built = trained.context.get("limit"), trained.experiment
     return userfiles.read_examples(source, built.spec, built.input_shape, resize, limit, track, start_bar)
 
 
-def own(trained: Any, data: str, name: str, count: int | None = None) -> Examples:
-    """`count` examples of `trained.data[data]`, evenly spread, or all, corrupted as in training, under this name."""
-    parts, spec, batches = [], trained.experiment.spec, trained.data[data]
+def own(trained: Any, batches: Any, name: str, count: int | None = None) -> Examples:
+    """Return `count` examples of `batches`, evenly spread, or all; corrupted as in training, under this name."""
+    parts, spec = [], trained.experiment.spec
     for batch in batches if count is None else batches.spread(count)[0]:
         present = np.flatnonzero(np.asarray(batch["mask"]) > 0)
         parts.append({key: np.asarray(batch[key])[present] for key in ("inputs", "label") if key in batch})
@@ -144,7 +144,7 @@ def shift(trained: Any, attributes: Sequence[str], key: Any, label: Sequence, ba
         raise UserError("--attribute is for melodies, and this model has others\nleave it out")
     amounts = [(name, _amount(name, text)) for name, _, text in (each.partition(":") for each in attributes)]
     functions = [lookup.function(melody_attributes, name, ("events",), "attribute") for name, _ in amounts]
-    corpus = own(trained, "corpus", "train", _CORPUS)
+    corpus = own(trained, trained.data.corpus, "train", _CORPUS)
     codes, grids = codes_of(trained, corpus, key, label, batch_size), corpus.inputs.astype(np.uint8)
     total = np.zeros(codes.shape[1:], codes.dtype)
     for (name, amount), function in zip(amounts, functions, strict=True):

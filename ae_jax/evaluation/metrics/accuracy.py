@@ -10,9 +10,9 @@ BETTER = {"accuracy": "max"}
 
 def evaluate(model, variables, data, key) -> dict[str, float]:
     """Of the examples whose label is known. Raises UserError for a model that does not classify, and without labels."""
-    if not hasattr(model, "classify"):
+    if not model.says("classify"):
         raise UserError("metric 'accuracy' needs a classifier\ntry model.name=classifier, or --metrics=probe")
-    found = gather(compiled(_right, model), variables, data["test"], key)
+    found = gather(compiled(_right, model), variables, data.test, key)
     if "known" not in found or not found["known"].any():
         raise UserError("metric 'accuracy' needs labels, and these data have none\ntry --metrics=mse")
     return mean_with_error("accuracy", found["right"][found["known"]])

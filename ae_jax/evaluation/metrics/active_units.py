@@ -20,7 +20,7 @@ def evaluate(model, variables, data, key, *, samples: int = 100) -> dict[str, fl
     Raises UserError for a deterministic code.
     """
     requirements.at_least(2, active_units_samples=samples)
-    found = gather(compiled(_means, model, samples=samples), variables, data["test"], key)
+    found = gather(compiled(_means, model, samples=samples), variables, data.test, key)
     counts = [float((_variances(*layer) > _ACTIVE).sum()) for layer in found.values()]
     layers = {f"active_units_{number}": count for number, count in enumerate(counts, 1)} if len(counts) > 1 else {}
     return {"active_units": sum(counts), **layers}

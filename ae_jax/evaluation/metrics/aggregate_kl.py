@@ -13,7 +13,7 @@ def evaluate(model, variables, data, key, *, samples: int = 1) -> dict[str, floa
 
     Raises UserError for a deterministic code, and for a prior that depends on the label.
     """
-    if getattr(model, "conditional_prior", False):
+    if model.conditional_prior:
         raise UserError(
             "metric 'aggregate_kl' needs one prior for all examples, and this model's depends on the label\n"
             "try --metrics=elbo,mutual_information"

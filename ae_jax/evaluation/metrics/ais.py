@@ -41,13 +41,13 @@ def evaluate(
     the difference, which bounds the error of both. A Bernoulli of grey levels is no density: "ais_nll_surrogate".
     Raises UserError for a model without a density over codes.
     """
-    if not hasattr(model, "log_joint"):
+    if not model.says("log_joint"):
         raise UserError(
             "metric 'ais' needs a model with log_joint, such as a VAE; this one has none\ntry --metrics=mse"
         )
     sizes = dict(examples=examples, chains=chains, temperatures=temperatures, leapfrog=leapfrog)
     requirements.at_least(1, **{f"ais_{name}": size for name, size in sizes.items()})
-    spread, _ = data["test"].spread(examples)
+    spread, _ = data.test.spread(examples)
     found = gather(compiled(_estimates, model, **sizes), variables, spread, key)
     name = "ais_nll_surrogate" if found["is_surrogate"].any() else "ais_nll"
     forward, reverse = found["forward"], found["reverse"]
@@ -76,7 +76,7 @@ def _estimates(model, variables, batch, key, examples, chains, temperatures, lea
 
 def _drawn(model, variables, codes, likelihood, key):
     """Draws of p(x|codes) [B, *shape]. A likelihood that is told x has a draw's own beginning in place of it."""
-    if hasattr(model, "write"):
+    if model.reads_x:
         return model.apply(variables, codes[-1][0], 1.0, method="write", rngs={"sampling": key})
     return likelihood.sample(key, 1)[0, 0]
 

@@ -16,8 +16,8 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
 
     Raises UserError for data that are no images of pixels.
     """
-    requirements.needs_pixels("baselines", data["test"].spec, images=True)
-    return mean_and_se(_baselines, model, variables, data["test"], key)
+    requirements.needs_pixels("baselines", data.test.spec, images=True)
+    return mean_and_se(_baselines, model, variables, data.test, key)
 
 
 def _baselines(model, variables, batch, key):

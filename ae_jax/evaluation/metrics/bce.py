@@ -21,8 +21,8 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
     Logits are used as they are; means of other likelihoods are clipped to [1e-7, 1 - 1e-7].
     Raises UserError for data that are not pixels in [0, 1].
     """
-    requirements.needs_pixels("bce", data["test"].spec)
-    scores = mean_and_se(_bce, model, variables, data["test"], key)
+    requirements.needs_pixels("bce", data.test.spec)
+    scores = mean_and_se(_bce, model, variables, data.test, key)
     return {name: value for name, value in scores.items() if not name.endswith("floor_se")}
 
 

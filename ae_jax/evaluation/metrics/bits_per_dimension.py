@@ -28,7 +28,7 @@ def evaluate(model, variables, data, key, *, samples: int = 0) -> dict[str, floa
     requirements.at_least(0, bits_per_dimension_samples=samples)
     bits = 1 / (math.prod(model.spec.shape) * math.log(2))
     key_elbo, key_nll = jax.random.split(key)
-    found = gather(compiled(_negative_elbo, model), variables, data["test"], key_elbo)
+    found = gather(compiled(_negative_elbo, model), variables, data.test, key_elbo)
     if found["is_surrogate"].any():
         raise UserError(f"a Bernoulli of grey levels is a loss, and has no bits per dimension\n{_TRY}")
     scores = mean_with_error("elbo_bits_per_dim", bits * found["nats"])

@@ -10,7 +10,7 @@ BETTER = {"elbo": "max", "reconstruction": "min", "kl": "min"}
 def evaluate(model, variables, data, key, *, samples: int = 1) -> dict[str, float]:
     """E_q[log p(x|z)] - KL(q(z|x) || p(z)), by `samples` draws of z an example."""
     requirements.at_least(1, elbo_samples=samples)
-    return mean_and_se(_terms, model, variables, data["test"], key, samples=samples)
+    return mean_and_se(_terms, model, variables, data.test, key, samples=samples)
 
 
 def _terms(model, variables, batch, key, samples):

@@ -24,7 +24,7 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
 
 def averages(model, variables, data, key) -> dict[str, float]:
     """As `evaluate`; nothing where there is no closed form."""
-    nats = gather(compiled(_rates, model), variables, data["test"], key)["kl"].mean(axis=0, dtype=np.float64)
+    nats = gather(compiled(_rates, model), variables, data.test, key)["kl"].mean(axis=0, dtype=np.float64)
     return {f"kl_dimension_{d}": float(value) for d, value in enumerate(nats)}
 
 

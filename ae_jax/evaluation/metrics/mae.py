@@ -9,7 +9,7 @@ BETTER = {"mae_per_pixel": "min"}
 
 def evaluate(model, variables, data, key) -> dict[str, float]:
     """|x - x_hat|, averaged over pixels and examples; x_hat is the likelihood's mean at one draw of the code."""
-    return mean_and_se(_mae, model, variables, data["test"], key)
+    return mean_and_se(_mae, model, variables, data.test, key)
 
 
 def _mae(model, variables, batch, key):

@@ -9,7 +9,7 @@ BETTER = {"mean_absolute_code": "min", "share_of_zero_code": "max"}
 
 def evaluate(model, variables, data, key) -> dict[str, float]:
     """Means over examples and dimensions of |code|, and of whether |code| < 1e-3."""
-    return mean_and_se(_statistics, model, variables, data["test"], key)
+    return mean_and_se(_statistics, model, variables, data.test, key)
 
 
 def _statistics(model, variables, batch, key):

@@ -33,11 +33,11 @@ def evaluate(model, variables, data, key, *, temperature: float = 0.0, train: in
     requirements.at_least(1, melodies_train=train)
     if not 0 <= temperature < math.inf:
         raise UserError(f"--melodies_temperature={temperature}\nexpected a number from 0, the likeliest events, on")
-    if not hasattr(model, "write"):
+    if not model.says("write"):
         raise UserError("metric 'melodies' needs a model that writes melodies\ntry --metrics=elbo, or configs/music_*")
     name = f"temperature_{temperature:g}" if temperature else "argmax"
     compute = gather.compiled(_written, model, temperature=temperature)
-    found = gather.gather(compute, variables, data["test"], key)
+    found = gather.gather(compute, variables, data.test, key)
     truth, written = found["truth"].astype(int), found["written"].astype(int)
     result = _named(scores.scores(written, truth), name)
     result |= gather.mean_with_error("accuracy_teacher_forced", found["teacher_forced"])
@@ -45,11 +45,11 @@ def evaluate(model, variables, data, key, *, temperature: float = 0.0, train: in
     if (bars := truth.shape[1] // STEPS) > 2:
         same = (written == truth)[:, : bars * STEPS].reshape(len(truth), bars, STEPS).mean(axis=(0, 2))
         result |= {f"accuracy_{name}_bar_{bar:02d}": float(value) for bar, value in enumerate(same, 1)}
-    seen = gather.gather(compute, variables, data["train"].spread(train)[0], key)
+    seen = gather.gather(compute, variables, data.train.spread(train)[0], key)
     own = scores.scores(seen["written"].astype(int), seen["truth"].astype(int))
     result["kl_bits_train"] = float(seen["kl"].mean() / math.log(2))
     result |= {f"{score}_{name}_train": value for score, value in _means(own).items() if score in _OF_GREEDY[:2]}
-    training = np.asarray(data["train"].arrays["x"])
+    training = np.asarray(data.train.arrays["x"])
     for rule, grids in scores.baselines(training, truth).items():
         result |= {f"{score}_{rule}": value for score, value in _means(scores.scores(grids, truth)).items()}
     return result

@@ -18,7 +18,7 @@ def evaluate(model, variables, data, key, *, codes: int = 2000) -> dict[str, flo
     Raises UserError where there are fewer than two codes.
     """
     requirements.at_least(2, mmd_to_prior_codes=codes)
-    examples, _ = data["test"].spread(codes)
+    examples, _ = data.test.spread(codes)
     key_codes, *key_draws = jax.random.split(key, 3)
     z = jnp.asarray(gather(compiled(code_and_label, model), variables, examples, key_codes)["code"])
     if len(z) < 2:
@@ -34,11 +34,11 @@ def evaluate(model, variables, data, key, *, codes: int = 2000) -> dict[str, flo
 
 def prior_draws(model, variables, key, shape):
     """Codes [N, D] of that shape, of the layer next to the data, each class in turn; N(0, I) without a prior."""
-    if hasattr(model, "prior_codes"):
+    if model.says("prior_codes"):
         batch = {"mask": jnp.ones(shape[0]), "label": jnp.arange(shape[0]) % max(model.spec.classes, 1)}
         return model.apply(variables, batch, method="prior_codes", rngs={"latent": key})[-1][0]
-    if hasattr(model, "generate"):
-        return model.apply(variables, key, shape[0], method=lambda module, key, n: module.p_z().sample(key, n))
+    if model.says("prior_of"):
+        return model.apply(variables, {}, method="prior_of").sample(key, shape[0])
     return jax.random.normal(key, shape)
 
 

@@ -9,7 +9,7 @@ BETTER = {"mse_per_pixel": "min"}
 
 def evaluate(model, variables, data, key) -> dict[str, float]:
     """Mean over pixels and examples of (x - x_hat)^2, x_hat the likelihood's mean at one draw of the code."""
-    return mean_and_se(_mse, model, variables, data["test"], key)
+    return mean_and_se(_mse, model, variables, data.test, key)
 
 
 def _mse(model, variables, batch, key):

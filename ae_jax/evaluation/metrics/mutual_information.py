@@ -41,7 +41,7 @@ def against_aggregate(metric, model, variables, data, key, samples):
     alone, so the aggregate of all is the aggregate of that one times their densities.
     """
     requirements.at_least(1, **{f"{metric}_samples": samples})
-    found = gather(compiled(_densities, model, metric=metric, samples=samples), variables, data["test"], key)
+    found = gather(compiled(_densities, model, metric=metric, samples=samples), variables, data.test, key)
     log_aggregate = np.asarray(_log_aggregate(found.pop("posterior"), found.pop("sample")))
     found["log_aggregate"] = log_aggregate + found.pop("log_q_above")
     count = len(found["log_q"])

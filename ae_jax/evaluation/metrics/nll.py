@@ -26,7 +26,7 @@ def evaluate(
     """
     requirements.at_least(1, nll_samples=samples, nll_repeats=repeats, nll_chunk=chunk)
     estimate = compiled(_estimates, model, samples=samples, chunk=min(chunk, samples))
-    found = [gather(estimate, variables, data["test"], one) for one in jax.random.split(key, repeats)]
+    found = [gather(estimate, variables, data.test, one) for one in jax.random.split(key, repeats)]
     by_repeat = np.stack([each["nll"] for each in found]).astype(np.float64)
     name = "nll_surrogate" if found[0]["is_surrogate"].any() else "nll"
     scores = mean_with_error(name, by_repeat.mean(axis=0))

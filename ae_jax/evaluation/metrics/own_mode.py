@@ -16,15 +16,15 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
 
     Raises UserError unless the prior is a mixture of as many components as there are classes, and without labels.
     """
-    classes = data["test"].spec.classes
-    has_prior = hasattr(model, "generate") and hasattr(model, "prior")
+    classes = data.test.spec.classes
+    has_prior = model.says("prior_of") and not model.conditional_prior
     prior = jax.eval_shape(lambda variables: _prior(model, variables), variables) if has_prior else None
     if not isinstance(prior, NormalMixture) or prior.loc.shape[0] != classes:
         raise UserError(
             f"metric 'own_mode' needs a prior with a mode for each of {classes} classes\n"
             "try configs/aae.py:circle,labelled"
         )
-    found = gather(compiled(_in_own_mode, model), variables, data["test"], key)
+    found = gather(compiled(_in_own_mode, model), variables, data.test, key)
     if "known" not in found or not found["known"].any():
         raise UserError("metric 'own_mode' needs labels, and these data have none\ntry --metrics=mse")
     return mean_with_error("own_mode_share", found["own"][found["known"]])
@@ -39,4 +39,4 @@ def _in_own_mode(model, variables, batch, key):
 
 
 def _prior(model, variables):
-    return model.apply(variables, method=lambda module: module.p_z())
+    return model.apply(variables, {}, method="prior_of")

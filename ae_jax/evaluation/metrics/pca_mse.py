@@ -14,8 +14,8 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
     error as a multiple of it.
     """
     size = code_size(model, variables, data, key)
-    mean, components = principal_components(pixels(data["train"]), size)
-    centred = pixels(data["test"]) - mean
+    mean, components = principal_components(pixels(data.train), size)
+    centred = pixels(data.test) - mean
     rest = centred - centred @ components.T @ components
     errors = np.square(rest).mean(axis=1)
     own = mse.evaluate(model, variables, data, key)["mse_per_pixel"]
@@ -25,7 +25,7 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
 
 def code_size(model, variables, data, key) -> int:
     """How long the model's code is, which `latent_dim` does not say where it is the encoder's features themselves."""
-    return gather(compiled(code_and_label, model), variables, data["test"], key, count=1)["code"].shape[-1]
+    return gather(compiled(code_and_label, model), variables, data.test, key, count=1)["code"].shape[-1]
 
 
 def pixels(batches) -> np.ndarray:

@@ -21,8 +21,8 @@ def evaluate(model, variables, data, key, *, train: int = 10000, neighbours: int
     Raises UserError for data without classes, and for too few training examples.
     """
     requirements.at_least(1, probe_train=train, probe_neighbours=neighbours)
-    tested, truth, test_pixels = _known(model, variables, data["test"], key)
-    drawn = _drawn(data["train"], train, max(neighbours, 5))
+    tested, truth, test_pixels = _known(model, variables, data.test, key)
+    drawn = _drawn(data.train, train, max(neighbours, 5))
     fitted, labels, train_pixels = _known(model, variables, drawn, key)
     mean, components = principal_components(train_pixels, fitted.shape[1])
     reduce = lambda rows: (rows - mean) @ components.T

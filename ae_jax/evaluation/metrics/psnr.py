@@ -13,8 +13,8 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
 
     Raises UserError for data that are not pixels.
     """
-    requirements.needs_pixels("psnr", data["test"].spec)
-    return mean_and_se(_psnr, model, variables, data["test"], key)
+    requirements.needs_pixels("psnr", data.test.spec)
+    return mean_and_se(_psnr, model, variables, data.test, key)
 
 
 def _psnr(model, variables, batch, key):

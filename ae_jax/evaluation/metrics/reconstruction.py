@@ -8,7 +8,7 @@ BETTER = {"reconstruction": "min"}
 
 def evaluate(model, variables, data, key) -> dict[str, float]:
     """-log p(x|z) at one draw of z."""
-    return mean_and_se(_term, model, variables, data["test"], key)
+    return mean_and_se(_term, model, variables, data.test, key)
 
 
 def _term(model, variables, batch, key):

@@ -17,8 +17,8 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
 
     Raises UserError for data that are no images of pixels.
     """
-    requirements.needs_pixels("ssim", data["test"].spec, images=True)
-    return mean_and_se(_ssim, model, variables, data["test"], key)
+    requirements.needs_pixels("ssim", data.test.spec, images=True)
+    return mean_and_se(_ssim, model, variables, data.test, key)
 
 
 def _ssim(model, variables, batch, key):

@@ -7,7 +7,7 @@ BETTER = {"training_loss": "min", "training_reconstruction": "min", "training_kl
 
 def evaluate(model, variables, data, key) -> dict[str, float]:
     """The loss and its terms in nats per example, running means since the line before. Raises UserError without one."""
-    lines = [line for line in data["metrics"] if line["split"] == "train"]
+    lines = [line for line in data.metrics if line["split"] == "train"]
     if not lines:
         raise UserError(
             "metric 'training' needs the run's metrics.jsonl, and it has no line of training\ntry --metrics=elbo"

@@ -9,9 +9,10 @@ class Likelihood(likelihoods.Likelihood):
     """Decoder outputs [S, B, *shape, levels], or as many laid out otherwise, are the logits of each value in turn."""
 
     def __post_init__(self):
-        if self.spec.kind != "events":
+        if self.spec.kind not in ("events", "tokens"):
             raise UserError(
-                f"model.likelihood='categorical' of {self.spec.kind}\nexpected events, such as data.name=melodies_2bar"
+                f"model.likelihood='categorical' of {self.spec.kind}\n"
+                "expected events or tokens, such as data.name=melodies_2bar or data.source=codes"
             )
         super().__post_init__()
 

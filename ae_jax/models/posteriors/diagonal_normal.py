@@ -4,16 +4,16 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from ae_jax.core.distributions import Normal
+from ae_jax.models import posteriors
 from ae_jax.models.nets import words
 
 
-class Posterior(nn.Module):
+class Posterior(posteriors.Posterior):
     """Features [B, F] -> Normal, batch shape [B], event [latent_dim].
 
     shared_scale: one log-scale per dimension for all inputs, as in a linear VAE, rather than one predicted from each.
     """
 
-    latent_dim: int
     shared_scale: bool = False
     kernel_init: str = "lecun_normal"
 

@@ -3,14 +3,14 @@
 import flax.linen as nn
 
 from ae_jax.core.flows import Autoregressive, Transformed
+from ae_jax.models import posteriors
 from ae_jax.models.nets import words
 from ae_jax.models.posteriors import diagonal_normal
 
 
-class Posterior(nn.Module):
+class Posterior(posteriors.Posterior):
     """Features [B, F] -> Transformed, batch shape [B], event [latent_dim], by `flows` of `flow_hidden` units each."""
 
-    latent_dim: int
     flows: int = 2
     flow_hidden: int = 128
     kernel_init: str = "lecun_normal"

@@ -6,14 +6,14 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from ae_jax.core.flows import Planar, Transformed
+from ae_jax.models import posteriors
 from ae_jax.models.nets import words
 from ae_jax.models.posteriors import diagonal_normal
 
 
-class Posterior(nn.Module):
+class Posterior(posteriors.Posterior):
     """Features [B, F] -> Transformed, batch shape [B], event [latent_dim]; `flows` of them, all predicted from x."""
 
-    latent_dim: int
     flows: int = 8
     kernel_init: str = "lecun_normal"
 

@@ -1,16 +1,15 @@
 """A mixture of normal distributions on a circle, the 2-D prior of Makhzani et al. 2016, arXiv:1511.05644, figure 5."""
 
-import flax.linen as nn
 import jax.numpy as jnp
 
 from ae_jax.core.distributions import NormalMixture
 from ae_jax.core.errors import UserError
+from ae_jax.models import priors
 
 
-class Prior(nn.Module):
+class Prior(priors.Prior):
     """Answers a NormalMixture of `modes` equal components, `radius` away from 0, of standard deviation `spread`."""
 
-    latent_dim: int
     modes: int = 10
     radius: float = 4.0
     spread: float = 0.5

@@ -8,12 +8,12 @@ import flax.linen as nn
 
 from ae_jax.core.distributions import standard_normal
 from ae_jax.core.flows import Autoregressive, Inverse, Transformed
+from ae_jax.models import priors
 
 
-class Prior(nn.Module):
+class Prior(priors.Prior):
     """Answers a Transformed with empty batch shape, by `flows` of `flow_hidden` units each."""
 
-    latent_dim: int
     flows: int = 2
     flow_hidden: int = 128
 

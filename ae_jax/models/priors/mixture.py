@@ -6,12 +6,12 @@ Dilokthanakul et al. 2016, arXiv:1611.02648, and the "MoG" prior of Tomczak and 
 import flax.linen as nn
 
 from ae_jax.core.distributions import NormalMixture
+from ae_jax.models import priors
 
 
-class Prior(nn.Module):
+class Prior(priors.Prior):
     """Answers a NormalMixture of `components`: alike in weight and scale at first, their means drawn from N(0, I)."""
 
-    latent_dim: int
     components: int = 10
 
     @nn.compact

@@ -1,14 +1,11 @@
 """N(0, I)."""
 
-import flax.linen as nn
-
 from ae_jax.core.distributions import Normal, standard_normal
+from ae_jax.models import priors
 
 
-class Prior(nn.Module):
+class Prior(priors.Prior):
     """Answers a Normal with empty batch shape over [latent_dim]."""
-
-    latent_dim: int
 
     def __call__(self) -> Normal:
         return standard_normal((self.latent_dim,))

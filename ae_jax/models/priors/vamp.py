@@ -5,15 +5,15 @@ import jax.numpy as jnp
 
 from ae_jax.core.distributions import Normal, PosteriorMixture
 from ae_jax.core.errors import UserError
+from ae_jax.models import priors
 
 
-class Prior(nn.Module):
+class Prior(priors.Prior):
     """Answers a PosteriorMixture of `components` inputs, drawn uniformly from [0, 1] at first; pixels stay in there.
 
     posterior_of: x [K, *spec.shape] -> Normal, batch shape [K].
     """
 
-    latent_dim: int
     components: int = 100
 
     reads_posterior = True

@@ -14,15 +14,14 @@ def arrays(model, variables, data, key, *, count: int = 8) -> dict[str, np.ndarr
     Raises UserError for a model that reads no class, or vectors.
     """
     queries.at_least(1, count=count)
-    if not hasattr(model, "condition"):
+    if not model.reads_label or model.spec.label_dim:
         raise UserError(
             "figure 'class_grid' needs a conditional model, and this one reads no class\ntry --figures=samples"
         )
-    classes = model.spec.classes or 1  # a model of vectors refuses the first
+    classes = model.spec.classes
 
     def codes_of(label):
         batch = {"label": jnp.full(count, label), "mask": jnp.ones(count)}
-        model.apply(variables, batch, method="condition")
         return model.apply(variables, batch, method="prior_codes", rngs={"latent": key})[-1][0]
 
     codes = np.stack([codes_of(label) for label in range(classes)], axis=1)

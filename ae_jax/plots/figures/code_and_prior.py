@@ -20,7 +20,7 @@ def arrays(model, variables, data, key, *, count: int = 5000) -> dict[str, np.nd
         return {"codes": queries.encode(model, variables, batch, key), **queries.classes(batch)}
 
     key_codes, key_prior = jax.random.split(key)
-    found = queries.gather(per_example, variables, data["test"].spread(count)[0], key_codes, count)
+    found = queries.gather(per_example, variables, data.test.spread(count)[0], key_codes, count)
     n, dims = found["codes"].shape
     if dims != 2:
         raise UserError(

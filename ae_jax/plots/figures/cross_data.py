@@ -12,7 +12,7 @@ def arrays(model, variables, data, key, *, runs: tuple = ()) -> dict[str, np.nda
 
     Raises UserError where one model cannot read what another does.
     """
-    opened = [(model, variables, data), *comparable.opened(data, runs, model.spec, data["input_shape"])]
+    opened = [(model, variables, data), *comparable.opened(data, runs, model.spec, data.input_shape)]
     errors = [[mse.evaluate(m, v, other[2], key)["mse_per_pixel"] for other in opened] for m, v, _ in opened]
     return {"mse_per_pixel": np.array(errors), "names": np.array(comparable.names(runs))}
 

@@ -12,7 +12,7 @@ def arrays(model, variables, data, key) -> dict[str, np.ndarray]:
     """The terms of training, "values" [splits, terms, steps] per example, NaN where none was logged; the names along
     the axes are "split", "term", and "step". Raises UserError where no metrics were logged.
     """
-    lines = data["metrics"]
+    lines = data.metrics
     names = {name for line in lines if line["split"] == "train" for name in line} - set(_NO_TERMS)
     terms = sorted(names, key=lambda name: (name != "loss", name))
     if not terms:

@@ -34,7 +34,7 @@ def arrays(model, variables, data, key, *, count: int = 10_000, projection: str 
     Raises UserError for a model that decodes more than codes, or when nothing is left to be shown.
     """
     queries.at_least(1, count=count)
-    if getattr(model, "residual", False):
+    if model.adds_inputs:
         raise UserError(
             "figure 'explorer' decodes codes alone, and this model adds its inputs\ntry --figures=restoration"
         )
@@ -56,13 +56,9 @@ def arrays(model, variables, data, key, *, count: int = 10_000, projection: str 
         "axes": np.array(axes),
         "shape": np.array(model.spec.shape),
         "kind": np.array(model.spec.kind),
-        "conditional": np.array(_reads_class(model)),
+        "conditional": np.array(model.reads_label),
         "notes": np.array(notes, dtype=str),
     }
-
-
-def _reads_class(model):
-    return hasattr(model, "condition")
 
 
 def _points(codes, projection):
@@ -78,7 +74,7 @@ def _points(codes, projection):
 def _examples(model, variables, data, key, count, reconstruct):
     """(arrays of the examples, notes); none of them where the data cannot be had."""
     try:
-        batches = data["test"]
+        batches = data.test
     except UserError as error:
         return _nothing(model, variables), [f"made from the decoder alone: {str(error).splitlines()[0]}"]
 
@@ -171,12 +167,12 @@ def _program(model, variables, dims):
 
 def _grid(model, variables, found):
     """{"grid", "across", "places"}: the decoder's pictures of places about the codes, or where N(0, I) has its mass."""
-    classes, spec = model.spec.classes if _reads_class(model) else 1, model.spec
+    classes, spec = model.spec.classes if model.reads_label else 1, model.spec
     across = int(np.clip(np.sqrt(_GRID / (classes * _bytes(spec))), 2, 25))
     reach = 1.1 * np.quantile(np.abs(found["codes"]), 0.995) if len(found["codes"]) else 3.0
     label, z1, z0 = np.meshgrid(np.arange(classes), *2 * [np.linspace(-reach, reach, across)], indexing="ij")
     codes = np.stack([z0, z1], axis=-1).reshape(-1, 2)
-    decoded = queries.decode(model, variables, codes, label.ravel() if _reads_class(model) else 0)
+    decoded = queries.decode(model, variables, codes, label.ravel() if model.reads_label else 0)
     return {
         "grid": _small(decoded, spec, found["limits"]),
         "across": np.array(across),

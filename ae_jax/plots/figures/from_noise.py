@@ -25,7 +25,7 @@ def arrays(model, variables, data, key, *, count: int = 10) -> dict[str, np.ndar
         mean = model.apply(variables, {**batch, "inputs": noise}, rngs={"latent": key_code}).likelihood.mean[0]
         return {"noise": noise, "answer": mean.clip(0, 1)}
 
-    found = queries.gather(per_example, variables, data["test"], key, count)
+    found = queries.gather(per_example, variables, data.test, key, count)
     return {**found, "limits": np.array([0, 1], np.float32)}
 
 

@@ -28,7 +28,7 @@ def arrays(
             continue
         key_encode, key_fit, key_draw = jax.random.split(key, 3)
         encode = lambda variables, batch, key, m=other: {"code": queries.encode(m, variables, batch, key)}
-        train, _ = its_data["train"].spread(_CODES)
+        train, _ = its_data.train.spread(_CODES)
         codes = queries.gather(encode, its_variables, train, key_encode, _CODES)["code"]
         for sampler, fit in fits.items():
             drawn = fit(codes, key_fit)(key_draw, count)

@@ -13,13 +13,13 @@ def arrays(model, variables, data, key, *, count: int = 10, steps: int = 10) -> 
     """
     queries.at_least(1, count=count)
     queries.at_least(2, steps=steps)
-    if data["test"].num_examples < 2:
+    if data.test.num_examples < 2:
         raise UserError("figure 'interpolations' needs two examples, and there is one\ntry --figures=traversals")
 
     def per_example(variables, batch, key):
         return {"x": batch["x"], "code": queries.encode(model, variables, batch, key), **queries.label(batch)}
 
-    found = queries.gather(per_example, variables, data["test"], key, 2 * count)
+    found = queries.gather(per_example, variables, data.test, key, 2 * count)
     even = len(found["x"]) // 2 * 2
     start, end = found["x"][:even:2], found["x"][1:even:2]
     z_a, z_b = found["code"][:even:2, None], found["code"][1:even:2, None]

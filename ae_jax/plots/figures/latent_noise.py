@@ -15,7 +15,7 @@ def arrays(model, variables, data, key, *, count: int = 10, levels: tuple = (0.0
     def per_example(variables, batch, key):
         return {"original": batch["x"], "code": queries.encode(model, variables, batch, key), **queries.label(batch)}
 
-    found = queries.gather(per_example, variables, data["test"], key, max(count, 500))
+    found = queries.gather(per_example, variables, data.test, key, max(count, 500))
     levels = np.asarray(levels, np.float32)
     noise = np.asarray(jax.random.normal(key, (count, found["code"].shape[1]))) * found["code"].std(axis=0)
     codes = found["code"][None, :count] + levels[:, None, None] * noise[None, : len(found["code"])]

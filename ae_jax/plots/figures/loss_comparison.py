@@ -20,14 +20,14 @@ def arrays(model, variables, data, key, *, runs: tuple = (), count: int = 10) ->
     if model.spec.kind != "pixels":
         raise UserError(f"figure 'loss_comparison' needs pixels, and these are {model.spec.kind}\ntry --figures=curves")
     found, scores = [], []
-    others = comparable.opened(data, runs, model.spec, data["input_shape"])
+    others = comparable.opened(data, runs, model.spec, data.input_shape)
     for other_model, other_variables, _ in [(model, variables, data), *others]:
 
         def per_example(variables, batch, key, model=other_model):
             mean = model.apply(variables, batch, rngs={"latent": key}).likelihood.mean[0]
             return {"original": batch["x"], "reconstruction": mean}
 
-        found.append(queries.gather(per_example, other_variables, data["test"], key, count))
+        found.append(queries.gather(per_example, other_variables, data.test, key, count))
         given = other_model, other_variables, data, key
         scores.append(bce.evaluate(*given) | mse.evaluate(*given) | mae.evaluate(*given))
     original = found[0]["original"]

@@ -44,7 +44,7 @@ def _codes(model, variables, data, key):
     if queries.has_prior(model):
         return mmd_to_prior.prior_draws(model, variables, key, (_DRAWS, 2))
     per_example = lambda variables, batch, key: {"code": queries.encode(model, variables, batch, key)}
-    return queries.gather(per_example, variables, data["test"], key, data["test"].num_examples)["code"]
+    return queries.gather(per_example, variables, data.test, key, data.test.num_examples)["code"]
 
 
 @style.styled

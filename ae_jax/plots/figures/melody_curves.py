@@ -12,7 +12,7 @@ def arrays(model, variables, data, key) -> dict[str, np.ndarray]:
     """The scores of `evaluation.melodies` at each "step" [N], "held_out" [scores, N] and "train", NaN where there is
     none; and the baseline "most_likely" [scores]. Raises UserError where none were logged.
     """
-    lines = [line for line in data["metrics"] if "accuracy_argmax" in line]
+    lines = [line for line in data.metrics if "accuracy_argmax" in line]
     if not lines:
         raise UserError(
             "figure 'melody_curves' needs scores of melodies, and metrics.jsonl has none\n"

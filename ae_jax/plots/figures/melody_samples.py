@@ -16,7 +16,7 @@ def arrays(model, variables, data, key, *, count: int = 4, temperatures: tuple =
     Raises UserError for a model that does not write melodies, or a temperature that is no number above 0.
     """
     queries.at_least(1, count=count)
-    if not hasattr(model, "write"):
+    if not model.says("write"):
         raise UserError("figure 'melody_samples' needs a model that writes melodies\ntry --figures=samples")
     try:
         values = [float(text) for text in temperatures]

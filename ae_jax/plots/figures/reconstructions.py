@@ -13,12 +13,12 @@ def arrays(model, variables, data, key, *, count: int = 10) -> dict[str, np.ndar
 
     def per_example(variables, batch, key):
         outputs = model.apply(variables, batch, rngs={"latent": key})
-        written = hasattr(model, "write")
+        written = model.says("write")
         z = outputs.latents[-1].sample[0]
         found = model.apply(variables, z, method="write") if written else outputs.likelihood.mean[0]
         return {"original": batch["x"], "input": batch["inputs"], "reconstruction": found}
 
-    found = queries.gather(per_example, variables, data["test"], key, count)
+    found = queries.gather(per_example, variables, data.test, key, count)
     if np.array_equal(found["original"], found["input"]):
         del found["input"]
     return {**found, "limits": style.limits(model.spec, found["original"])}

@@ -25,7 +25,7 @@ def arrays(model, variables, data, key, *, count: int = 10) -> dict[str, np.ndar
         enlarged = jax.image.resize(batch["inputs"], batch["x"].shape, "bicubic")
         return {"clean": batch["x"], "corrupted": batch["inputs"], "bicubic": enlarged, "restored": mean}
 
-    found = queries.gather(per_example, variables, data["test"], key, count)
+    found = queries.gather(per_example, variables, data.test, key, count)
     found = {name: np.clip(found[name], 0, 1) for name in ("clean", "corrupted", "bicubic", "restored")}
     if found["corrupted"].shape == found["clean"].shape:
         del found["bicubic"]

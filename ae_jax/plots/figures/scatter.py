@@ -18,7 +18,7 @@ def arrays(model, variables, data, key, *, count: int = 10_000, projection: str 
     def per_example(variables, batch, key):
         return {"code": queries.encode(model, variables, batch, key), **queries.classes(batch)}
 
-    found = queries.gather(per_example, variables, data["test"], key, count)
+    found = queries.gather(per_example, variables, data.test, key, count)
     codes, labels = found["code"], found.get("label")
     dims, aspect = codes.shape[1], "equal"
     if dims == 1:
@@ -29,7 +29,7 @@ def arrays(model, variables, data, key, *, count: int = 10_000, projection: str 
         points, axes = codes, ["$z_0$", "$z_1$"]
     else:
         points, axes = projections.plane(codes, projection)
-    labelled = {} if labels is None else {"label": labels, "classes": np.array(data["test"].spec.class_names)}
+    labelled = {} if labels is None else {"label": labels, "classes": np.array(data.test.spec.class_names)}
     return {"points": points.astype(np.float32), "axes": np.array(axes), "aspect": np.array(aspect), **labelled}
 
 

@@ -24,12 +24,12 @@ def arrays(
     """
     queries.at_least(1, dims=dims)
     queries.at_least(2, steps=steps)
-    count = data["test"].num_examples
+    count = data.test.num_examples
     if not 0 <= example < count or span <= 0:
         expected = f"expected an example from 0 to {count - 1} and a positive span"
         raise UserError(f"example is {example}, span is {span}\n{expected}")
 
-    found = queries.gather(functools.partial(queries.code_and_rate, model), variables, data["test"], key, count)
+    found = queries.gather(functools.partial(queries.code_and_rate, model), variables, data.test, key, count)
     codes, (measure, activity) = found["code"], queries.activity(found)
     chosen = np.argsort(-activity, kind="stable")[:dims]
     offset = np.linspace(-span, span, steps)

@@ -42,7 +42,7 @@ def run(
     if not 0 <= temperature < float("inf"):
         raise UserError(f"--temperature={temperature}\nexpected a number of at least 0")
     form = results.sounding(results.form_of(trained.experiment.spec), render)
-    if event_temperature and not (event_temperature > 0 and sampler == "prior" and hasattr(model, "write")):
+    if event_temperature and not (event_temperature > 0 and sampler == "prior" and model.says("write")):
         raise UserError(
             f"--event_temperature={event_temperature}\nexpected 0, or more with melodies of --sampler=prior"
         )
@@ -73,7 +73,7 @@ def _labels_in(source, label):
 
 
 def _generating(model, tempered):
-    if not tempered and not hasattr(model, "generate"):
+    if not tempered and not model.says("generate"):
         others = ", ".join(lookup.choices("samplers"))
         raise UserError(
             "this model has no prior to draw codes from\n"
@@ -121,6 +121,6 @@ def _fitted(trained, sampler, key, count, batch_size):
     fit = lookup.find("samplers", sampler, "fit")
     key_encode, key_fit, key_draw = jax.random.split(key, 3)
     draw = functools.partial(samplers.one_draw, trained.experiment.model)
-    batch = shared.batch_of(shared.own(trained, "train", "train"))
+    batch = shared.batch_of(shared.own(trained, trained.data.train, "train"))
     codes = shared.compute(trained, draw, batch, key_encode, (), batch_size)
     return np.asarray(fit(codes, key_fit)(key_draw, count))

@@ -1,0 +1,134 @@
+"""The contract of a model family: every optional word that training, evaluation and figures may ask for.
+
+A family is a Linen module that fills `ae_jax.core.types.Outputs` from a batch. It inherits from `Family`, whose
+methods, properties and class attributes are the complete list of what a family may declare. Code outside this package
+asks a model only for these words, and `Family.says` tells whether a family declares one.
+"""
+
+import functools
+from typing import Any
+
+import flax.linen as nn
+
+from ae_jax.core import spaces
+from ae_jax.core.types import Batch, DataSpec, Latent, Outputs
+
+
+class Family(nn.Module):
+    """An autoencoder of examples that `spec` describes.
+
+    Facts are class attributes without an annotation, or properties: an annotated default would become a dataclass field
+    and break the order of the subclasses' fields.
+
+    Args:
+      spec: what one example looks like.
+    """
+
+    spec: DataSpec
+
+    # {top-level module: player} for modules whose player has another name; see `ae_jax.training.players`.
+    roles = {}
+    # Keys of the config's section `model` that are numbers, and may be schedules: they arrive in `hparams`.
+    varying = ()
+    # The top-level modules that mixed precision computes in bfloat16.
+    networks = ("encoder", "decoder")
+    # Whether encoding, decoding or generating reads batch["label"].
+    reads_label = False
+    # Whether decoding reads batch["x"], as a decoder does that predicts each event from the true ones before it.
+    reads_x = False
+    # Whether decoding adds batch["inputs"] to what it makes of the latent.
+    adds_inputs = False
+    # Whether the prior depends on batch["label"].
+    conditional_prior = False
+    # Whether the prior of the layer next to the data is N(0, I), so that figures may place grids by its quantiles.
+    standard_prior = False
+    # Whether no part of the encoder also serves the decoder or the prior, so that each can have its own objective.
+    encoder_is_apart = True
+    # What `init` receives of the training data: "nothing" (zeros), "mean" (their mean, as batch["mean"]), or
+    # "first_batch" (as many examples as a batch has, evenly spread over the training split).
+    starts_from = "nothing"
+    # The geometry of the latent space, for interpolation and means.
+    space = spaces.EUCLIDEAN
+
+    @property
+    def code_spec(self) -> DataSpec | None:
+        """Describe a discrete or spatial latent as data for a second-stage model; None for plain vectors of reals."""
+        return None
+
+    def __call__(self, batch: Batch, *, num_samples: int = 1, train: bool = False, hparams: Any = None) -> Outputs:
+        """Encode batch["inputs"] and explain batch["x"].
+
+        Args:
+          batch: see `ae_jax.core.types.Batch`.
+          num_samples: S, how many samples of a random latent are drawn.
+          train: whether this is a training step.
+          hparams: {key: number} of the words in `varying`.
+
+        Returns:
+          Outputs with leading axes [S, B]; S is 1 for a deterministic latent.
+        """
+        raise NotImplementedError
+
+    def encode(self, batch: Batch, num_samples: int = 1) -> tuple[Latent, ...]:
+        """Return the latents of batch["inputs"], top level first; an empty tuple for a model without latents."""
+        raise NotImplementedError
+
+    def decode(self, samples: tuple, batch: Batch, train: bool = False) -> Any:
+        """Return p(x | latents), batch shape [S, B].
+
+        Args:
+          samples: one array [S, B, D] for each layer, top level first. Latents of another shape may come flattened.
+          batch: its "label", "inputs" or "x" are read only by families that say so.
+          train: whether this is a training step.
+        """
+        raise NotImplementedError
+
+    def prior_of(self, batch: Batch) -> Any:
+        """Return the prior of the top latent, batch shape []; [B] where it depends on the label."""
+        raise NotImplementedError
+
+    def prior_codes(self, batch: Batch) -> tuple:
+        """Draw latents from the prior, one array [1, B, D] for each layer; batch["mask"] [B] tells how many."""
+        raise NotImplementedError
+
+    def generate(self, batch: Batch) -> Any:
+        """Return p(x | latents) at latents drawn from the prior, batch shape [1, B]; batch["mask"] tells how many."""
+        raise NotImplementedError
+
+    def log_joint(self, samples: tuple, batch: Batch) -> Any:
+        """Return log p(x, latents) [S, B] in nats at any latents, one array [S, B, D] for each layer."""
+        raise NotImplementedError
+
+    def classify(self, batch: Batch) -> Any:
+        """Return p(label | x), a Categorical of batch shape [B]."""
+        raise NotImplementedError
+
+    def write(self, z: Any, temperature: float = 0.0) -> Any:
+        """Return sequences [..., T] that the decoder writes by itself from latents [..., D], event by event."""
+        raise NotImplementedError
+
+    def after_update(self, params: Any) -> Any:
+        """Return the parameters that follow an optimiser's update, such as ones projected onto a constraint."""
+        return params
+
+    def after_batch(self, collections: Any, key: Any) -> Any:
+        """Return the mutable collections that follow a training step that was not skipped.
+
+        Sums over the batch that `__call__` adds to the variables of the collection "sums" are complete here: they begin
+        each step at zero and hold the total over all pieces of the batch and all devices.
+
+        Args:
+          collections: {collection: {name: array}}, all but the parameters.
+          key: the random stream "collections" of this step.
+        """
+        return collections
+
+    @classmethod
+    def says(cls, word: str) -> bool:
+        """Tell whether a family declares `word`, a method or property of `Family`, for itself."""
+        return getattr(cls, word) is not getattr(Family, word)
+
+
+def class_of(part: Any) -> Any:
+    """Return the class of a part that is given as a class, or as a `functools.partial` of one."""
+    return part.func if isinstance(part, functools.partial) else part
