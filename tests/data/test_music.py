@@ -394,6 +394,10 @@ USABLE = {
     "within another file": b"RIFF\x00\x01\x00\x00RMIDdata\x00\x00\x00\x00" + midi_bytes(TUNE),
     "a damaged track before": midi_bytes(b"\x00\x3c", TUNE),
     "a damaged track after": midi_bytes(TUNE, b"\x00\x3c"),
+    "an unknown meta message": midi_bytes(b"\x00\x90\x3c\x40\x60\xff\x4b\x01\x00\x00\x80\x3c\x00" + END),
+    "a key that does not exist": midi_bytes(b"\x00\xff\x59\x02\x09\x00" + TUNE),
+    "more tracks than the header counts": midi_bytes(END, TUNE).replace(b"\x00\x02\x00\x60", b"\x00\x01\x00\x60"),
+    "fewer tracks than the header counts": midi_bytes(TUNE).replace(b"\x00\x01\x00\x60", b"\x00\x02\x00\x60"),
 }
 
 
@@ -401,6 +405,21 @@ USABLE = {
 def test_midi_uses_what_is_usable(case):
     notes = [voice.notes for voice in midi.parse(USABLE[case]).voices]
     np.testing.assert_array_equal(notes, [[[0, 4, 60]]])
+
+
+def test_the_fallback_reads_an_undamaged_file_as_mido_does(monkeypatch):
+    metre = b"\x00\xff\x58\x04\x03\x02\x18\x08" + END
+    named = b"\x00\xff\x03\x06Fl\xc3\xb6te\x00\xc0\x4a\x00\xf0\x02\x01\xf7\x00\xe0\x00\x40" + TUNE
+    data = midi_bytes(metre, named, TUNE.replace(b"\x3c", b"\x40"))
+    by_mido = midi.parse(data)
+    monkeypatch.setattr(midi, "_by_mido", lambda data: None)
+    by_fallback = midi.parse(data)
+    assert (by_mido.metres, by_mido.damage, by_mido.voices[0].name) == ([(0, 12)], "", "Flöte")
+    assert (by_fallback.metres, by_fallback.damage) == (by_mido.metres, "")
+    assert [str(voice) for voice in by_mido.voices] == [str(voice) for voice in by_fallback.voices]
+    for voice, pitch, other in zip(by_mido.voices, (60, 64), by_fallback.voices, strict=True):
+        np.testing.assert_array_equal(voice.notes, [[0, 4, pitch]])
+        np.testing.assert_array_equal(voice.notes, other.notes)
 
 
 UNUSABLE = {
