@@ -495,6 +495,14 @@ def xml_note(step="", duration=1, inner="", alter=0, octave=4):
     return f"<note>{pitch}<duration>{duration}</duration>{inner}<voice>1</voice></note>"
 
 
+def mxl_file(folder, score: str) -> Path:
+    """Write a compressed MusicXML file, and return its path."""
+    with zipfile.ZipFile(folder / "a.mxl", "w") as archive:
+        archive.writestr("META-INF/container.xml", "<container/>")
+        archive.writestr("a.xml", score)
+    return folder / "a.mxl"
+
+
 def test_musicxml_reads_the_soprano(tmp_path):
     time = lambda beats: (
         f"<attributes><divisions>2</divisions><time><beats>{beats}</beats><beat-type>4</beat-type></time></attributes>"
@@ -512,15 +520,37 @@ def test_musicxml_reads_the_soprano(tmp_path):
     names = "".join(
         f'<score-part id="{i}"><part-name>{n}</part-name></score-part>' for i, n in enumerate("Horn Soprano".split())
     )
-    score = f'<score-partwise><part-list>{names}</part-list><part id="0"/><part id="1">{part}</part></score-partwise>'
-    with zipfile.ZipFile(tmp_path / "a.mxl", "w") as archive:
-        archive.writestr("META-INF/container.xml", "<container/>")
-        archive.writestr("a.xml", score)
-    first, second = musicxml.read(tmp_path / "a.mxl")
+    parts = f'<part-list>{names}</part-list><part id="0"/><part id="1">{part}</part>'
+    first, second = musicxml.read(mxl_file(tmp_path, f"<score-partwise>{parts}</score-partwise>"))
     np.testing.assert_array_equal(first.notes, [[0, 8, 61], [8, 12, 62], [22, 10, 82]])
     assert (first.bar, first.end, first.barlines.tolist()) == (16, 32, [16, 32])
     np.testing.assert_array_equal(second.notes, [[4, 8, 64]])
     assert (second.bar, second.end) == (12, 12)
+
+
+INCOMPLETE = {
+    "no beat type": ("<attributes><time><beats>4</beats></time></attributes>", "<time> has no <beat-type>"),
+    "a beat type of 0": (
+        "<attributes><time><beats>4</beats><beat-type>0</beat-type></time></attributes>",
+        "<beat-type> of a <time> is 0",
+    ),
+    "divisions of 0": ("<attributes><divisions>0</divisions></attributes>", "<divisions> of a <attributes> is 0"),
+    "no step": (xml_note("C").replace("<step>C</step>", ""), "<step> of a <pitch> is ''.*C, D, E, F, G, A, B"),
+    "no such step": (xml_note("H"), "<step> of a <pitch> is 'H'"),
+    "no octave": (xml_note("C").replace("<octave>4</octave>", ""), "<pitch> has no <octave>"),
+    "a word for an octave": (xml_note("C", octave="low"), "<octave> of a <pitch> is 'low', expected a number"),
+    "a duration that is no number": (xml_note("C", "nan"), "<duration> of a <note> is 'nan', expected a number"),
+}
+
+
+@pytest.mark.parametrize("case", INCOMPLETE)
+def test_musicxml_names_the_measure_that_is_incomplete(case, tmp_path):
+    measure, reason = INCOMPLETE[case]
+    part = f'<part><measure number="7">{xml_note("C")}</measure><measure number="8">{measure}</measure></part>'
+    file = mxl_file(tmp_path, f"<score-partwise>{part}</score-partwise>")
+    with pytest.raises(UserError, match=f"a.mxl is damaged in measure 8: {reason}.*\nexport it again") as error:
+        musicxml.read(file)
+    assert str(error.value).count("\n") == 1
 
 
 def test_musicxml_names_a_bad_file(tmp_path):

@@ -212,10 +212,9 @@ class _Track:
         self.sounding.clear()
         found = []
         for channel in sorted(self.notes):
-            ticks = np.array(sorted(self.notes[channel]), float)
-            onset = ticks[:, 0] * steps_per_tick
-            duration = (ticks[:, 1] - ticks[:, 0]) * steps_per_tick
-            notes = np.column_stack([onset, duration, ticks[:, 2]])[duration > 0]
+            begin, end, pitch = np.array(sorted(self.notes[channel]), float).T
+            duration = (end - begin) * steps_per_tick
+            notes = np.column_stack([begin * steps_per_tick, duration, pitch])[duration > 0]
             if len(notes):
                 found.append(Voice(number, channel, self.name, notes))
         return found
