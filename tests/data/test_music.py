@@ -431,6 +431,7 @@ UNUSABLE = {
     "no tracks": (midi_bytes(), "has no notes"),
     "no notes": (midi_bytes(END), "has no notes$"),
     "no status": (midi_bytes(b"\x00\x3c\x40"), "no notes; track 0 is damaged: it begins without a status"),
+    "a status that no file may have": (midi_bytes(b"\x00\xf1\x58" + TUNE), "no notes; track 0 is damaged"),
     "cut track": (midi_bytes(b"\x00\x90"), "no notes; track 0 is damaged: it ends early"),
     "days": (midi_bytes(b"\xff\xff\xff\x7f\x90\x3c\x40" + TUNE), "track 0 is damaged: it lasts for days"),
 }

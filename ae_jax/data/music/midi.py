@@ -1,6 +1,7 @@
-"""Read and write Standard MIDI Files. Times are musical (sixteenths), so changes of tempo move no note.
+"""Read and write Standard MIDI Files.
 
-mido reads every undamaged file. `midi_fallback` reads what mido refuses, up to the first damage of each track.
+Times are musical (sixteenths), so that changes of tempo move no note. mido reads every undamaged file. `midi_fallback`
+reads what mido refuses, up to the first damage of each track.
 """
 
 import collections
@@ -98,9 +99,7 @@ def parse(data: bytes, name: str = "this MIDI file") -> Score:
     division, tracks = _by_mido(data) or midi_fallback.read(data, name)
     quarter = _ticks_per_quarter(division)
     if not quarter:
-        raise UserError(
-            f"{name} cannot be read: its header MThd says that a quarter has 0 ticks\n{midi_fallback.REMEDY}"
-        )
+        raise UserError(f"{name} has 0 ticks in a quarter, by its header MThd\n{midi_fallback.REMEDY}")
     voices, metres, damage = [], [], ""
     for number, messages in enumerate(tracks):
         track = _Track(longest=_LONGEST * quarter)
@@ -117,9 +116,9 @@ def parse(data: bytes, name: str = "this MIDI file") -> Score:
 
 
 def _by_mido(data: bytes) -> tuple[int, list[Iterator[tuple[int, Any]]]] | None:
-    """Return the header's division and the tracks as mido reads them, or None where it cannot or loses something.
+    """Return the header's division and the tracks as mido reads them; None where it fails.
 
-    Each track is an iterator over (tick, mido message).
+    It fails, too, where it would lose something. Each track is an iterator over (tick, mido message).
     """
     import mido
 
@@ -145,11 +144,12 @@ def _with_ticks(messages: Iterable[Any]) -> Iterator[tuple[int, Any]]:
 
 
 def _ticks_per_quarter(division: int) -> float:
-    """Return the ticks of a quarter by the header's division, which counts ticks of a quarter or of a second.
+    """Return the ticks of a quarter by the header's division.
 
     Args:
-        division: a signed 16-bit number. Below 0 the high byte is minus the frames of a second and the low byte the
-            ticks of a frame; a quarter then lasts half a second, as at 120 quarters a minute.
+        division: a signed 16-bit number. From 0 on it is the ticks of a quarter. Below 0 its high byte is minus the
+            frames of a second, and its low byte is the ticks of a frame. A quarter then lasts half a second, as at 120
+            quarters a minute.
     """
     if division >= 0:
         return division
@@ -197,6 +197,7 @@ class _Track:
             self._add(message.channel, onsets.popleft(), message.note)
 
     def _add(self, channel: int, onset: int, pitch: int) -> None:
+        """Add a note that ends here."""
         self.notes.setdefault(channel, []).append((onset, self.tick, pitch))
 
     def voices(self, number: int, steps_per_tick: float) -> list[Voice]:

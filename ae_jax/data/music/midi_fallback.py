@@ -1,7 +1,7 @@
-"""Read the MIDI files that mido refuses or would misread, up to the first damage of each track.
+"""Read MIDI files that mido refuses, up to the first damage of each track.
 
-mido gives up a whole file at its first bad byte, reads no more tracks than the header counts, and misplaces notes
-after a meta message that it does not know. (RP-001, "Standard MIDI Files 1.0", 1996.)
+mido loses a whole file at its first bad byte, the tracks that the header does not count, and the time before a meta
+message that it does not know. The format is RP-001, "Standard MIDI Files 1.0", 1996.
 """
 
 import io
@@ -38,7 +38,10 @@ def read(data: bytes, name: str) -> tuple[int, list[Iterator[tuple[int, Any]]]]:
 
 
 def _tracks(data: bytes, start: int) -> Iterator[bytes]:
-    """Yield the content of each track chunk; a length is believed only where another chunk or the end follows."""
+    """Yield the content of each track.
+
+    The length that a chunk claims is believed only where another track or the end of the file follows it.
+    """
     start = data.find(b"MTrk", start)
     while start >= 0:
         end = start + 8 + int.from_bytes(data[start + 4 : start + 8])
@@ -78,7 +81,10 @@ def _messages(track: bytes) -> Iterator[tuple[int, Any]]:
 
 
 def _meta(kind: int, content: bytes) -> Any:
-    """Return the mido message of a name, a time signature or the end of a track; all others count as unknown."""
+    """Return the mido message of a name, a time signature or the end of a track.
+
+    Any other meta message is an unknown one.
+    """
     import mido
 
     if kind == _END:

@@ -1,4 +1,7 @@
-"""Read one voice of a score in compressed MusicXML (www.w3.org/2021/06/musicxml40), such as a chorale's soprano."""
+"""Read one voice of a score in compressed MusicXML, such as the soprano of a chorale.
+
+The standard is at www.w3.org/2021/06/musicxml40.
+"""
 
 import math
 import zipfile
@@ -17,7 +20,7 @@ _UNREADABLE = (*errors.DAMAGED, RuntimeError, LookupError, ElementTree.ParseErro
 
 
 class _DamagedError(Exception):
-    """Raised where an element lacks something that the standard requires, or has an impossible value."""
+    """Raised where an element lacks a part of it, or has an impossible value."""
 
 
 def read(file: Path) -> list[Melody]:
@@ -63,7 +66,11 @@ class _Reader:
         self._begin()
 
     def read(self, part: ElementTree.Element) -> list[Melody]:
-        """Return the melodies of a part, or raise UserError, which names the measure that cannot be understood."""
+        """Return the melodies of a part.
+
+        Raises:
+            UserError: a measure cannot be understood. The message names the measure.
+        """
         for place, measure in enumerate(part.iter("measure"), 1):
             try:
                 self._measure(measure)
@@ -91,6 +98,7 @@ class _Reader:
         self._begin()
 
     def _measure(self, measure: ElementTree.Element) -> None:
+        """Take in the notes of one measure, voice after voice."""
         self.barlines.append(self.position)
         for element in measure:
             if element.tag == "note":
@@ -106,7 +114,7 @@ class _Reader:
         self.position = self.furthest
 
     def _attributes(self, element: ElementTree.Element) -> None:
-        """Take in the unit of durations, and the metre. A change of metre ends the melody and begins another."""
+        """Take in the unit of durations and the metre. A change of metre begins another melody."""
         if element.find("divisions") is not None:
             self.division = _positive(element, "divisions")
         time = element.find("time")
