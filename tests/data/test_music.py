@@ -109,11 +109,12 @@ def test_melodies_come_back_through_grid_and_midi_file(drawn):
 def test_every_window_of_the_corpus_comes_back_through_notes_and_midi_file(bars, windows_of_corpus):
     x = np.concatenate([side["x"] for side in windows_of_corpus(bars).values()])
     np.testing.assert_array_equal(events.canonical(x), x)
-    # One file of all windows, each followed by a bar of silence.
+    # All windows in one line, each followed by a bar of silence; of them every 20th through a file, which takes longer.
     apart = np.concatenate([x, np.tile(np.uint8([[1, *[0] * 15]]), (len(x), 1))], axis=1)
-    notes = through_midi(events.to_notes(apart.ravel()))
-    found = events.to_events(notes, apart.size).reshape(apart.shape)
+    found = events.to_events(events.to_notes(apart.ravel()), apart.size).reshape(apart.shape)
     np.testing.assert_array_equal(found[:, :-16], x)
+    some = events.to_notes(apart[::20].ravel())
+    np.testing.assert_array_equal(through_midi(some), some)
 
 
 def test_overlapping_notes_are_cut_and_the_highest_of_a_chord_stays():
@@ -394,6 +395,10 @@ USABLE = {
     "within another file": b"RIFF\x00\x01\x00\x00RMIDdata\x00\x00\x00\x00" + midi_bytes(TUNE),
     "a damaged track before": midi_bytes(b"\x00\x3c", TUNE),
     "a damaged track after": midi_bytes(TUNE, b"\x00\x3c"),
+    "an unknown meta message": midi_bytes(b"\x00\x90\x3c\x40\x60\xff\x4b\x01\x00\x00\x80\x3c\x00" + END),
+    "a key that does not exist": midi_bytes(b"\x00\xff\x59\x02\x09\x00" + TUNE),
+    "more tracks than the header counts": midi_bytes(END, TUNE).replace(b"\x00\x02\x00\x60", b"\x00\x01\x00\x60"),
+    "fewer tracks than the header counts": midi_bytes(TUNE).replace(b"\x00\x01\x00\x60", b"\x00\x02\x00\x60"),
 }
 
 
@@ -401,6 +406,21 @@ USABLE = {
 def test_midi_uses_what_is_usable(case):
     notes = [voice.notes for voice in midi.parse(USABLE[case]).voices]
     np.testing.assert_array_equal(notes, [[[0, 4, 60]]])
+
+
+def test_the_fallback_reads_an_undamaged_file_as_mido_does(monkeypatch):
+    metre = b"\x00\xff\x58\x04\x03\x02\x18\x08" + END
+    named = b"\x00\xff\x03\x06Fl\xc3\xb6te\x00\xc0\x4a\x00\xf0\x02\x01\xf7\x00\xe0\x00\x40" + TUNE
+    data = midi_bytes(metre, named, TUNE.replace(b"\x3c", b"\x40"))
+    by_mido = midi.parse(data)
+    monkeypatch.setattr(midi, "_by_mido", lambda data: None)
+    by_fallback = midi.parse(data)
+    assert (by_mido.metres, by_mido.damage, by_mido.voices[0].name) == ([(0, 12)], "", "Flöte")
+    assert (by_fallback.metres, by_fallback.damage) == (by_mido.metres, "")
+    assert [str(voice) for voice in by_mido.voices] == [str(voice) for voice in by_fallback.voices]
+    for voice, pitch, other in zip(by_mido.voices, (60, 64), by_fallback.voices, strict=True):
+        np.testing.assert_array_equal(voice.notes, [[0, 4, pitch]])
+        np.testing.assert_array_equal(voice.notes, other.notes)
 
 
 UNUSABLE = {
@@ -411,6 +431,7 @@ UNUSABLE = {
     "no tracks": (midi_bytes(), "has no notes"),
     "no notes": (midi_bytes(END), "has no notes$"),
     "no status": (midi_bytes(b"\x00\x3c\x40"), "no notes; track 0 is damaged: it begins without a status"),
+    "a status that no file may have": (midi_bytes(b"\x00\xf1\x58" + TUNE), "no notes; track 0 is damaged"),
     "cut track": (midi_bytes(b"\x00\x90"), "no notes; track 0 is damaged: it ends early"),
     "days": (midi_bytes(b"\xff\xff\xff\x7f\x90\x3c\x40" + TUNE), "track 0 is damaged: it lasts for days"),
 }
@@ -475,6 +496,14 @@ def xml_note(step="", duration=1, inner="", alter=0, octave=4):
     return f"<note>{pitch}<duration>{duration}</duration>{inner}<voice>1</voice></note>"
 
 
+def mxl_file(folder, score: str) -> Path:
+    """Write a compressed MusicXML file, and return its path."""
+    with zipfile.ZipFile(folder / "a.mxl", "w") as archive:
+        archive.writestr("META-INF/container.xml", "<container/>")
+        archive.writestr("a.xml", score)
+    return folder / "a.mxl"
+
+
 def test_musicxml_reads_the_soprano(tmp_path):
     time = lambda beats: (
         f"<attributes><divisions>2</divisions><time><beats>{beats}</beats><beat-type>4</beat-type></time></attributes>"
@@ -492,15 +521,37 @@ def test_musicxml_reads_the_soprano(tmp_path):
     names = "".join(
         f'<score-part id="{i}"><part-name>{n}</part-name></score-part>' for i, n in enumerate("Horn Soprano".split())
     )
-    score = f'<score-partwise><part-list>{names}</part-list><part id="0"/><part id="1">{part}</part></score-partwise>'
-    with zipfile.ZipFile(tmp_path / "a.mxl", "w") as archive:
-        archive.writestr("META-INF/container.xml", "<container/>")
-        archive.writestr("a.xml", score)
-    first, second = musicxml.read(tmp_path / "a.mxl")
+    parts = f'<part-list>{names}</part-list><part id="0"/><part id="1">{part}</part>'
+    first, second = musicxml.read(mxl_file(tmp_path, f"<score-partwise>{parts}</score-partwise>"))
     np.testing.assert_array_equal(first.notes, [[0, 8, 61], [8, 12, 62], [22, 10, 82]])
     assert (first.bar, first.end, first.barlines.tolist()) == (16, 32, [16, 32])
     np.testing.assert_array_equal(second.notes, [[4, 8, 64]])
     assert (second.bar, second.end) == (12, 12)
+
+
+INCOMPLETE = {
+    "no beat type": ("<attributes><time><beats>4</beats></time></attributes>", "<time> has no <beat-type>"),
+    "a beat type of 0": (
+        "<attributes><time><beats>4</beats><beat-type>0</beat-type></time></attributes>",
+        "<beat-type> of a <time> is 0",
+    ),
+    "divisions of 0": ("<attributes><divisions>0</divisions></attributes>", "<divisions> of a <attributes> is 0"),
+    "no step": (xml_note("C").replace("<step>C</step>", ""), "<step> of a <pitch> is ''.*C, D, E, F, G, A, B"),
+    "no such step": (xml_note("H"), "<step> of a <pitch> is 'H'"),
+    "no octave": (xml_note("C").replace("<octave>4</octave>", ""), "<pitch> has no <octave>"),
+    "a word for an octave": (xml_note("C", octave="low"), "<octave> of a <pitch> is 'low', expected a number"),
+    "a duration that is no number": (xml_note("C", "nan"), "<duration> of a <note> is 'nan', expected a number"),
+}
+
+
+@pytest.mark.parametrize("case", INCOMPLETE)
+def test_musicxml_names_the_measure_that_is_incomplete(case, tmp_path):
+    measure, reason = INCOMPLETE[case]
+    part = f'<part><measure number="7">{xml_note("C")}</measure><measure number="8">{measure}</measure></part>'
+    file = mxl_file(tmp_path, f"<score-partwise>{part}</score-partwise>")
+    with pytest.raises(UserError, match=f"a.mxl is damaged in measure 8: {reason}.*\nexport it again") as error:
+        musicxml.read(file)
+    assert str(error.value).count("\n") == 1
 
 
 def test_musicxml_names_a_bad_file(tmp_path):

@@ -1,1 +1,1 @@
-"""Melodies: grids of events, and the files that hold them. Pure NumPy; times are in sixteenths."""
+"""Melodies in files (MIDI, ABC, MusicXML), as notes and as grids; times are in sixteenths."""

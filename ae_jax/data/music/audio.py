@@ -1,4 +1,7 @@
-"""Melodies as sound: by FluidSynth where it is installed with a sound font, else by adding up partials."""
+"""Render melodies as sound.
+
+FluidSynth does so where it is installed with a sound font. Otherwise each note is a sum of partials.
+"""
 
 import io
 import os
@@ -15,38 +18,59 @@ from ae_jax.data.music import midi
 
 RATE = 22050  # samples a second
 _SIXTEENTH = 0.125  # seconds, at 120 quarters a minute
+_A4 = 69  # the MIDI pitch of 440 Hz
 _PARTIALS = (1.0, 0.5, 0.25, 0.12)  # amplitudes
 _ATTACK, _RELEASE, _DECAY = 0.005, 0.03, 1.5  # seconds
 _FONTS = ("/usr/share/sounds/sf2", "/usr/share/soundfonts")
 
 
 def to_wav(notes: np.ndarray, steps: int) -> bytes:
-    """A WAV file of integer notes [N, 3], `steps` sixteenths long at 120 quarters a minute: one channel of 16 bits, or
-    what FluidSynth makes of them, with the time that the last sounds take to die away.
+    """Return the content of a WAV file of a melody at 120 quarters a minute.
 
-    Raises UserError where $SOUNDFONT names no file, RunFailed where FluidSynth fails.
+    FluidSynth adds the time that the last notes take to die away. Without it the file has one channel of 16 bits.
+
+    Args:
+        notes: int [N, 3]: onset and duration in sixteenths, MIDI pitch.
+        steps: the length in sixteenths.
+
+    Raises:
+        UserError: the environment variable SOUNDFONT names no file.
+        RunFailed: FluidSynth fails.
     """
     font = _font()
     return _by_fluidsynth(font, notes, steps) if font else _wav(samples(notes, steps))
 
 
 def samples(notes: np.ndarray, steps: int) -> np.ndarray:
-    """Samples [N] in [-1, 1]: each note four partials that die away."""
+    """Return samples of a melody, in [-1, 1], whose notes are four decaying partials each.
+
+    Args:
+        notes: int [N, 3]: onset and duration in sixteenths, MIDI pitch.
+        steps: the length in sixteenths.
+
+    Returns:
+        Samples [N], RATE a second.
+    """
     sound = np.zeros(round(steps * _SIXTEENTH * RATE))
     for onset, duration, pitch in notes.tolist():
         start = round(onset * _SIXTEENTH * RATE)
-        time = np.arange(min(round(duration * _SIXTEENTH * RATE), len(sound) - start)) / RATE
-        frequency = 440 * 2 ** ((pitch - 69) / 12)
-        # Nothing above half the sampling rate, which would sound as another pitch.
-        partials = [(n, a) for n, a in enumerate(_PARTIALS, 1) if n * frequency < RATE / 2]
-        tone = sum(a * np.sin(2 * np.pi * n * frequency * time) for n, a in partials)
-        left = duration * _SIXTEENTH - time
-        envelope = np.minimum(time / _ATTACK, 1) * np.minimum(left / _RELEASE, 1) * np.exp(-time / _DECAY)
+        seconds = duration * _SIXTEENTH
+        time = np.arange(min(round(seconds * RATE), len(sound) - start)) / RATE
+        frequency = 440 * 2 ** ((pitch - _A4) / 12)
+        tone = np.zeros(len(time))
+        for number, amplitude in enumerate(_PARTIALS, 1):
+            # A partial above half the sampling rate would sound as another pitch.
+            if number * frequency < RATE / 2:
+                tone += amplitude * np.sin(2 * np.pi * number * frequency * time)
+        attack = np.minimum(time / _ATTACK, 1)
+        release = np.minimum((seconds - time) / _RELEASE, 1)
+        envelope = attack * release * np.exp(-time / _DECAY)
         sound[start : start + len(time)] += 0.5 * tone * envelope
     return np.clip(sound, -1, 1)
 
 
 def _wav(sound: np.ndarray) -> bytes:
+    """Return the content of a WAV file of one channel of 16 bits."""
     file = io.BytesIO()
     with wave.open(file, "wb") as out:
         out.setnchannels(1)
@@ -57,17 +81,26 @@ def _wav(sound: np.ndarray) -> bytes:
 
 
 def _font() -> str:
-    """The sound font for FluidSynth, $SOUNDFONT or the first of the system's; "" where either of the two is missing."""
+    """Return the path of the sound font, or "" without a font or FluidSynth.
+
+    It is $SOUNDFONT, or else the first font of the system.
+    """
     if not shutil.which("fluidsynth"):
         return ""
     font = os.environ.get("SOUNDFONT")
     if font and not Path(font).is_file():
-        raise UserError(f"SOUNDFONT={font!r} is no file\nexpected a sound font, .sf2 or .sf3, for FluidSynth")
-    of_system = [str(file) for folder in _FONTS for file in sorted(Path(folder).glob("*.sf[23]"))]
-    return font or next(iter(of_system), "")
+        raise UserError(f"SOUNDFONT={font!r} is no file\nuse the path of a sound font for FluidSynth, .sf2 or .sf3")
+    if font:
+        return font
+    for folder in _FONTS:
+        of_system = sorted(Path(folder).glob("*.sf[23]"))
+        if of_system:
+            return str(of_system[0])
+    return ""
 
 
 def _by_fluidsynth(font: str, notes: np.ndarray, steps: int) -> bytes:
+    """Return the content of the WAV file that FluidSynth makes of a melody, or raise RunFailed."""
     with tempfile.TemporaryDirectory() as folder:
         tune, sound = Path(folder, "tune.mid"), Path(folder, "tune.wav")
         tune.write_bytes(midi.to_bytes(notes, steps))

@@ -1,234 +1,299 @@
-"""Standard MIDI files and the notes in them, in musical time: tempo changes move nothing.
+"""Read and write Standard MIDI Files.
 
-What is damaged ends a track, and the notes before it are used; the lengths that chunks claim are believed only where
-another chunk follows. (RP-001, "Standard MIDI files 1.0", 1996.)
+Times are musical (sixteenths), so that changes of tempo move no note. mido reads every undamaged file. `midi_fallback`
+reads what mido refuses, up to the first damage of each track.
 """
 
 import collections
 import dataclasses
-import struct
-from collections.abc import Iterator
+import io
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ae_jax.core.errors import UserError
-from ae_jax.data.music import events
+from ae_jax.data.music import events, midi_fallback
 from ae_jax.data.music.events import STEPS, Melody
 
 SUFFIXES = (".mid", ".midi")
-_DRUMS = 9  # the channel of percussion
-_DIVISION = 480  # ticks a quarter in files written here
-_TICKS = _DIVISION // 4  # a sixteenth
-_NAME, _END, _TEMPO, _METRE = 0x03, 0x2F, 0x51, 0x58
-_LONGEST = 2**20  # quarters that a file may last: 145 hours at 120 a minute
-_CHORDS = 0.1  # share of notes that begin together with another, above which a voice is no melody
+_DRUMS = 9  # General MIDI plays percussion on this channel
+_TICKS_PER_QUARTER = 480  # in files written here
+_TICKS_PER_STEP = _TICKS_PER_QUARTER // 4
+_VELOCITY = 80  # of every note written here
+_FINEST_BEAT = 64  # a time signature with a shorter beat than a 64th note is taken for damage
+_LONGEST = 2**20  # quarters that a file may last: 145 hours at 120 quarters a minute
+# mido 1.3 drops the delta time of meta messages that it does not know: the notes after them would come too early. The
+# others may not stand in a file, so they come of damage.
+_DOUBTFUL = {"unknown_meta", "quarter_frame", "songpos", "song_select", "tune_request"}
+_CHORDS = 0.1  # a voice in which a greater share of notes begin together with another is no melody
 
 
 @dataclasses.dataclass(frozen=True)
 class Voice:
-    """What one channel of one track plays."""
+    """Hold the notes that one channel of one track plays.
+
+    Attributes:
+        track: the number of the track in the file, counted from 0.
+        channel: the MIDI channel, 0 to 15.
+        name: the name of the track, "" where it has none.
+        notes: float [N, 3]: onset and duration in sixteenths, MIDI pitch; sorted by onset.
+    """
 
     track: int
     channel: int
-    name: str  # the track's, "" where it has none
-    notes: np.ndarray  # [N, 3] float: onset and duration in sixteenths, MIDI pitch; sorted by onset
+    name: str
+    notes: np.ndarray
 
     def __str__(self) -> str:
+        """Return the line that lists this voice for the user."""
         return f"track {self.track}, channel {self.channel}: {self.name or 'no name'}, {len(self.notes)} notes"
 
     @property
     def is_melodic(self) -> bool:
-        """Whether hardly any of its notes begin together, and it is no percussion."""
+        """Tell whether the voice is a melody: no percussion, and hardly any notes begin together."""
         _, counts = np.unique(self.notes[:, 0], return_counts=True)
-        return self.channel != _DRUMS and counts[counts > 1].sum() <= _CHORDS * len(self.notes)
+        in_chords = counts[counts > 1].sum()
+        return self.channel != _DRUMS and bool(in_chords <= _CHORDS * len(self.notes))
 
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """A file's voices, in the order of tracks and channels, and its metres."""
+    """Hold the voices and the metres of a file.
+
+    Attributes:
+        voices: in the order of tracks and channels.
+        metres: (onset, length of a bar) of each time signature, in sixteenths, sorted.
+        damage: the first track that could not be read to its end, and the reason; "" for an undamaged file.
+    """
 
     voices: list[Voice]
-    metres: list[tuple[float, float]]  # (where it begins, length of a bar), in sixteenths
-    damage: str = ""  # which track cannot be read to its end, and why
-
-
-class _DamagedError(Exception):
-    """A track cannot be read further."""
+    metres: list[tuple[float, float]]
+    damage: str = ""
 
 
 def read(file: Path) -> Score:
-    """The score of a MIDI file. Raises UserError, naming file and reason, where no note of it can be read."""
+    """Read the score of a MIDI file.
+
+    Raises:
+        UserError: no note of the file can be read. The message names the file and the reason.
+    """
     try:
-        return parse(Path(file).read_bytes(), str(file))
+        data = Path(file).read_bytes()
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror}") from None
+    return parse(data, str(file))
 
 
 def parse(data: bytes, name: str = "this MIDI file") -> Score:
-    """The score in the bytes of the file `name`. Raises UserError as `read` does."""
-    start = data.find(b"MThd")
-    if start < 0 or len(data) < start + 14:
-        raise UserError(f"{name} is no MIDI file: {'it has no' if start < 0 else 'it ends in its'} header MThd")
-    quarter = _quarter(*struct.unpack_from(">bB", data, start + 12))
+    """Read the score of a MIDI file from its bytes.
+
+    Args:
+        data: the content of the file.
+        name: the name of the file in error messages.
+
+    Raises:
+        UserError: no note of the file can be read.
+    """
+    division, tracks = _by_mido(data) or midi_fallback.read(data, name)
+    quarter = _ticks_per_quarter(division)
     if not quarter:
-        raise UserError(f"{name} cannot be read: its header MThd says that a quarter has 0 ticks")
+        raise UserError(f"{name} has 0 ticks in a quarter, by its header MThd\n{midi_fallback.REMEDY}")
     voices, metres, damage = [], [], ""
-    for number, track in enumerate(_tracks(data, start + 14)):
-        reader = _Track(_LONGEST * quarter)
+    for number, messages in enumerate(tracks):
+        track = _Track(longest=_LONGEST * quarter)
         try:
-            reader.read(track)
-        except (_DamagedError, IndexError) as error:
-            reason = error if isinstance(error, _DamagedError) else "it ends early"
-            damage = damage or f"track {number} is damaged: {reason}"
-        voices += reader.voices(number, 4 / quarter)
-        metres += [(tick * 4 / quarter, bar) for tick, bar in reader.metres]
+            track.read(messages)
+        except midi_fallback.DamagedError as error:
+            damage = damage or f"track {number} is damaged: {error}"
+        voices += track.voices(number, STEPS / 4 / quarter)
+        metres += [(tick * (STEPS / 4) / quarter, bar) for tick, bar in track.metres]
     if not voices:
-        raise UserError(f"{name} has no notes{'; ' * bool(damage)}{damage}")
+        reason = f"; {damage}" if damage else ""
+        raise UserError(f"{name} has no notes{reason}")
     return Score(voices, sorted(metres), damage)
 
 
-def _quarter(high: int, low: int) -> float:
-    """Ticks a quarter, by the header's last two bytes; frames and their parts at 120 quarters a minute."""
-    return -high * low / 2 if high < 0 else 256 * high + low
+def _by_mido(data: bytes) -> tuple[int, list[Iterator[tuple[int, Any]]]] | None:
+    """Return the header's division and the tracks as mido reads them; None where it fails.
+
+    It fails, too, where it would lose something. Each track is an iterator over (tick, mido message).
+    """
+    import mido
+
+    file = io.BytesIO(data)
+    try:
+        score = mido.MidiFile(file=file)
+    except (OSError, EOFError, LookupError, ValueError, mido.KeySignatureError):
+        return None
+    # mido reads as many tracks as the header counts, and there may be more.
+    is_whole = file.tell() == len(data)
+    is_doubtful = any(message.type in _DOUBTFUL for track in score.tracks for message in track)
+    if is_doubtful or not is_whole:
+        return None
+    return score.ticks_per_beat, [_with_ticks(track) for track in score.tracks]
 
 
-def _tracks(data: bytes, start: int) -> Iterator[bytes]:
-    start = data.find(b"MTrk", start)
-    while start >= 0:
-        end = start + 8 + int.from_bytes(data[start + 4 : start + 8])
-        if end != len(data) and data[end : end + 4] != b"MTrk":
-            following = data.find(b"MTrk", start + 8)
-            end = following if following >= 0 else len(data)
-        yield data[start + 8 : end]
-        start = data.find(b"MTrk", end)
+def _with_ticks(messages: Iterable[Any]) -> Iterator[tuple[int, Any]]:
+    """Yield (tick since the beginning of the track, message) for each mido message."""
+    tick = 0
+    for message in messages:
+        tick += message.time
+        yield tick, message
+
+
+def _ticks_per_quarter(division: int) -> float:
+    """Return the ticks of a quarter by the header's division.
+
+    Args:
+        division: a signed 16-bit number. From 0 on it is the ticks of a quarter. Below 0 its high byte is minus the
+            frames of a second, and its low byte is the ticks of a frame. A quarter then lasts half a second, as at 120
+            quarters a minute.
+    """
+    if division >= 0:
+        return division
+    frames, ticks = divmod(division, 256)
+    return -frames * ticks / 2
 
 
 class _Track:
-    """What has been read of a track."""
+    """Collect the notes, the name and the time signatures of one track from its messages."""
 
     def __init__(self, longest: float):
-        self.longest, self.tick, self.name, self.metres = longest, 0, "", []
-        self.open = collections.defaultdict(collections.deque)  # {(channel, pitch): onsets of notes that sound}
-        self.notes = collections.defaultdict(list)  # {channel: [onset, end, pitch] in ticks}
+        self.longest = longest  # in ticks
+        self.tick = 0
+        self.name = ""
+        self.metres: list[tuple[int, float]] = []  # (tick, sixteenths in a bar)
+        self.sounding: dict[tuple[int, int], collections.deque[int]] = {}  # {(channel, pitch): ticks of open onsets}
+        self.notes: dict[int, list[tuple[int, int, int]]] = {}  # {channel: [(onset, end, pitch)]}, in ticks
 
-    def read(self, data: bytes) -> None:
-        for tick, status, first, rest in _messages(data):
+    def read(self, messages: Iterable[tuple[int, Any]]) -> None:
+        """Take in (tick, message) pairs up to the end-of-track message.
+
+        Raises:
+            midi_fallback.DamagedError: the track cannot be read further. What came before is kept.
+        """
+        for tick, message in messages:
             if tick > self.longest:
-                raise _DamagedError("it lasts for days")
-            self.tick, key = tick, (status & 0x0F, first)
-            if status & 0xF0 == 0x90 and rest:
-                self.open[key].append(self.tick)
-            elif status & 0xE0 == 0x80 and self.open[key]:  # a note-off, or an onset of velocity 0
-                self.notes[key[0]].append((self.open[key].popleft(), self.tick, first))
-            elif status == 0xFF and first == _NAME:
-                self.name = self.name or rest.decode("utf-8", "replace").strip("\0 ")
-            elif status == 0xFF and first == _METRE and len(rest) > 1 and rest[0] and rest[1] <= 6:
-                self.metres.append((self.tick, STEPS * rest[0] / 2.0 ** rest[1]))
+                raise midi_fallback.DamagedError("it lasts for days")
+            self.tick = tick
+            if message.type == "end_of_track":
+                return
+            if message.type in ("note_on", "note_off"):
+                self._take_note(message)
+            elif message.type == "track_name" and not self.name:
+                # mido decodes text as Latin-1, which keeps every byte; most programs write UTF-8.
+                self.name = message.name.encode("latin-1").decode("utf-8", "replace").strip("\0 ")
+            elif message.type == "time_signature" and message.numerator and message.denominator <= _FINEST_BEAT:
+                self.metres.append((tick, STEPS * message.numerator / message.denominator))
 
-    def voices(self, number: int, scale: float) -> list[Voice]:
-        """Its channels; a note that nothing ends goes on to where the track ends."""
-        for (channel, pitch), onsets in self.open.items():
-            self.notes[channel] += [(onset, self.tick, pitch) for onset in onsets]
+    def _take_note(self, message: Any) -> None:
+        """Open a note, or end the oldest open one of the same channel and pitch."""
+        onsets = self.sounding.setdefault((message.channel, message.note), collections.deque())
+        if message.type == "note_on" and message.velocity:
+            onsets.append(self.tick)
+        elif onsets:  # an onset of velocity 0 ends a note, too
+            self._add(message.channel, onsets.popleft(), message.note)
+
+    def _add(self, channel: int, onset: int, pitch: int) -> None:
+        """Add a note that ends here."""
+        self.notes.setdefault(channel, []).append((onset, self.tick, pitch))
+
+    def voices(self, number: int, steps_per_tick: float) -> list[Voice]:
+        """Return one voice for each channel with notes, and end the open notes where the track ends.
+
+        Args:
+            number: the track's number in the file.
+            steps_per_tick: sixteenths in a tick.
+        """
+        for (channel, pitch), onsets in self.sounding.items():
+            for onset in onsets:
+                self._add(channel, onset, pitch)
+        self.sounding.clear()
         found = []
         for channel in sorted(self.notes):
-            notes = np.array(sorted(self.notes[channel]), float).reshape(-1, 3)
-            notes = np.column_stack([notes[:, 0] * scale, (notes[:, 1] - notes[:, 0]) * scale, notes[:, 2]])
-            if (notes[:, 1] > 0).any():
-                found.append(Voice(number, channel, self.name, notes[notes[:, 1] > 0]))
+            begin, end, pitch = np.array(sorted(self.notes[channel]), float).T
+            duration = (end - begin) * steps_per_tick
+            notes = np.column_stack([begin * steps_per_tick, duration, pitch])[duration > 0]
+            if len(notes):
+                found.append(Voice(number, channel, self.name, notes))
         return found
 
 
-def _messages(data: bytes) -> Iterator[tuple[int, int, int, int | bytes]]:
-    """(tick, status, first byte, second byte or text) of a track's notes and meta messages."""
-    position = tick = running = 0
-    while position < len(data):
-        delta, position = _variable(data, position)
-        tick += delta
-        status = data[position]
-        if status < 0x80:
-            status, position = running, position - 1  # the status stays what it was
-        position += 1
-        if status >= 0xF0:
-            kind, position = (data[position], position + 1) if status == 0xFF else (0, position)
-            size, position = _variable(data, position) if status in (0xF0, 0xF7, 0xFF) else (0, position)
-            if position + size > len(data):
-                raise IndexError
-            if status == 0xFF:
-                yield tick, status, kind, data[position : position + size]
-                if kind == _END:
-                    return
-            position += size
-        elif status:
-            running, size = status, 1 if status & 0xE0 == 0xC0 else 2
-            first, second = data[position], data[position + size - 1]
-            if max(first, second) > 0x7F:
-                raise _DamagedError(f"a note's byte is {max(first, second)}")
-            if status < 0xA0:
-                yield tick, status, first, second
-            position += size
-        else:
-            raise _DamagedError("it begins without a status")
-
-
-def _variable(data: bytes, position: int) -> tuple[int, int]:
-    """(number in bytes of seven bits, the place after it)."""
-    number = 0
-    for place in range(position, position + 4):
-        number = number << 7 | data[place] & 0x7F
-        if data[place] < 0x80:
-            return number, place + 1
-    raise _DamagedError("a number is longer than four bytes")
-
-
 def melodies(score: Score, voice: Voice) -> list[Melody]:
-    """A voice as one line, its times rounded to sixteenths, in stretches of one metre (4/4 where none is given)."""
+    """Return a voice as one melodic line, cut into stretches of one metre.
+
+    Times are rounded to sixteenths. The metre is 4/4 until the score gives another.
+
+    Args:
+        score: the score that has the metres.
+        voice: one of the score's voices.
+    """
     onset = np.rint(voice.notes[:, 0])
     end = np.maximum(np.rint(voice.notes[:, 0] + voice.notes[:, 1]), onset + 1)
     notes = events.monophonic(np.column_stack([onset, end - onset, voice.notes[:, 2]]))
-    metres = {0.0: float(STEPS)}
+    bars = {0.0: float(STEPS)}  # {where a stretch begins: length of its bars}
     for place, bar in score.metres:
-        if bar != list(metres.values())[-1] or not place:
-            metres[float(np.rint(place))] = bar
-    found, edges = [], [*metres, max(end)]
-    for start, stop, bar in zip(edges, edges[1:], metres.values()):
-        inside = notes[(notes[:, 0] >= start) & (notes[:, 0] < stop)] - [start, 0, 0]
-        if len(inside):
-            found.append(Melody(inside, np.arange(0, stop - start, bar), bar, stop - start))
+        is_change = bar != list(bars.values())[-1]
+        if is_change or not place:
+            bars[float(np.rint(place))] = bar
+    edges = [*bars, float(max(end))]
+    found = []
+    for start, stop, bar in zip(edges, edges[1:], bars.values()):
+        is_inside = (notes[:, 0] >= start) & (notes[:, 0] < stop)
+        if is_inside.any():
+            length = stop - start
+            found.append(Melody(notes[is_inside] - [start, 0, 0], np.arange(0, length, bar), bar, length))
     return found
 
 
 def grid(voice: Voice, rest: int = 0) -> np.ndarray:
-    """A voice as one line on sixteenths, counted in bars of 4/4 whatever its metre, and then `rest` steps of silence:
-    events [16 bars + rest] uint8. What is out of the range of `music.events` is left out.
+    """Return a voice as one melodic line on a grid of sixteenths, in whole bars of 4/4.
+
+    The bars are counted in 4/4 whatever the metre of the file. Pitches out of the range of `music.events` are left out.
+
+    Args:
+        voice: the voice, polyphonic or not.
+        rest: steps of silence to add after the last bar.
+
+    Returns:
+        Events, uint8 [16 bars + rest].
     """
-    onset, end = (np.rint(voice.notes[:, 0]), np.rint(voice.notes[:, 0] + voice.notes[:, 1]))
-    whole = np.column_stack([onset, np.maximum(end - onset, 1), voice.notes[:, 2]]).astype(int)
-    whole = whole[(whole[:, 2] >= events.LOWEST) & (whole[:, 2] <= events.HIGHEST)]
-    bars = -(-int((whole[:, 0] + whole[:, 1]).max(initial=0)) // STEPS)
-    return events.to_events(whole, STEPS * bars + rest)
+    onset = np.rint(voice.notes[:, 0])
+    end = np.rint(voice.notes[:, 0] + voice.notes[:, 1])
+    pitch = voice.notes[:, 2]
+    notes = np.column_stack([onset, np.maximum(end - onset, 1), pitch]).astype(int)
+    notes = notes[(pitch >= events.LOWEST) & (pitch <= events.HIGHEST)]
+    length = int((notes[:, 0] + notes[:, 1]).max(initial=0))
+    bars = -(-length // STEPS)  # rounded up
+    return events.to_events(notes, STEPS * bars + rest)
 
 
 def to_bytes(notes: np.ndarray, steps: int = 0, tempo: float = 120.0, program: int = 0) -> bytes:
-    """A MIDI file of integer notes [N, 3] in sixteenths: one track, 4/4, `tempo` quarters a minute, `steps` long."""
-    messages = [(0, b"\xff\x51\x03" + round(6e7 / tempo).to_bytes(3)), (0, b"\xff\x58\x04\x04\x02\x18\x08")]
-    messages.append((0, bytes([0xC0, program])))
-    on, off = bytes([0x90]), bytes([0x80])
-    sounding = [(onset + duration, 0, pitch) for onset, duration, pitch in notes.tolist()]
-    sounding += [(onset, 1, pitch) for onset, _, pitch in notes.tolist()]
-    for time, begins, pitch in sorted(sounding):  # at one time, endings first
-        messages.append((time * _TICKS, (on if begins else off) + bytes([pitch, 80 if begins else 0])))
-    messages.append((max(messages[-1][0], steps * _TICKS), b"\xff\x2f\x00"))
-    track, tick = bytearray(), 0
-    for time, message in messages:
-        track += _from_number(time - tick) + message
-        tick = time
-    return b"MThd" + struct.pack(">IHHH", 6, 0, 1, _DIVISION) + b"MTrk" + struct.pack(">I", len(track)) + track
+    """Return the content of a MIDI file of one track in 4/4.
 
+    Args:
+        notes: int [N, 3]: onset and duration in sixteenths, MIDI pitch.
+        steps: the least length of the file in sixteenths.
+        tempo: quarters a minute.
+        program: the General MIDI instrument, 0 to 127.
+    """
+    import mido
 
-def _from_number(number: int) -> bytes:
-    """`_variable`, the other way round."""
-    last = [number & 0x7F]
-    while number := number >> 7:
-        last.append(number & 0x7F | 0x80)
-    return bytes(reversed(last))
+    track = mido.MidiTrack()
+    track.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo)))
+    track.append(mido.MetaMessage("time_signature", numerator=4, denominator=4))
+    track.append(mido.Message("program_change", program=program))
+    ends = [(onset + duration, "note_off", pitch) for onset, duration, pitch in notes.tolist()]
+    onsets = [(onset, "note_on", pitch) for onset, _, pitch in notes.tolist()]
+    now = 0
+    # At one time the ends come first ("note_off" < "note_on"): a note may begin where one of its pitch ends.
+    for step, kind, pitch in sorted(ends + onsets):
+        velocity = _VELOCITY if kind == "note_on" else 0
+        track.append(mido.Message(kind, note=pitch, velocity=velocity, time=(step - now) * _TICKS_PER_STEP))
+        now = step
+    track.append(mido.MetaMessage("end_of_track", time=max(steps - now, 0) * _TICKS_PER_STEP))
+    file = io.BytesIO()
+    mido.MidiFile(type=0, ticks_per_beat=_TICKS_PER_QUARTER, tracks=[track]).save(file=file)
+    return file.getvalue()

@@ -17,13 +17,13 @@ import numpy as np
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec
 from ae_jax.data import cached
-from ae_jax.data.music import abc, events, midi, musicxml
+from ae_jax.data.music import abc, events, midi, midi_fallback, musicxml
 from ae_jax.data.music.events import Melody
 
 # The folders of the corpus, in the order of the labels.
 COLLECTIONS = {"essenFolksong": "*.abc", "oneills1850": "*.abc", "ryansMammoth": "*.abc", "airdsAirs": "*.abc"}
 COLLECTIONS |= {"bach": "*.mxl"}
-_READERS = (abc, events, midi, musicxml, sys.modules[__name__])  # what the cached arrays depend on
+_READERS = (abc, events, midi, midi_fallback, musicxml, sys.modules[__name__])  # what the cached arrays depend on
 
 
 def load(name: str = "", path: str = "", split: str = "", cache: str = "") -> tuple[DataSpec, dict]:
