@@ -1,11 +1,9 @@
 """The words that the rooms share: what data look like, and what a model answers."""
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import flax.struct
-import jax
 
 # A batch is a dict of arrays whose first axis is B.
 #   "x"       what the model explains: [B, *spec.shape], float32
@@ -17,17 +15,6 @@ import jax
 #   "observed" [B, *spec.shape] float32: 1 where a value is known, where the data say so
 #   "num_examples" [B] float32, each the size of the training set
 Batch = dict[str, Any]
-
-
-def missing(function: Callable, variables: Any, batch: Batch, key: Any) -> str:
-    """The word that `function(variables, batch, key)` reads of a batch and does not find in this one, "" where it finds
-    all; of arrays it asks for the shapes alone.
-    """
-    try:
-        jax.eval_shape(function, variables, batch, key)
-    except KeyError as error:
-        return str(error.args[0])
-    return ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,7 +13,6 @@ import jax
 
 from ae_jax.core import lookup
 from ae_jax.core.errors import UserError
-from ae_jax.core.types import missing
 from ae_jax.data import splits
 from ae_jax.data.sources import called
 from ae_jax.devices import mesh
@@ -160,12 +159,8 @@ def data_of(
 
 
 def _check_reads_no_label(built: experiment.Experiment, other: str) -> None:
-    """Raises UserError for a model that reads labels when it is evaluated, as the data have none."""
-    batch = dict(built.shapes().batch)
-    if batch.pop("label", None) is None:  # nor had it any in training
-        return
-    reads = lambda variables, batch, key: built.model.apply(variables, batch, rngs={"latent": key})
-    if missing(reads, variables_of(built.state_shapes(), "raw"), batch, jax.random.key(0)) == "label":
+    """Raise UserError for a model that reads labels, as the data have none."""
+    if built.model.reads_label:
         raise UserError(
             f"{f'--data={other}' if other else 'the data of this run'} has no labels that this model reads\n"
             f"expected data with {built.spec.labels}"

@@ -10,6 +10,7 @@ import flax.linen as nn
 from ae_jax.core import errors, lookup
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec
+from ae_jax.models.base import Family
 
 # The parts of a model that a config names: {key of section model: (folder, what the module exposes)}.
 _NETS = {"encoder": ("nets", "Encoder"), "decoder": ("nets", "Decoder")}
@@ -26,7 +27,7 @@ def build(section: Any, spec: DataSpec) -> tuple[Any, Any]:
     for key, folder in (("name", "models"), ("likelihood", "likelihoods")):
         if key not in options:
             raise UserError(f"model.{key} is None\nexpected one of: {', '.join(lookup.choices(folder))}")
-    family = lookup.find("models", options.pop("name"), "Model")
+    family = find_family(options.pop("name"))
     fields, numbers = _parameters(family), varying(family)
     options = {key: value for key, value in options.items() if key not in numbers}
     parts, read = {}, set()
@@ -83,6 +84,16 @@ def _options_for(part: Any, role: str, options: Mapping[str, Any]) -> dict[str, 
     }
     shared = {key: value for key, value in options.items() if key in fields and f"{role}_{key}" not in special}
     return {**shared, **special}
+
+
+def find_family(name: str) -> type[Family]:
+    """Return the model family of this name. Raises UserError for a class that does not follow the contract."""
+    family = lookup.find("models", name, "Model")
+    if not (inspect.isclass(family) and issubclass(family, Family)):
+        raise UserError(
+            f"model.name={name!r} is not a model family\nexpected a class that inherits from ae_jax.models.base.Family"
+        )
+    return family
 
 
 def varying(family: Any) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from ae_jax.commands.apply.userfiles import Examples
 from ae_jax.core import lookup
 from ae_jax.core.distributions import centre
 from ae_jax.core.errors import UserError
-from ae_jax.core.types import DataSpec, missing
+from ae_jax.core.types import DataSpec
 from ae_jax.data.music import attributes as melody_attributes
 
 _CORPUS = 10_000  # training examples from which an attribute's direction is made
@@ -80,7 +80,10 @@ def compute(
     count = len(batch["mask"])
     batch, size = dict(batch), min(batch_size, count)
     own = batch.pop("label", None)
-    if _reads_label(function, trained.variables, batch, key):
+    model = trained.experiment.model
+    if model.adds_inputs and "inputs" not in batch:
+        raise UserError("this model's decoder adds its inputs, and a latent alone has none\ntry --task=reconstruct")
+    if model.reads_label:
         given = np.asarray(label)[np.arange(count) % len(label)] if len(label) else own
         batch["label"] = _labels(trained.experiment.spec, given)
     elif len(label):
@@ -108,16 +111,6 @@ def _labels(spec: DataSpec, label: np.ndarray | None) -> np.ndarray:
         if spec.label_dim or not str(each).isdecimal() or int(each) >= spec.classes:
             raise UserError(f"label {str(each)!r} is no class of this model\n{expected}")
     return label.astype(np.int32)
-
-
-def _reads_label(function: Callable, variables: Any, batch: Mapping[str, Any], key: Any) -> bool:
-    """Whether `function` misses "label" in a batch without. Raises UserError where it misses another word."""
-    word = missing(function, variables, {name: values[:1] for name, values in batch.items()}, key)
-    if word not in ("", "label"):
-        raise UserError(
-            f"this model's decoder reads {word!r} beside the code, and a code alone has none\ntry --task=reconstruct"
-        )
-    return word == "label"
 
 
 def codes_of(trained: Any, examples: Examples, key: Any, label: Sequence, batch_size: int) -> np.ndarray:

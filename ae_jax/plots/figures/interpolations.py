@@ -1,4 +1,4 @@
-"""Straight lines in the space of codes, from one example to another, decoded."""
+"""Geodesics of the latent space from one example to another, decoded."""
 
 import numpy as np
 
@@ -8,7 +8,8 @@ from ae_jax.plots import queries, style
 
 def arrays(model, variables, data, key, *, count: int = 10, steps: int = 10) -> dict[str, np.ndarray]:
     """The first `count` pairs of neighbours in the data, "start" and "end" [N, *shape]; between them the likelihood's
-    means, "path" [N, steps, *shape], at the codes (1 - t) z_start + t z_end, "t" [steps] from 0 to 1.
+    means, "path" [N, steps, *shape], at points of the latent space's geodesic (for a flat space, a straight line),
+    "t" [steps] from 0 to 1.
     The label, for a model that reads it, stays that of the start.
     """
     queries.at_least(1, count=count)
@@ -22,10 +23,10 @@ def arrays(model, variables, data, key, *, count: int = 10, steps: int = 10) -> 
     found = queries.gather(per_example, variables, data.test, key, 2 * count)
     even = len(found["x"]) // 2 * 2
     start, end = found["x"][:even:2], found["x"][1:even:2]
-    z_a, z_b = found["code"][:even:2, None], found["code"][1:even:2, None]
     t = np.linspace(0, 1, steps)
+    codes = np.asarray(model.space.geodesic(found["code"][:even:2], found["code"][1:even:2], t)).swapaxes(0, 1)
     labels = found["label"][:even:2, None] if "label" in found else 0
-    path = queries.decode(model, variables, (1 - t[None, :, None]) * z_a + t[None, :, None] * z_b, labels)
+    path = queries.decode(model, variables, codes, labels)
     return {"start": start, "path": path, "end": end, "t": t, "limits": style.limits(model.spec, start, end)}
 
 

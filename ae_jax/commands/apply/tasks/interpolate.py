@@ -48,7 +48,8 @@ def run(
             )
     start, end = (shared.codes_of(trained, end, key, label, batch_size) for end in ends)
     t = np.linspace(0, 1, steps, dtype=np.float32)[:, None] if steps > 1 else np.full((1, 1), 0.5, np.float32)
-    codes = _slerp(start, end, t) if spherical else (1 - t) * start + t * end
+    space = trained.experiment.model.space
+    codes = _slerp(start, end, t) if spherical else np.asarray(space.geodesic(start[0], end[0], t[:, 0]))
     own = None if ends[0].label is None else np.repeat(ends[0].label, steps, axis=0)
     means = shared.means_at(trained, codes, key, label, batch_size, own)
     stem, form = (f"{ends[0].stem}_{ends[1].stem}", results.sounding(ends[0].form, render))
