@@ -175,7 +175,7 @@ def numbers(config: Any) -> dict[str, Any]:
     """What `train.make_hparams` takes, the numbers and schedules as the config has them. Raises UserError."""
     found = {"corruption": corruptions.find(config.corruption)[1], "objective": _objective(config.objective)[1]}
     optimizer = optim.make_tx(config.optimizer)[1]
-    varying = parts.varying(lookup.find("models", config.model.name, "Model"))
+    varying = parts.varying(parts.family_of(config.model.name))
     found["model"] = {key: value for key, value in config.model.items() if key in varying and value is not None}
     weights = {term: weight for term, weight in config.weights.items() if weight is not None}
     return {"weights": weights, **found, "optimizer": optimizer, "ema": config.train.ema}

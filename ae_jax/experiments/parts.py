@@ -26,17 +26,17 @@ def build(section: Any, spec: DataSpec) -> tuple[Any, Any]:
     for key, folder in (("name", "models"), ("likelihood", "likelihoods")):
         if key not in options:
             raise UserError(f"model.{key} is None\nexpected one of: {', '.join(lookup.choices(folder))}")
-    family = lookup.find("models", options.pop("name"), "Model")
+    family = family_of(options.pop("name"))
     fields, numbers = _parameters(family), varying(family)
     options = {key: value for key, value in options.items() if key not in numbers}
     parts, read = {}, set()
     for role, (folder, attribute) in {**_NETS, **_PARTS}.items():
         if role in options and role in fields:
-            part = lookup.find(folder, options.pop(role), attribute)
+            part = _linen(role, lookup.find(folder, options.pop(role), attribute))
             mine = _options_for(part, role, options)
             read |= set(mine)
             arguments = _in_tuples(part, {key.removeprefix(f"{role}_"): value for key, value in mine.items()})
-            parts[role] = _net(role, part, arguments) if role in _NETS else functools.partial(part, **arguments)
+            parts[role] = part(**arguments) if role in _NETS else functools.partial(part, **arguments)
     own = _in_tuples(family, {key: value for key, value in options.items() if key in fields})
     unread = options.keys() - read - own.keys()
     if unread:
@@ -50,10 +50,16 @@ def build(section: Any, spec: DataSpec) -> tuple[Any, Any]:
     return model, parts["likelihood"](spec)
 
 
-def _net(role: str, part: Any, arguments: Mapping[str, Any]) -> nn.Module:
-    if not (inspect.isclass(part) and issubclass(part, nn.Module)):
-        raise UserError(f"model.{role} is {part!r}\nexpected a class of Linen modules")
-    return part(**arguments)
+def family_of(name: str) -> type[nn.Module]:
+    """Return the class of the model family that model.name names. Raise UserError where there is none."""
+    return _linen("name", lookup.find("models", name, "Model"))
+
+
+def _linen(key: str, found: Any) -> type[nn.Module]:
+    """Return what the key names. Raise UserError, before it is called, unless it is a class of Linen modules."""
+    if not (inspect.isclass(found) and issubclass(found, nn.Module)):
+        raise UserError(f"model.{key} is {found!r}\nexpected a class of Linen modules")
+    return found
 
 
 def _parameters(part: Any) -> set[str]:
