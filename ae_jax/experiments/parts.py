@@ -10,6 +10,10 @@ import flax.linen as nn
 from ae_jax.core import errors, lookup
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec
+from ae_jax.models.base import Family
+from ae_jax.models.likelihoods import Likelihood
+from ae_jax.models.posteriors import Posterior
+from ae_jax.models.priors import Prior
 
 # The parts of a model that a config names: {key of section model: (folder, what the module exposes)}.
 _NETS = {"encoder": ("nets", "Encoder"), "decoder": ("nets", "Decoder")}
@@ -18,6 +22,8 @@ _PARTS = {
     "posterior": ("posteriors", "Posterior"),
     "prior": ("priors", "Prior"),
 }
+# What the classes inherit from that those keys name; a net is any module.
+_BASES = {"name": Family, "likelihood": Likelihood, "posterior": Posterior, "prior": Prior}
 
 
 def build(section: Any, spec: DataSpec) -> tuple[Any, Any]:
@@ -32,7 +38,7 @@ def build(section: Any, spec: DataSpec) -> tuple[Any, Any]:
     parts, read = {}, set()
     for role, (folder, attribute) in {**_NETS, **_PARTS}.items():
         if role in options and role in fields:
-            part = _linen(role, lookup.find(folder, options.pop(role), attribute))
+            part = _checked(role, lookup.find(folder, options.pop(role), attribute))
             mine = _options_for(part, role, options)
             read |= set(mine)
             arguments = _in_tuples(part, {key.removeprefix(f"{role}_"): value for key, value in mine.items()})
@@ -50,15 +56,18 @@ def build(section: Any, spec: DataSpec) -> tuple[Any, Any]:
     return model, parts["likelihood"](spec)
 
 
-def family_of(name: str) -> type[nn.Module]:
+def family_of(name: str) -> type[Family]:
     """Return the class of the model family that model.name names. Raise UserError where there is none."""
-    return _linen("name", lookup.find("models", name, "Model"))
+    return _checked("name", lookup.find("models", name, "Model"))
 
 
-def _linen(key: str, found: Any) -> type[nn.Module]:
-    """Return what the key names. Raise UserError, before it is called, unless it is a class of Linen modules."""
-    if not (inspect.isclass(found) and issubclass(found, nn.Module)):
-        raise UserError(f"model.{key} is {found!r}\nexpected a class of Linen modules")
+def _checked(key: str, found: Any) -> type[nn.Module]:
+    """Return what the key names. Raise UserError, before it is called, unless it is a class of the right kind."""
+    base = _BASES.get(key, nn.Module)
+    if not (inspect.isclass(found) and issubclass(found, base)):
+        raise UserError(
+            f"model.{key} is {found!r}\nexpected a class that inherits from {base.__module__}.{base.__name__}"
+        )
     return found
 
 

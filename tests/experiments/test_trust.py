@@ -126,7 +126,7 @@ def test_neither_this_package_by_path_nor_the_standard_library_is_trusted(honest
     victim.write_text("import evilmod")
     run = stored(honest, here / "run", {"data.source": source, "data.name": str(victim), "data.path": str(here)})
     with pytest.raises(UserError) as error:
-        analysis.load(str(run)).data["test"]
+        analysis.load(str(run)).data.test
     assert says_what_to_trust(error, "data.source", source.partition(":")[0])
     assert victim.exists() and not_imported(here)
 
@@ -153,11 +153,11 @@ def test_what_is_trusted_is_what_it_says(honest, evil, here):
 
 
 def test_the_trust_covers_the_runs_beside(honest, evil, here):
-    open_run = analysis.load(str(honest), limit=20).data["open"]
+    open_run = analysis.load(str(honest), limit=20).data.open_run
     with pytest.raises(UserError) as error:
         open_run(str(evil))
     assert says_what_to_trust(error) and not_imported(here)
-    model, _, _ = analysis.load(str(honest), limit=20, trust=("evilmod",)).data["open"](str(evil))
+    model, _, _ = analysis.load(str(honest), limit=20, trust=("evilmod",)).data.open_run(str(evil))
     assert model.spec.shape == (8, 8, 1)
 
 
@@ -227,7 +227,7 @@ def test_what_is_of_another_kind_is_not_called(key, name, here):
     configuration.override(config, key, f"evilmod:{name}")
     if key == "data.source":
         config.data.path = str(here)
-    with pytest.raises(UserError, match="expected a (function|class of Linen modules)"):
+    with pytest.raises(UserError, match="expected a (function|class that inherits)"):
         experiment.build(config)
     assert (here / "evilmod.py").exists()
 
@@ -262,7 +262,7 @@ def test_a_victim_folder_survives(honest, here):
     assert done.returncode == 2 and done.stdout == "" and len(done.stderr.splitlines()) == 2
     assert "'shutil'" in done.stderr and "--trust=shutil" in done.stderr
     with pytest.raises(UserError, match="'shutil:rmtree' is no data source"):
-        analysis.load(str(run), trust=("shutil",)).data["test"]
+        analysis.load(str(run), trust=("shutil",)).data.test
     assert victim.is_dir()
 
 
