@@ -6,7 +6,10 @@ __version__ = "0.1.0"
 
 
 def load(workdir: str, **options: Any) -> tuple[Any, dict[str, Any], Any]:
-    """(model, variables, config) of a trained run; the options are those of `ae_jax.experiments.analysis.load`."""
+    """Return (model, variables, config) of a trained run. The options are those of `ae_jax.experiments.analysis.load`.
+
+    trust=("MODULE",) lets the run's config name code outside this package, which then runs here.
+    """
     from ae_jax.experiments import analysis
 
     trained = analysis.load(workdir, **options)

@@ -39,6 +39,7 @@ class Line:
         """Load the config that --config names, with this line's assignments. Raises UserError."""
         if not self.flags.config:
             raise UserError("no --config\nexpected a config file, such as --config=configs/vae.py:digits")
+        sys.path.append(os.getcwd())  # where the user's own config file looks for what it imports
         loaded = configuration.load(self.flags.config)
         if {"train.steps", "train.epochs"} <= dict(self.assignments).keys():
             raise UserError("both --config.train.steps and --config.train.epochs\nexpected one of them")
@@ -58,7 +59,6 @@ def main(command: str | None = None) -> None:
         if command not in names:
             print(errors.unknown("command", command, names), file=sys.stderr)
             sys.exit(2)
-    sys.path.append(os.getcwd())  # where the user's own `package.module:Name` is looked for
     _mark_global_flags_as_parsed()
     sys.exit(run(command, arguments, own_process=True))
 

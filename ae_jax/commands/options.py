@@ -10,7 +10,7 @@ from ae_jax.commands import cli
 from ae_jax.core import lookup
 from ae_jax.core.errors import UserError
 
-RUN_FLAGS = ("workdir", "checkpoint", "params", "seed", "split", "batch_size", "limit", "data")
+RUN_FLAGS = ("workdir", "checkpoint", "params", "seed", "split", "batch_size", "limit", "data", "trust")
 
 
 def define_run_flags(into: FlagValues) -> None:
@@ -24,11 +24,18 @@ def define_run_flags(into: FlagValues) -> None:
     flags.DEFINE_integer("batch_size", 500, "examples per device call", lower_bound=1, flag_values=into)
     flags.DEFINE_integer("limit", None, "use N examples only", lower_bound=1, flag_values=into)
     flags.DEFINE_string("data", "", "other data: NAME, or SOURCE:PATH", flag_values=into)
+    define_trust_flag(into)
 
 
 def run_options(given: FlagValues) -> dict[str, object]:
     """Return the values of `define_run_flags`, by name."""
     return {name: given[name].value for name in RUN_FLAGS}
+
+
+def define_trust_flag(into: FlagValues) -> None:
+    """Define the flag of every command that opens runs."""
+    text = "modules that the stored config of an opened run may name; their code then runs here"
+    flags.DEFINE_list("trust", [], text, flag_values=into)
 
 
 def define_process_flags(into: FlagValues) -> None:

@@ -22,13 +22,13 @@ import json
 import math
 import pathlib
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ae_jax.core import errors, lookup
 from ae_jax.core.errors import UserError
 from ae_jax.devices import report
-from ae_jax.experiments import configuration, rundir
+from ae_jax.experiments import configuration, rundir, trusted
 
 RESULTS = configuration.ROOT / "benchmarks" / "results.json"
 TOLERANCE = 0.015
@@ -116,10 +116,10 @@ def seeds(row: Row, count: int) -> range:
     return range(first, first + count)
 
 
-def run(row: Row, folder: pathlib.Path, seed: int | None = None) -> dict[str, Any]:
+def run(row: Row, folder: pathlib.Path, seed: int | None = None, trust: Sequence[str] = ()) -> dict[str, Any]:
     """Trains the row (and first what it starts from) below `folder`, or goes on with it; answers its record.
 
-    seed: by default the config's own.
+    seed: by default the config's own. trust: as in `runner.train_run`.
     """
     from ae_jax.experiments import analysis, runner
 
@@ -129,12 +129,12 @@ def run(row: Row, folder: pathlib.Path, seed: int | None = None) -> dict[str, An
         config.seed = seed
         if config.train.init_from:
             parent = select([config.train.init_from])[0]
-            run(parent, folder, seed)
+            run(parent, folder, seed, trust)
             config.train.init_from = str(_place(folder, parent, seed))
     workdir = _place(folder, row, seed)
-    runner.train_run(config, str(workdir))
+    runner.train_run(config, str(workdir), trust=trust)
     with analysis.on_all_devices(str(workdir)):
-        trained = analysis.load(str(workdir))
+        trained = analysis.load(str(workdir), trust=(*trust, *trusted.modules(config)))
         scores = analysis.evaluate(trained.experiment, trained.variables, config.eval.metrics, trained.data)
     seconds = sum(line["window_seconds"] for line in rundir.read_lines(trained.run.timings))
     return {"config": row.config, "hash": config_hash(configuration.load(row.config)), "seconds": round(seconds, 1),

@@ -4,9 +4,11 @@ import functools
 import importlib
 import importlib.util
 import inspect
+import os
 import pathlib
 import pkgutil
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +30,13 @@ REGISTRIES = {
     "tasks": ("commands.apply.tasks", "run"),
     "commands": ("commands.entry", "main"),
 }
+# The kinds of which the user may name an object of their own; of a function, with the names of its first parameters.
+_MAY_BE_OWN = {
+    **dict.fromkeys(("models", "nets", "likelihoods", "posteriors", "priors", "sources"), ()),
+    "samplers": ("codes", "key"),
+}
+# "package.module:Name", the only form of a name by which anything outside this package is imported.
+OWN = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):([^\W\d]\w*)")
 # What one of a kind is called, where that is not the kind's name without its s.
 _WORDS = {"sources": "data source", "sweep_figures": "figure"}
 _SENTENCES = r"\n\n|\.\s+(?=\W*[A-Z`])"
@@ -75,20 +84,31 @@ def module(kind: str, name: str, attribute: str = "") -> Any:
 
 
 def find(kind: str, name: str, attribute: str) -> Any:
-    """Return `attribute` of the module `name` of a kind, or the object that "package.module:Name" is.
+    """Return `attribute` of the module `name` of a kind; of some kinds also the object that "package.module:Name" is.
 
-    Raises UserError where no file of that name defines the attribute.
+    Raises UserError where no file of that name defines the attribute, and where the user's own is of another kind.
     """
-    if ":" in name:
-        return imported(name)
+    if ":" in name and kind in _MAY_BE_OWN:
+        first = _MAY_BE_OWN[kind]
+        return _own_function(name, first, word(kind)) if first else imported(name)
     return getattr(module(kind, name, attribute), attribute)
 
 
 def imported(path: str) -> Any:
-    """The object at "package.module:Name" on the import path. Raises UserError where either part is missing."""
-    module_name, _, name = path.partition(":")
-    if not module_name or not name:
+    """Return the object at "package.module:Name" on the import path, which ends with the current folder.
+
+    Only `trusted` makes it safe to resolve the names in a config that was read from disk.
+
+    Raises:
+        UserError: The text has another form, or there is no such module, or no such name in it.
+    """
+    match = OWN.fullmatch(path)
+    if not match:
         raise errors.UserError(f"{path!r} names nothing\nexpected package.module:Name")
+    module_name, name = match.groups()
+    # Not before the user's own code is asked for: a folder that was downloaded may hold a file named like a package.
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
     try:
         home = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -106,23 +126,39 @@ def imported(path: str) -> Any:
 
 
 def function(home: Any, name: str, first: tuple[str, ...], what: str) -> Any:
-    """The function `name` of the module `home`, or of any file of the folder `home`, or the user's own.
+    """Return the function `name` of the module `home`, of any file of the folder `home`, or the user's own.
 
-    Those are meant that are public and whose first parameters are these.
+    Only public functions with these first parameters are found.
     """
     if ":" in name:
-        return imported(name)
+        return _own_function(name, first, what)
     homes = [home]
     if hasattr(home, "__path__"):
         homes = [
             importlib.import_module(f"{home.__name__}.{file.name}") for file in pkgutil.iter_modules(home.__path__)
         ]
     named = {key: value for module in homes for key, value in _functions_of(module).items()}
-    starts = lambda value: tuple(inspect.signature(value).parameters)[: len(first)] == first
-    names = [key for key, value in named.items() if starts(value)]
+    names = [key for key, value in named.items() if _begins_with(value, first)]
     if name not in names:
         raise errors.unknown(what, name, names)
     return named[name]
+
+
+def _own_function(path: str, first: tuple[str, ...], what: str) -> Callable:
+    """Return the user's own function. Raise UserError, without calling it, unless its first parameters are these."""
+    found = imported(path)
+    if not _begins_with(found, first):
+        raise errors.UserError(f"{path!r} is no {what}\nexpected a function whose parameters begin: {', '.join(first)}")
+    return found
+
+
+def _begins_with(value: Any, first: tuple[str, ...]) -> bool:
+    """Return whether `value` is a function whose first parameters have these names."""
+    try:
+        parameters = tuple(inspect.signature(value).parameters)
+    except (TypeError, ValueError):  # it cannot be called, or is written in C and does not say
+        return False
+    return parameters[: len(first)] == first
 
 
 def _functions_of(module: Any) -> dict[str, Callable]:

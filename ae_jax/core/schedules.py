@@ -4,7 +4,10 @@ The parameters are arrays inside a pytree, so that runs that differ in nothing e
 """
 
 import ast
+import functools
+import inspect
 import math
+from collections.abc import Callable
 from typing import Any
 
 import flax.struct
@@ -42,9 +45,7 @@ class OptaxSchedule:
     arguments: tuple[tuple[str, Any], ...] = flax.struct.field(pytree_node=False)
 
     def __call__(self, step):
-        import optax
-
-        return jnp.asarray(getattr(optax, self.name)(**dict(self.arguments))(step), jnp.float32)
+        return jnp.asarray(_of_optax()[self.name](**dict(self.arguments))(step), jnp.float32)
 
 
 def _linear(step, start, end, steps):
@@ -102,19 +103,29 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def _parse_optax(text: str) -> OptaxSchedule:
+@functools.cache
+def _of_optax() -> dict[str, Callable]:
+    """Return {name: function} of Optax's schedules. Nothing else of Optax can be called from a config."""
     import optax
 
+    named = {
+        key: value for key, value in vars(optax).items() if key.endswith("_schedule") and inspect.isfunction(value)
+    }
+    return {key: value for key, value in named.items() if not key.startswith("scale_by_")}  # those are transformations
+
+
+def _parse_optax(text: str) -> OptaxSchedule:
     try:
         call = ast.parse(text, mode="eval").body
         name = call.func.attr
         arguments = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
-        assert not call.args
-    except (SyntaxError, ValueError, AttributeError, AssertionError):
-        raise errors.UserError(f"{text!r} cannot be read as a schedule of Optax\n{EXPECTED}") from None
-    names = [key for key in dir(optax) if key.endswith("_schedule")]
-    if name not in names:
-        raise errors.unknown("schedule of Optax", name, names)
+        well_formed = isinstance(call.func.value, ast.Name) and not call.args
+    except (SyntaxError, ValueError, AttributeError):
+        well_formed = False
+    if not well_formed:
+        raise errors.UserError(f"{text!r} cannot be read as a schedule of Optax\n{EXPECTED}")
+    if name not in _of_optax():
+        raise errors.unknown("schedule of Optax", name, _of_optax())
     schedule = OptaxSchedule(name, tuple(arguments.items()))
     try:
         schedule(0)

@@ -1,7 +1,7 @@
 """From a data section to the examples: where they come from, which are held out, and which keep their labels."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,19 +12,24 @@ from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec
 from ae_jax.data import corruptions, sources
 
+# The keys of section data that a source may take.
+_READABLE = ("name", "dir", "path", "split", "cache", "size")
+
 
 def load(section: Any, seed: int) -> tuple[DataSpec, dict[str, Any]]:
     """(spec, {"train", "validation"?, "test"}) of a data section. Raises UserError."""
-    source = lookup.find("sources", section.source, "load")
-    readable = ("name", "dir", "path", "split", "cache", "size")
-    accepted = [key for key in readable if key in inspect.signature(source).parameters]
-    for key in readable[1:]:
+    source = _source(section.source)
+    accepted = [key for key in _READABLE if key in inspect.signature(source).parameters]
+    for key in _READABLE[1:]:
         if section.get(key) and key not in accepted:
             raise UserError(
                 f"data.{key}={section[key]!r} is read by nothing: data source {section.source!r} does not take it\n"
                 f"it takes: {', '.join(f'data.{name}' for name in accepted) or 'nothing'}"
             )
-    spec, splits = source(**{key: section[key] for key in accepted if section.get(key)})
+    found = source(**{key: section[key] for key in accepted if section.get(key)})
+    if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[0], DataSpec)):
+        raise UserError(f"data source {section.source!r} returned {type(found).__name__}\nexpected (DataSpec, splits)")
+    spec, splits = found
     train_split, held = splits["train"], section.validation
     n = len(train_split["x"])
     if held:
@@ -42,6 +47,18 @@ def load(section: Any, seed: int) -> tuple[DataSpec, dict[str, Any]]:
     if section.binarize == "fixed":
         spec, splits = corruptions.binarize_once(spec, splits, seed)
     return spec, splits
+
+
+def _source(name: str) -> Callable:
+    """Return the function of a data source. Raise UserError, without calling it, unless it takes keys of data alone."""
+    source = lookup.find("sources", name, "load")
+    written_in_python = inspect.isfunction(inspect.unwrap(source))
+    if not written_in_python or not set(inspect.signature(source).parameters) <= set(_READABLE):
+        raise UserError(
+            f"data.source={name!r} is no data source\n"
+            f"expected a function with no parameters but some of: {', '.join(_READABLE)}"
+        )
+    return source
 
 
 def _check_probabilities(splits: Mapping[str, Any]) -> None:
@@ -72,7 +89,7 @@ def other(config: Any, spec: DataSpec, name: str) -> dict[str, Any]:
     section = ConfigDict({**config.data, **fresh})
     if path or source in lookup.choices("sources"):
         section.source = source
-    takes = inspect.signature(lookup.find("sources", section.source, "load")).parameters
+    takes = inspect.signature(_source(section.source)).parameters
     if path:
         section["path" if "path" in takes else "dir"] = path
     section.update({key: None for key in ("cache", "size") if key not in takes})

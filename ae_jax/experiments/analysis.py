@@ -18,7 +18,7 @@ from ae_jax.data.sources import called
 from ae_jax.devices import mesh
 from ae_jax.evaluation import gather
 from ae_jax.evaluation.data import EvalData
-from ae_jax.experiments import experiment, rundir
+from ae_jax.experiments import experiment, rundir, trusted
 from ae_jax.training.checkpoints import Checkpoints
 
 
@@ -44,18 +44,22 @@ def load(
     batch_size: int = 500,
     limit: int | None = None,
     data: str = "",
+    trust: str | Sequence[str] = (),
 ) -> Trained:
     """The run in `workdir` at a checkpoint: "newest", "best" or a step number.
 
     params: "ema" or "raw"; None takes the average where there is one.
     split: what is read as the test split; limit: its first examples only; data: as in `data_of`.
+    trust: the modules outside ae_jax that the stored config, and those of runs opened beside this one, may name.
     Raises UserError where something is missing.
     """
     if params not in (None, "ema", "raw"):
         raise UserError(f"params is {params!r}\nexpected 'ema' or 'raw'")
     run = rundir.RunDir(pathlib.Path(workdir).absolute())
     config, spec = run.read()
-    built = experiment.build(config, spec)
+    trust = trust.split(",") if isinstance(trust, str) else trust
+    trusted.check(config, trust, run.config)
+    built = experiment.build(config, spec, trust=trust)
     absent = UserError(
         f"no checkpoint in {str(run.path)!r} that can be read\n"
         f"train it first: scripts/train.py --config=... --workdir={workdir}"
@@ -146,13 +150,14 @@ def data_of(
             _check_reads_no_label(built, other)
         return built.held_out(arrays, batch_size, seed)
 
+    options = {"split": split, "batch_size": batch_size, "limit": limit, "seed": seed}
     return EvalData(
         {
             "train": lambda: batches("train"),
             "test": lambda: batches(split),
             "corpus": lambda: batches("train", None),
             "metrics": lambda: rundir.read_lines(run.metrics) if run else [],
-            "open_run": lambda: functools.partial(_opened, split=split, batch_size=batch_size, limit=limit, seed=seed),
+            "open_run": lambda: functools.partial(_opened, **options, trust=built.trust),
             "input_shape": lambda: built.input_shape,
         }
     )

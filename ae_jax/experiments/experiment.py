@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -16,7 +16,7 @@ from ae_jax.core.types import DataSpec
 from ae_jax.data import corruptions, splits, streaming
 from ae_jax.data.batching import Batches, present
 from ae_jax.devices import mesh
-from ae_jax.experiments import parts, ranges
+from ae_jax.experiments import parts, ranges, trusted
 from ae_jax.training import optim, precision
 from ae_jax.training.step import TrainState, make_hparams, make_init, make_train_step, streams
 
@@ -33,6 +33,7 @@ class Experiment:
     tx: Any  # hparams["optimizer"] -> Optax transformation
     prepare: Any
     hparams: Any
+    trust: tuple[str, ...] = ()  # modules that runs opened beside this one may name, see `trusted`
 
     @functools.cached_property
     def splits(self) -> dict[str, Mapping[str, Any]]:
@@ -143,9 +144,11 @@ class Shapes:
         return self, None
 
 
-def build(config: Any, spec: DataSpec | None = None) -> Experiment:
+def build(config: Any, spec: DataSpec | None = None, *, trust: Sequence[str] = ()) -> Experiment:
     """The experiment of a config; with a stored `spec`, without opening the data.
 
+    All that the config names is imported: `trusted.check` comes before this where the config was read from disk.
+    trust: modules that runs opened beside this one may name, as those that the config names may be.
     Raises UserError for an unknown name, a key that nothing reads, or terms and weights that do not match.
     """
     ranges.check(config)
@@ -165,7 +168,9 @@ def build(config: Any, spec: DataSpec | None = None) -> Experiment:
     dequantized = likelihood.needs_dequantised and spec.kind == "pixels" and binarize == "none"
     corrupt, _ = corruptions.find(config.corruption)
     prepare = corruptions.make_prepare(spec, binarize, dequantized, corrupt)
-    built = Experiment(config, spec, model, likelihood, objective, tx, prepare, make_hparams(**numbers(config)))
+    trust = (*trust, *trusted.modules(config))
+    hparams = make_hparams(**numbers(config))
+    built = Experiment(config, spec, model, likelihood, objective, tx, prepare, hparams, trust)
     if examples is not None:
         built.__dict__["splits"] = examples  # the cached property, already computed
     return built
@@ -175,7 +180,7 @@ def numbers(config: Any) -> dict[str, Any]:
     """What `train.make_hparams` takes, the numbers and schedules as the config has them. Raises UserError."""
     found = {"corruption": corruptions.find(config.corruption)[1], "objective": _objective(config.objective)[1]}
     optimizer = optim.make_tx(config.optimizer)[1]
-    varying = parts.varying(parts.find_family(config.model.name))
+    varying = parts.varying(parts.family_of(config.model.name))
     found["model"] = {key: value for key, value in config.model.items() if key in varying and value is not None}
     weights = {term: weight for term, weight in config.weights.items() if weight is not None}
     return {"weights": weights, **found, "optimizer": optimizer, "ema": config.train.ema}

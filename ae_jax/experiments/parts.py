@@ -11,6 +11,9 @@ from ae_jax.core import errors, lookup
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec
 from ae_jax.models.base import Family
+from ae_jax.models.likelihoods import Likelihood
+from ae_jax.models.posteriors import Posterior
+from ae_jax.models.priors import Prior
 
 # The parts of a model that a config names: {key of section model: (folder, what the module exposes)}.
 _NETS = {"encoder": ("nets", "Encoder"), "decoder": ("nets", "Decoder")}
@@ -19,6 +22,8 @@ _PARTS = {
     "posterior": ("posteriors", "Posterior"),
     "prior": ("priors", "Prior"),
 }
+# What the classes inherit from that those keys name; a net is any module.
+_BASES = {"name": Family, "likelihood": Likelihood, "posterior": Posterior, "prior": Prior}
 
 
 def build(section: Any, spec: DataSpec) -> tuple[Any, Any]:
@@ -27,17 +32,17 @@ def build(section: Any, spec: DataSpec) -> tuple[Any, Any]:
     for key, folder in (("name", "models"), ("likelihood", "likelihoods")):
         if key not in options:
             raise UserError(f"model.{key} is None\nexpected one of: {', '.join(lookup.choices(folder))}")
-    family = find_family(options.pop("name"))
+    family = family_of(options.pop("name"))
     fields, numbers = _parameters(family), varying(family)
     options = {key: value for key, value in options.items() if key not in numbers}
     parts, read = {}, set()
     for role, (folder, attribute) in {**_NETS, **_PARTS}.items():
         if role in options and role in fields:
-            part = lookup.find(folder, options.pop(role), attribute)
+            part = _checked(role, lookup.find(folder, options.pop(role), attribute))
             mine = _options_for(part, role, options)
             read |= set(mine)
             arguments = _in_tuples(part, {key.removeprefix(f"{role}_"): value for key, value in mine.items()})
-            parts[role] = _net(role, part, arguments) if role in _NETS else functools.partial(part, **arguments)
+            parts[role] = part(**arguments) if role in _NETS else functools.partial(part, **arguments)
     own = _in_tuples(family, {key: value for key, value in options.items() if key in fields})
     unread = options.keys() - read - own.keys()
     if unread:
@@ -51,10 +56,19 @@ def build(section: Any, spec: DataSpec) -> tuple[Any, Any]:
     return model, parts["likelihood"](spec)
 
 
-def _net(role: str, part: Any, arguments: Mapping[str, Any]) -> nn.Module:
-    if not (inspect.isclass(part) and issubclass(part, nn.Module)):
-        raise UserError(f"model.{role} is {part!r}\nexpected a class of Linen modules")
-    return part(**arguments)
+def family_of(name: str) -> type[Family]:
+    """Return the class of the model family that model.name names. Raise UserError where there is none."""
+    return _checked("name", lookup.find("models", name, "Model"))
+
+
+def _checked(key: str, found: Any) -> type[nn.Module]:
+    """Return what the key names. Raise UserError, before it is called, unless it is a class of the right kind."""
+    base = _BASES.get(key, nn.Module)
+    if not (inspect.isclass(found) and issubclass(found, base)):
+        raise UserError(
+            f"model.{key} is {found!r}\nexpected a class that inherits from {base.__module__}.{base.__name__}"
+        )
+    return found
 
 
 def _parameters(part: Any) -> set[str]:
@@ -84,16 +98,6 @@ def _options_for(part: Any, role: str, options: Mapping[str, Any]) -> dict[str, 
     }
     shared = {key: value for key, value in options.items() if key in fields and f"{role}_{key}" not in special}
     return {**shared, **special}
-
-
-def find_family(name: str) -> type[Family]:
-    """Return the model family of this name. Raises UserError for a class that does not follow the contract."""
-    family = lookup.find("models", name, "Model")
-    if not (inspect.isclass(family) and issubclass(family, Family)):
-        raise UserError(
-            f"model.name={name!r} is not a model family\nexpected a class that inherits from ae_jax.models.base.Family"
-        )
-    return family
 
 
 def varying(family: Any) -> tuple[str, ...]:

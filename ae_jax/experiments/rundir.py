@@ -43,7 +43,10 @@ class RunDir:
     result = property(lambda self: self.path / "result.json")
 
     def read(self) -> tuple[Any, DataSpec]:
-        """(config, spec) as stored. Raises UserError where this is no run directory."""
+        """(config, spec) as stored. Raises UserError where this is no run directory.
+
+        `trusted.check` comes before anything is built from this config, as in `analysis.load`.
+        """
         if not os.path.isfile(self.config):
             raise UserError(
                 f"no run in {str(self.path)!r}: it has no config.json\nexpected the --workdir of a training run"

@@ -6,7 +6,7 @@ import json
 import pathlib
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -30,26 +30,27 @@ class Summary:
     metrics: dict[str, float]  # of the last evaluation
 
 
-def train_run(config: Any, workdir: str, say=print, profile: bool = False) -> Summary:
+def train_run(config: Any, workdir: str, say=print, profile: bool = False, *, trust: Sequence[str] = ()) -> Summary:
     """Trains `config` in `workdir` to its end, from its newest checkpoint if there is one, on its mesh of devices.
 
     profile: whether to trace a window of steps, into profile/.
+    trust: modules that the run train.init_from may name, beside those that `config` names.
     Raises UserError before anything is written; RunFailed where it was stopped, its numbers stayed non-finite or the
     disk is full.
     """
     with mesh.over(**config.mesh):
         try:
-            return _train_run(config, workdir, say, profile)
+            return _train_run(config, workdir, say, profile, trust)
         except OSError as error:
             cure = "the same command goes on from the last checkpoint there"
             raise RunFailed(f"training in {workdir!r} ended: {error}\n{cure}") from None
 
 
-def _train_run(config, workdir, say, profile):
+def _train_run(config, workdir, say, profile, trust):
     started, compiling = time.perf_counter(), CompileClock()
     with processes.agreeing():
         notes = rundir.check_new_or_same(workdir, config)
-        built = checked(config)
+        built = checked(config, trust=trust)
         steps = built.steps
     rundir.check_shared(workdir)
     complain = functools.partial(say, file=sys.stderr) if processes.leads() else lambda line: None
@@ -97,9 +98,12 @@ def _train_run(config, workdir, say, profile):
     return Summary(int(state.step), time.perf_counter() - started, watch.scores)
 
 
-def checked(config: Any) -> experiment.Experiment:
-    """The experiment of a config. Raises UserError where its parts do not fit, the metrics to evaluate it with too."""
-    built = experiment.build(config)
+def checked(config: Any, *, trust: Sequence[str] = ()) -> experiment.Experiment:
+    """The experiment of a config. Raises UserError where its parts do not fit, the metrics to evaluate it with too.
+
+    trust: as in `experiment.build`.
+    """
+    built = experiment.build(config, trust=trust)
     built.check()
     analysis.check_metrics(built)
     return built
@@ -121,7 +125,7 @@ def first_state(built: experiment.Experiment, seed: int | None = None, hparams: 
 
 def _donor(workdir: str, built: experiment.Experiment) -> Any:
     """The parameters of another run of the same network. Raises UserError."""
-    params = analysis.load(workdir).variables["params"]
+    params = analysis.load(workdir, trust=built.trust).variables["params"]
     if difference := errors.first_difference(params, built.state_shapes().params):
         raise UserError(f"train.init_from={workdir!r} is a run of another network\n{difference}")
     return params

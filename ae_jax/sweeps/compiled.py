@@ -37,8 +37,8 @@ class Machine:
     Raises UserError where the parts of the config do not fit.
     """
 
-    def __init__(self, config: Any):
-        self.built = runner.checked(config)
+    def __init__(self, config: Any, trust: Sequence[str]):
+        self.built = runner.checked(config, trust=trust)
         self._batches = self.built.batches("train").on_device()
         self.estimate = functools.cache(self._estimate)
         self._arrays_on = functools.cache(lambda place: jax.device_put(self._batches.arrays, place))
@@ -120,14 +120,17 @@ class Machine:
         return lambda: advance(steps) / steps * self.built.steps * count / abreast
 
 
-_machines: dict[str, Machine] = {}
+_machines: dict[tuple[str, ...], Machine] = {}
 
 
-def of(config: Any) -> Machine:
-    """The machine of the program to which a config belongs: kept from planning to training, as many as have room."""
-    program = program_of(config)
+def of(config: Any, trust: Sequence[str] = ()) -> Machine:
+    """The machine of the program to which a config belongs: kept from planning to training, as many as have room.
+
+    trust: as in `experiment.build`.
+    """
+    program = (program_of(config), *trust)
     if program not in _machines:
-        made, room = Machine(config), mesh.device_memory() // _SHARE
+        made, room = Machine(config, trust), mesh.device_memory() // _SHARE
         while _machines and made.kept_bytes + sum(other.kept_bytes for other in _machines.values()) > room:
             _machines.popitem()  # planning, estimating and training go through them in one order: the first come next
         _machines[program] = made

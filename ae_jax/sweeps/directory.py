@@ -40,6 +40,8 @@ class SweepDir:
         """(base config, {name of a run: its axes}). Raises UserError where this is no sweep's directory."""
         try:
             stored = json.loads(self.plan.read_text())
+            if strange := [name for name in stored["runs"] if pathlib.Path(name).name != name]:
+                raise ValueError(f"{strange[0]!r} is no name of a run in this directory")
             return configuration.from_plain(stored["config"]), stored["runs"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{self.plan} cannot be read: {error}\nexpected the file that sweep.py wrote") from None

@@ -2,13 +2,13 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
 
 from ae_jax.core.errors import RunFailed, UserError
-from ae_jax.experiments import analysis, configuration, hooks
+from ae_jax.experiments import analysis, configuration, hooks, trusted
 from ae_jax.sweeps import compiled, directory, lockstep
 from ae_jax.sweeps.axes import Assignment
 from ae_jax.sweeps.engines import Engine, local
@@ -25,15 +25,22 @@ class Plan:
     runs: list[Run]  # the ones asked for
     programs: list[tuple[Program, str]]  # those with runs to train, each with its way: "auto", "map" or "vmap"
     engine: Engine
+    trust: tuple[str, ...] = ()  # as in `experiment.build`
 
 
 def make_plan(
-    workdir: str, base: Any, assignments: Iterable[Assignment], way: str = "auto", engine: Engine | None = None
+    workdir: str,
+    base: Any,
+    assignments: Iterable[Assignment],
+    way: str = "auto",
+    engine: Engine | None = None,
+    trust: Sequence[str] = (),
 ) -> Plan:
     """Plans the runs of a config with these keys set, writing nothing.
 
     A program that was stopped goes on as it was, with its own runs; what else has not ended is grouped afresh, and cut
     into as many parts as keep all the engine's workers busy. The default engine is this process.
+    trust: modules that runs which are read from disk may name, beside those that `base` and the assignments name.
     Raises UserError for runs that cannot be, and for a directory that holds something else.
     """
     assignments, engine = list(assignments), engine or local.make()
@@ -44,16 +51,19 @@ def make_plan(
     folder = directory.SweepDir(pathlib.Path(workdir))
     pending = {run.name: run for run in runs if not folder.ended(run.name)}
     everything = {run.name: run for run in make_runs(base, known.values(), known)} | pending if known else pending
-    programs = []
+    programs, named = [], trusted.modules(base, *assignments)
     for names, earlier in directory.programs(folder):
         if pending.keys() & set(names):
-            programs.append((Program(tuple(everything[name] for name in names)), earlier if way == "auto" else way))
+            resumed = Program(tuple(everything[name] for name in names))
+            for run in resumed.runs:
+                trusted.check(run.config, (*trust, *named), folder.plan)
+            programs.append((resumed, earlier if way == "auto" else way))
             pending = {name: run for name, run in pending.items() if name not in names}
     share = -(-len(pending) // engine.workers)
     for program in group(list(pending.values())):
-        most = compiled.of(program.runs[0].config).most_together()
+        most = compiled.of(program.runs[0].config, trust).most_together()
         programs += [(part, way) for part in program.parts(min(most, share))]
-    return Plan(workdir, base, known, runs, programs, engine)
+    return Plan(workdir, base, known, runs, programs, engine, tuple(trust))
 
 
 def _check_alone(config: Any) -> None:
@@ -76,7 +86,7 @@ def describe(plan: Plan) -> tuple[Plan, str]:
         lines += [f"  program {program.name}: {len(program.runs)} x {way}" for program, way in plan.programs]
         return plan, "\n".join(lines)
     for program, way in plan.programs:
-        estimate = compiled.of(program.runs[0].config).estimate(len(program.runs), way)
+        estimate = compiled.of(program.runs[0].config, plan.trust).estimate(len(program.runs), way)
         programs.append((program, estimate.way))
         total += estimate.seconds
         lines.append(
@@ -115,6 +125,7 @@ def run(plan: Plan, judge: lockstep.Judge | None = None) -> directory.SweepDir:
             {run.name: configuration.to_plain(run.config) for run in program.runs},
             way,
             judge,
+            plan.trust,
         )
         for program, way in plan.programs
     ]

@@ -41,6 +41,7 @@ class Task:
     runs: dict[str, dict[str, Any]]  # {name: plain config}
     way: str  # one of `fleet.WAYS`, or "auto": the fastest, by measuring
     judge: Judge | None = None  # asked at each evaluation
+    trust: tuple[str, ...] = ()  # as in `experiment.build`
 
 
 class _Stacked(Checkpoints):
@@ -77,7 +78,7 @@ class _Training:
         self._task, self._say, self._compiling = task, say, runner.CompileClock()
         self._sweep = directory.SweepDir(pathlib.Path(task.folder))
         configs = {name: configuration.from_plain(plain) for name, plain in task.runs.items()}
-        self._machine = compiled.of(next(iter(configs.values())))
+        self._machine = compiled.of(next(iter(configs.values())), task.trust)
         hparams = lambda config: make_hparams(**experiment.numbers(config))
         self._members = [Member(name, config, hparams(config)) for name, config in configs.items()]
         self._built, self.folder = self._machine.built, self._sweep.programs / task.name

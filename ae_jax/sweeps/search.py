@@ -32,11 +32,22 @@ class Search:
     space: dict[str, Any]
     metric: str
     direction: str  # "max" or "min"
+    trust: tuple[str, ...] = ()  # as in `experiment.build`
 
 
-def make(workdir: str, base: Any, texts: Sequence[str], minimize: str = "", maximize: str = "") -> Search:
+def make(
+    workdir: str,
+    base: Any,
+    texts: Sequence[str],
+    minimize: str = "",
+    maximize: str = "",
+    trust: Sequence[str] = (),
+) -> Search:
     """The search over the "KEY=VALUES" texts, for the least or the greatest of a metric; by default for the best of the
-    config's criterion. Raises UserError for what cannot be, and where the directory holds another search.
+    config's criterion.
+
+    trust: as in `launch.make_plan`.
+    Raises UserError for what cannot be, and where the directory holds another search.
     """
     _optuna()
     space = dict(map(_distribution, texts))
@@ -59,7 +70,7 @@ def make(workdir: str, base: Any, texts: Sequence[str], minimize: str = "", maxi
     if (better[metric] == "max") == bool(minimize) and (minimize or maximize):
         word = f"--{'maximize' if minimize else 'minimize'}"
         raise UserError(f"{metric!r} is better the {'larger' if minimize else 'smaller'} it is\ntry {word}={metric}")
-    found = Search(workdir, base, space, metric, better[metric])
+    found = Search(workdir, base, space, metric, better[metric], tuple(trust))
     directory.check_new_or_same(workdir, base, list(space))
     told = _told_there(_path(workdir))
     if not told.items() <= _told(found).items():
@@ -113,7 +124,7 @@ def run(search: Search, trials: int, together: int, way: str, engine: Any, say=p
     from optuna.trial import TrialState
 
     folder = directory.SweepDir(pathlib.Path(search.workdir).absolute())
-    launch.make_plan(search.workdir, search.base, _corners(search.space), way)
+    launch.make_plan(search.workdir, search.base, _corners(search.space), way, trust=search.trust)
     folder.path.mkdir(parents=True, exist_ok=True)
     study = _study(_path(search.workdir), search)
     while True:
@@ -144,9 +155,11 @@ def _combinations(space: Mapping[str, Any]) -> float:
 
 def _train(search, going, way, engine, say):
     """Trains the runs of these trials; answers {number of a trial: name of its run}, which several may share."""
+    if not all(_lies_in(search.space, trial.params) for trial in going):
+        raise UserError(f"{_path(search.workdir)} holds trials of other axes\ntry another --workdir")
     texts = {trial.number: _texts(trial.params) for trial in going}
     distinct = {tuple(spelled.items()): spelled for spelled in texts.values()}
-    plan = launch.make_plan(search.workdir, search.base, distinct.values(), way, engine)
+    plan = launch.make_plan(search.workdir, search.base, distinct.values(), way, engine, search.trust)
     names = {tuple(run.axes.items()): run.name for run in plan.runs}
     named = {number: names[tuple(spelled.items())] for number, spelled in texts.items()}
     numbers = {name: number for number, name in named.items()}
@@ -154,6 +167,12 @@ def _train(search, going, way, engine, say):
     say(said, flush=True)
     launch.run(plan, Judge(str(_path(search.workdir)), search.metric, numbers))
     return named
+
+
+def _lies_in(space: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
+    """Return whether a trial, which was read from disk, has a value of each axis and no text but their choices."""
+    is_value = lambda kind, value: value in kind.choices if hasattr(kind, "choices") else not isinstance(value, str)
+    return space.keys() == params.keys() and all(is_value(space[key], value) for key, value in params.items())
 
 
 def _corners(space: Mapping[str, Any]) -> list[axes.Assignment]:

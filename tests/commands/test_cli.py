@@ -178,7 +178,9 @@ def test_a_term_without_a_weight_is_refused(tmp_path):
 @pytest.mark.parametrize("command", lookup.choices("commands"))
 def test_help_shows_examples(capsys, command):
     assert cli.run(command, ["--help"]) == 0
-    assert f"python scripts/{command}.py " in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f"python scripts/{command}.py " in said
+    assert ("--trust" in said) == (command != "devices")  # which opens no run
 
 
 def test_every_command_is_a_script_and_a_word_of_the_module(call):

@@ -78,6 +78,7 @@ def test_reading_imports_no_more_than_it_needs(prepared, tmp_path):
         ({}, "data.name"),
         ({"name": "fashion_mnits"}, "did you mean 'fashion_mnist'"),
         ({"name": "emnist/leters"}, "did you mean 'emnist/letters'"),
+        ({"name": "huggingface:mnist/mnist"}, "code TFDS would download"),
         ({"name": "imdb_reviews"}, "images of one size, found none"),
         ({"name": "caltech101"}, "images of one size, found uint8"),
         ({"name": "tiny_digits", "split": "train"}, "data.split names"),

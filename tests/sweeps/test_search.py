@@ -155,3 +155,16 @@ def test_without_optuna_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(UserError, match=r"\.\[search\]"):
         make(tmp_path)
+
+
+def test_a_trial_of_other_values_is_not_trained(tmp_path):
+    """A journal that a stranger wrote may hold names that the command does not."""
+    found = make(tmp_path / "search", "optimizer.name=adam,sgd")
+    for key, values in (("optimizer.name", ["mine:Optimizer"]), ("objective.name", ["elbo"])):
+        (tmp_path / "search").mkdir(exist_ok=True)
+        study = search._study(search._path(found.workdir), found)
+        study.enqueue_trial({key: values[0]})
+        study.ask({key: optuna.distributions.CategoricalDistribution(values)})
+        with pytest.raises(UserError, match="trials of other axes"):
+            search.run(found, 4, 2, "map", local.make(), say=lambda *_, **__: None)
+        search._path(found.workdir).unlink()

@@ -7,13 +7,14 @@ python scripts/report.py --workdir=runs/sweep
 
 from absl import flags
 
-from ae_jax.commands import cli
+from ae_jax.commands import cli, options
 
 
 def define_flags(into):
     """Define the flags of `report`."""
     flags.DEFINE_string("workdir", None, "the directory of a run or of a sweep", required=True, flag_values=into)
     flags.DEFINE_list("compare", [], "other runs to show beside it", flag_values=into)
+    options.define_trust_flag(into)  # as every command that opens runs; a report imports nothing that a config names
 
 
 def main(line):

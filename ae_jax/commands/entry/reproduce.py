@@ -13,12 +13,15 @@ import pathlib
 
 from absl import flags
 
+from ae_jax.commands import options
+
 TAKES_ARGUMENTS = True
 
 
 def define_flags(into):
     """Define the flags of `reproduce`."""
     flags.DEFINE_string("folder", "runs/reproduce", "where the run directories are", flag_values=into)
+    options.define_trust_flag(into)
     flags.DEFINE_integer("seeds", 1, "how many seeds, from the config's own", lower_bound=1, flag_values=into)
     flags.DEFINE_bool("markdown", False, "print the table in Markdown", flag_values=into)
     flags.DEFINE_bool("stored", False, "train nothing: print what stands in benchmarks/results.json", flag_values=into)
@@ -41,7 +44,7 @@ def main(line):
     chosen = reproduce.select(line.arguments)
     for row in () if flag.stored else chosen:
         seeds = reproduce.seeds(row, flag.seeds)
-        by_seed = {seed: reproduce.run(row, pathlib.Path(flag.folder), seed) for seed in seeds}
+        by_seed = {seed: reproduce.run(row, pathlib.Path(flag.folder), seed, flag.trust) for seed in seeds}
         stored = reproduce.record(row, by_seed)
     finished = [each for row in chosen if row.name in stored for each in reproduce.lines(row, stored)]
     print(tables.table(finished, flag.markdown))

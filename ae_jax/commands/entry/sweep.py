@@ -33,6 +33,7 @@ def define_flags(into):
         "config", None, "config file, with :arguments; --config.KEY=VALUE changes a key", flag_values=into
     )
     flags.DEFINE_string("workdir", None, "the sweep's directory", required=True, flag_values=into)
+    options.define_trust_flag(into)
     flags.DEFINE_multi_string("axis", [], f"KEY=VALUES: {axes.FORMS}; once for each axis", flag_values=into)
     flags.DEFINE_list("zip", [], "axes that advance together", flag_values=into)
     flags.DEFINE_string("csv", "", "a file with the runs instead: a head of config keys, a row a run", flag_values=into)
@@ -86,7 +87,7 @@ def _swept(flag, config, assignments):
     metric, known = flag.minimize or flag.maximize, analysis.directions(config)
     if metric and metric not in known:
         raise errors.unknown("metric among those of eval.metrics", metric, known)
-    plan, said = launch.describe(launch.make_plan(flag.workdir, config, assignments, flag.way, engine))
+    plan, said = launch.describe(launch.make_plan(flag.workdir, config, assignments, flag.way, engine, flag.trust))
     print(said, flush=True)
     return None if flag.dry_run else launch.run(plan), [run.name for run in plan.runs]
 
@@ -97,7 +98,7 @@ def _searched(flag, config, texts):
     engine = _chosen_engine(flag)
     from ae_jax.sweeps import search
 
-    found = search.make(flag.workdir, config, texts, flag.minimize, flag.maximize)
+    found = search.make(flag.workdir, config, texts, flag.minimize, flag.maximize, flag.trust)
     folder = search.run(found, flag.trials, flag.together, flag.way, engine)
     return folder, list(folder.read()[1])
 

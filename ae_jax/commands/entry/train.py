@@ -17,6 +17,7 @@ def define_flags(into):
     text = "config file, with :arguments; --config.KEY=VALUE changes a key"
     flags.DEFINE_string("config", None, text, flag_values=into)
     flags.DEFINE_string("workdir", None, "the run directory", required=True, flag_values=into)
+    options.define_trust_flag(into)
     options.define_process_flags(into)
     options.define_profile_flag(into)
 
@@ -30,5 +31,5 @@ def main(line):
 
     with processes.agreeing():
         directory.check_is_no_sweep(flag.workdir)
-    summary = runner.train_run(config, flag.workdir, profile=flag.profile)
+    summary = runner.train_run(config, flag.workdir, profile=flag.profile, trust=flag.trust)
     print(f"done: step {summary.step} in {summary.seconds:.1f} s; the run is in {flag.workdir}")

@@ -8,6 +8,7 @@ imported.
 import contextlib
 import importlib.util
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -24,6 +25,8 @@ from ae_jax.data import cached
 
 PATIENCE = 4.0  # seconds that a host has to answer; TFDS itself goes on trying for 205
 BLOCK = 1024  # images decoded at a time
+_CATALOG = "https://www.tensorflow.org/datasets/catalog"
+_OF_A_COMMUNITY = re.compile(r"[\w-]+:[^\W\d]")  # "namespace:name"; after the name, a colon precedes a version
 
 
 def load(
@@ -42,6 +45,11 @@ def load(
     """
     if not name:
         raise UserError("data.source=tfds needs a data.name, for example --config.data.name=mnist")
+    if _OF_A_COMMUNITY.match(name):
+        raise UserError(
+            f"data.name={name!r} is a community's set, whose code TFDS would download and run\n"
+            f"expected a set of its own: {_CATALOG}"
+        )
     names = [part.strip() for part in (split or ",".join(cached.SPLITS)).split(",")]
     if len(names) != 2:
         raise UserError(f"data.split names what to train and what to test on, as 'train,test'; got {split!r}")
@@ -91,8 +99,7 @@ def _builder(name: str, home: Path):
         known = tfds.list_builders(with_community_datasets=False)
         if (base := name.partition("/")[0]) in known:
             known = [f"{base}/{config}" for config in tfds.builder_cls(base).builder_configs]
-        catalog = "https://www.tensorflow.org/datasets/catalog"
-        raise UserError(f"unknown TFDS dataset {name!r}{nearest(name, known)}\nwhat exists: {catalog}") from None
+        raise UserError(f"unknown TFDS dataset {name!r}{nearest(name, known)}\nwhat exists: {_CATALOG}") from None
     features = builder.info.features
     image = features[_image(builder)] if _image(builder) else None
     if image is None or None in image.shape or image.np_dtype != np.uint8:
@@ -140,7 +147,7 @@ def _prepare(builder, name: str, home: Path, manual: Path) -> None:
         "CUDA_VISIBLE_DEVICES": "",  # TensorFlow would take the whole accelerator
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
-    command = [sys.executable, "-m", "ae_jax.data.sources.tfds", name, str(home), str(manual)]
+    command = [sys.executable, "-P", "-m", "ae_jax.data.sources.tfds", name, str(home), str(manual)]
     bars = None if sys.stderr.isatty() else subprocess.DEVNULL
     done = subprocess.run(command, check=False, env=environment, stdout=subprocess.PIPE, stderr=bars, text=True)
     if done.returncode:
