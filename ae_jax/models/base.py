@@ -5,7 +5,6 @@ methods, properties and class attributes are the complete list of what a family 
 asks a model only for these words, and `Family.says` tells whether a family declares one.
 """
 
-import functools
 from typing import Any
 
 import flax.linen as nn
@@ -127,8 +126,3 @@ class Family(nn.Module):
     def says(cls, word: str) -> bool:
         """Tell whether a family declares `word`, a method or property of `Family`, for itself."""
         return getattr(cls, word) is not getattr(Family, word)
-
-
-def class_of(part: Any) -> Any:
-    """Return the class of a part that is given as a class, or as a `functools.partial` of one."""
-    return part.func if isinstance(part, functools.partial) else part
