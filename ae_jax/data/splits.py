@@ -11,6 +11,7 @@ from ae_jax.core import lookup
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec
 from ae_jax.data import corruptions, sources
+from ae_jax.data.batching import outside
 
 # The keys of section data that a source may take.
 _READABLE = ("name", "dir", "path", "split", "cache", "size")
@@ -43,7 +44,7 @@ def load(section: Any, seed: int) -> tuple[DataSpec, dict[str, Any]]:
         both = {key: np.concatenate([splits["train"][key], splits["test"][key]]) for key in splits["train"]}
         splits["train"] = both
     if section.binarize != "none" and spec.kind == "reals":
-        _check_probabilities(splits)
+        _check_probabilities(spec, splits)
     if section.binarize == "fixed":
         spec, splits = corruptions.binarize_once(spec, splits, seed)
     return spec, splits
@@ -61,11 +62,13 @@ def _source(name: str) -> Callable:
     return source
 
 
-def _check_probabilities(splits: Mapping[str, Any]) -> None:
+def _check_probabilities(spec: DataSpec, splits: Mapping[str, Any]) -> None:
     for name, split in splits.items():
-        low, high = np.min(split["x"]), np.max(split["x"])
-        if low < 0 or high > 1:
-            raise UserError(f"data.binarize of values from {low:g} to {high:g} ({name})\nexpected values in [0, 1]")
+        if found := outside(split["x"], spec, (0, 1)):
+            raise UserError(
+                f"data.binarize is for values from 0 to 1, and the {name} split has {found}\n"
+                "scale the data, or leave data.binarize out"
+            )
 
 
 def _with_labels(split: Mapping[str, Any], count: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import jax
 from ae_jax.core import lookup
 from ae_jax.core.errors import UserError
 from ae_jax.data import splits
+from ae_jax.data.batching import outside
 from ae_jax.data.sources import called
 from ae_jax.devices import mesh
 from ae_jax.evaluation import gather
@@ -146,6 +147,8 @@ def data_of(
         if name not in found:
             raise UserError(f"no split {name!r} in these data\nwhat exists: {', '.join(found)}")
         arrays = {key: values[:limit] for key, values in found[name].items()}
+        if other:
+            _check_support(built, arrays["x"], other)
         if "label" not in arrays:
             _check_reads_no_label(built, other)
         return built.held_out(arrays, batch_size, seed)
@@ -161,6 +164,14 @@ def data_of(
             "input_shape": lambda: built.input_shape,
         }
     )
+
+
+def _check_support(built: experiment.Experiment, values: Any, other: str) -> None:
+    """Raise UserError for values [N, ...] of other data that have no likelihood under the model."""
+    low, high = built.model.support
+    if found := outside(values, built.spec, (low, high)):
+        expected = f"values from {low:g} to {high:g}" if math.isfinite(high) else "finite numbers"
+        raise UserError(f"--data={other} has {found}\nexpected {expected}, as this model was trained on")
 
 
 def _check_reads_no_label(built: experiment.Experiment, other: str) -> None:

@@ -13,8 +13,8 @@ from ae_jax import objectives
 from ae_jax.core import errors, lookup, schedules
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec
-from ae_jax.data import corruptions, splits, streaming
-from ae_jax.data.batching import Batches, present
+from ae_jax.data import corruptions, mapped, splits, streaming
+from ae_jax.data.batching import Batches, check_support, present
 from ae_jax.devices import mesh
 from ae_jax.experiments import parts, ranges, trusted
 from ae_jax.training import optim, precision
@@ -77,7 +77,7 @@ class Experiment:
         batch = self.example()
         if self.model.starts_from != "mean":
             return batch
-        mean = present(self.splits["train"]["x"].mean(axis=0, dtype=np.float64), self.spec)
+        mean = present(mapped.mean(self.splits["train"]["x"]), self.spec)
         return {**batch, "mean": np.broadcast_to(mean, batch["x"].shape)}
 
     @functools.cached_property
@@ -94,8 +94,12 @@ class Experiment:
         return make_train_step(self.model, self.objective, self.tx, prepare, samples, pieces, kind=self._precision)
 
     def check(self) -> None:
-        """Traces one step without running it. Raises UserError where the parts do not fit, as terms without weights."""
+        """Traces one step without running it. Raises UserError where the parts do not fit, as terms without weights,
+        or data without a likelihood.
+        """
         mesh.check_batch(self.config.train.batch_size)
+        for name, arrays in self.splits.items():
+            check_support(arrays["x"], self.spec, self.model.support, name)
         state = self.state_shapes()
         jax.eval_shape(self.step, state, self.example(self.config.train.batch_size), self.hparams)
         self.batches("train")
