@@ -60,7 +60,7 @@ def load(
     config, spec = run.read()
     trust = trust.split(",") if isinstance(trust, str) else trust
     trusted.check(config, trust, run.config)
-    built = experiment.build(config, spec, trust=trust)
+    built = experiment.build(config, spec, run.format, trust=trust)
     absent = UserError(
         f"no checkpoint in {str(run.path)!r} that can be read\n"
         f"train it first: scripts/train.py --config=... --workdir={workdir}"

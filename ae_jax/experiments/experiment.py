@@ -12,7 +12,7 @@ import numpy as np
 from ae_jax import objectives
 from ae_jax.core import errors, lookup, schedules
 from ae_jax.core.errors import UserError
-from ae_jax.core.types import DataSpec
+from ae_jax.core.types import FORMAT, DataSpec
 from ae_jax.data import corruptions, mapped, splits, streaming
 from ae_jax.data.batching import Batches, check_support, present
 from ae_jax.devices import mesh
@@ -33,12 +33,13 @@ class Experiment:
     tx: Any  # hparams["optimizer"] -> Optax transformation
     prepare: Any
     hparams: Any
+    format: int  # the number of the rules by which the data are read, see `types.FORMAT`
     trust: tuple[str, ...] = ()  # modules that runs opened beside this one may name, see `trusted`
 
     @functools.cached_property
     def splits(self) -> dict[str, Mapping[str, Any]]:
         """{"train", "validation"?, "test"}: arrays as stored."""
-        return splits.load(self.config.data, self.config.seed)[1]
+        return splits.load(self.config.data, self.config.seed, self.format)[1]
 
     def batches(self, split: str) -> Batches:
         return self._batches(self.splits[split], self.config.train.batch_size)
@@ -148,10 +149,11 @@ class Shapes:
         return self, None
 
 
-def build(config: Any, spec: DataSpec | None = None, *, trust: Sequence[str] = ()) -> Experiment:
+def build(config: Any, spec: DataSpec | None = None, format: int = FORMAT, *, trust: Sequence[str] = ()) -> Experiment:
     """The experiment of a config; with a stored `spec`, without opening the data.
 
     All that the config names is imported: `trusted.check` comes before this where the config was read from disk.
+    format: that of the run if there is one, see `types.FORMAT`.
     trust: modules that runs opened beside this one may name, as those that the config names may be.
     Raises UserError for an unknown name, a key that nothing reads, or terms and weights that do not match.
     """
@@ -159,7 +161,7 @@ def build(config: Any, spec: DataSpec | None = None, *, trust: Sequence[str] = (
     precision.check(config.train.get("precision"))
     examples = None
     if spec is None:
-        spec, examples = splits.load(config.data, config.seed)
+        spec, examples = splits.load(config.data, config.seed, format)
     model, likelihood = parts.build(config.model, spec)
     objective, _ = _objective(config.objective)
     tx, _ = optim.make_tx(config.optimizer)
@@ -174,7 +176,7 @@ def build(config: Any, spec: DataSpec | None = None, *, trust: Sequence[str] = (
     prepare = corruptions.make_prepare(spec, binarize, dequantized, corrupt)
     trust = (*trust, *trusted.modules(config))
     hparams = make_hparams(**numbers(config))
-    built = Experiment(config, spec, model, likelihood, objective, tx, prepare, hparams, trust)
+    built = Experiment(config, spec, model, likelihood, objective, tx, prepare, hparams, format, trust)
     if examples is not None:
         built.__dict__["splits"] = examples  # the cached property, already computed
     return built
