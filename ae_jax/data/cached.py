@@ -17,7 +17,7 @@ from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec
 from ae_jax.devices import processes
 
-SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test", "all")
 
 
 def folder(cache: str, source: str, key: list) -> Path:

@@ -15,24 +15,25 @@ from ae_jax.data.batching import outside
 
 # The keys of section data that a source may take.
 _READABLE = ("name", "dir", "path", "split", "cache", "size")
-_TAKEN = (*_READABLE, "validation")
+_TAKEN = (*_READABLE, "validation", "whole")
 
 
-def load(section: Any, seed: int, format: int = FORMAT) -> tuple[DataSpec, dict[str, Any]]:
+def load(section: Any, seed: int, format: int = FORMAT, whole: bool = False) -> tuple[DataSpec, dict[str, Any]]:
     """Read the examples that a data section names, and split and prepare them as it says.
 
     Args:
       section: the section `data` of a config.
       seed: of the run; what is binarised once depends on it.
       format: the rules by which validation is held out, see `ae_jax.core.types.FORMAT`.
+      whole: whether to ask the source for all examples as one split, "all"; not every source can.
 
     Returns:
-      The DataSpec, and {"train", "validation"?, "test"}: {"x": [N, *shape], "label"?: [N]}, as stored.
+      The DataSpec, and {"train", "validation"?, "test"}, or {"all"}: {"x": [N, *shape], "label"?: [N]}, as stored.
 
     Raises:
       UserError: a key has no meaning here, or the examples cannot be had or split so.
     """
-    spec, splits = _read(section, format)
+    spec, splits = _read(section, format, whole)
     if section.validation and (format == 1 or "validation" not in splits):
         splits = {**splits, **_hold_out(splits["train"], section.validation, format)}
     if section.get("labelled") is not None:
@@ -47,7 +48,7 @@ def load(section: Any, seed: int, format: int = FORMAT) -> tuple[DataSpec, dict[
     return spec, splits
 
 
-def _read(section: Any, format: int) -> tuple[DataSpec, dict[str, Any]]:
+def _read(section: Any, format: int, whole: bool) -> tuple[DataSpec, dict[str, Any]]:
     """Ask the source of a data section for its examples; raise UserError for a key that it does not take."""
     source = _source(section.source)
     takes = inspect.signature(source).parameters
@@ -61,6 +62,8 @@ def _read(section: Any, format: int) -> tuple[DataSpec, dict[str, Any]]:
     given = {key: section[key] for key in accepted if section.get(key)}
     if format > 1 and section.validation and "validation" in takes:
         given["validation"] = section.validation
+    if whole and "whole" in takes:
+        given["whole"] = True
     found = source(**given)
     if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[0], DataSpec)):
         raise UserError(f"data source {section.source!r} returned {type(found).__name__}\nexpected (DataSpec, splits)")
@@ -122,22 +125,31 @@ def _with_labels(split: Mapping[str, Any], count: int) -> dict[str, Any]:
     return {**split, "label": np.where(np.arange(len(label)) < count, label, -1).astype(label.dtype)}
 
 
-def other(config: Any, spec: DataSpec, name: str) -> dict[str, Any]:
-    """The splits of "NAME" or "SOURCE:PATH", cut as their source does, prepared as the config's own are; without labels
-    of another kind than `spec` has.
+def other(config: Any, spec: DataSpec, name: str, whole: bool = False) -> dict[str, Any]:
+    """Read other data than a config's own, prepared as its own are.
 
-    Raises UserError where the examples are not of `spec`.
+    Args:
+      config: the config.
+      spec: what its own examples are. Labels of another kind than these have are left out.
+      name: "NAME" or "SOURCE:PATH".
+      whole: whether to return one split, "all", of all examples: in the order of the file where the source keeps it.
+
+    Returns:
+      {"train", "validation"?, "test"}, as the source splits them, or {"all"}.
+
+    Raises:
+      UserError: the examples are not of `spec`.
     """
     source, _, path = name.partition(":")
-    fresh = {"name": name, "dir": "", "path": "", "split": "", "validation": 0, "labelled": None, **sources.named(name)}
-    section = ConfigDict({**config.data, **fresh})
+    section = ConfigDict({**config.data, "name": name, "dir": "", "path": "", "split": ""})
+    section.update({"validation": 0, "labelled": None, "train_on_test": False, **sources.named(name)})
     if path or source in lookup.choices("sources"):
         section.source = source
     takes = inspect.signature(_source(section.source)).parameters
     if path:
         section["path" if "path" in takes else "dir"] = path
     section.update({key: None for key in ("cache", "size") if key not in takes})
-    found, splits = load(section, config.seed)
+    found, splits = load(section, config.seed, whole=whole)
     kinds = [f"{one.shape} of {one.kind}" + f" in {one.levels} levels" * (one.kind != "reals") for one in (found, spec)]
     if kinds[0] != kinds[1]:
         raise UserError(f"--data={name} has examples {kinds[0]}\nthis model was trained on {kinds[1]}")
@@ -145,7 +157,15 @@ def other(config: Any, spec: DataSpec, name: str) -> dict[str, Any]:
         splits = {
             side: {key: array for key, array in arrays.items() if key != "label"} for side, arrays in splits.items()
         }
-    return splits
+    return _joined(splits) if whole else splits
+
+
+def _joined(splits: Mapping[str, Any]) -> dict[str, Any]:
+    """Join all splits into one, "all"."""
+    if "all" in splits:  # the source has joined them
+        return {"all": splits["all"]}
+    parts = [splits[name] for name in ("train", "validation", "test") if name in splits]
+    return {"all": {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}}
 
 
 def depend_on_seed(config: Any) -> bool:

@@ -41,7 +41,7 @@ def load(
     checkpoint: str = "newest",
     params: str | None = None,
     seed: int = 0,
-    split: str = "test",
+    split: str | None = None,
     batch_size: int = 500,
     limit: int | None = None,
     data: str = "",
@@ -50,7 +50,7 @@ def load(
     """The run in `workdir` at a checkpoint: "newest", "best" or a step number.
 
     params: "ema" or "raw"; None takes the average where there is one.
-    split: what is read as the test split; limit: its first examples only; data: as in `data_of`.
+    split, data: as in `data_of`; limit: its first examples only.
     trust: the modules outside ae_jax that the stored config, and those of runs opened beside this one, may name.
     Raises UserError where something is missing.
     """
@@ -78,7 +78,7 @@ def load(
     context = {
         "step": int(state.step),
         "params": which,
-        "split": split,
+        "split": split_of(split, data),
         "seed": seed,
         "data": data or called(config.data),
     }
@@ -118,9 +118,14 @@ def directions(config: Any) -> dict[str, str]:
     return {key: direction for module in modules for key, direction in module.BETTER.items()}
 
 
+def split_of(split: str | None, other: str) -> str:
+    """Return the split that is evaluated: `split` if given, else "test"; "all" of other data "SOURCE:PATH"."""
+    return split or ("all" if ":" in other else "test")
+
+
 def data_of(
     built: experiment.Experiment,
-    split: str = "test",
+    split: str | None = None,
     batch_size: int = 500,
     limit: int | None = None,
     seed: int = 0,
@@ -131,7 +136,8 @@ def data_of(
 
     Args:
       built: the run's experiment.
-      split: the split that is evaluated.
+      split: the split that is evaluated, `split_of(split, other)`. In "all" of other data their training examples are
+        test examples, too.
       batch_size: examples per device call.
       limit: how many examples of each split are read; all of them by default.
       seed: of the noise that prepares the batches.
@@ -143,7 +149,7 @@ def data_of(
     """
 
     def batches(name, limit=limit):
-        found = splits.other(built.config, built.spec, other) if other else built.splits
+        found = splits.other(built.config, built.spec, other, name == "all") if other else built.splits
         if name not in found:
             raise UserError(f"no split {name!r} in these data\nwhat exists: {', '.join(found)}")
         arrays = {key: values[:limit] for key, values in found[name].items()}
@@ -157,7 +163,7 @@ def data_of(
     return EvalData(
         {
             "train": lambda: batches("train"),
-            "test": lambda: batches(split),
+            "test": lambda: batches(split_of(split, other)),
             "corpus": lambda: batches("train", None),
             "metrics": lambda: rundir.read_lines(run.metrics) if run else [],
             "open_run": lambda: functools.partial(_opened, **options, trust=built.trust),
@@ -231,7 +237,9 @@ def evaluate_run(trained: Trained, names: Sequence[str], options: Mapping[str, A
     scores = evaluate(trained.experiment, trained.variables, names, trained.data, trained.seed, options)
     # JSON knows no NaN: the standard error of a single example is null. A text says where numbers come from.
     known = {k: v if isinstance(v, str) or math.isfinite(v) else None for k, v in scores.items()}
-    record = {**trained.context, **options, **known}
+    # Metrics that read no example, as those of the training itself, are of none.
+    examples = trained.data.test.num_examples if trained.data.opened("test") else 0
+    record = {**trained.context, "examples": examples, **options, **known}
     rundir.append_line(trained.run.evaluations, record)
     return record
 
