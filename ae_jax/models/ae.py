@@ -44,6 +44,11 @@ class Model(base.Family):
         """Tell what `init` receives of the training data: "mean" where the likelihood starts from it."""
         return "mean" if self.likelihood(self.spec).needs_mean else "nothing"
 
+    @property
+    def support(self) -> tuple[float, float]:
+        """Return the least and the greatest value of x that has a likelihood."""
+        return self.likelihood(self.spec).support
+
     def setup(self):
         self.p_x = self.likelihood(self.spec)
         if self.latent_dim:

@@ -5,6 +5,7 @@ methods, properties and class attributes are the complete list of what a family 
 asks a model only for these words, and `Family.says` tells whether a family declares one.
 """
 
+import math
 from typing import Any
 
 import flax.linen as nn
@@ -46,6 +47,8 @@ class Family(nn.Module):
     # What `init` receives of the training data: "nothing" (zeros), "mean" (their mean, as batch["mean"]), or
     # "first_batch" (as many examples as a batch has, evenly spread over the training split).
     starts_from = "nothing"
+    # The least and the greatest value of x, as models see it, that has a likelihood.
+    support = (-math.inf, math.inf)
     # The geometry of the latent space, for interpolation and means.
     space = spaces.EUCLIDEAN
 
