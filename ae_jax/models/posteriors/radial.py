@@ -7,4 +7,4 @@ from ae_jax.models.posteriors import planar
 class Posterior(planar.Posterior):
     """As `planar.Posterior`, with flows that pull towards a point, or push away from it."""
 
-    flow = Radial
+    flow = Radial  # type: ignore[assignment]  # called in the same way as Planar
