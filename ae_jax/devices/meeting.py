@@ -16,7 +16,7 @@ from typing import Any
 from ae_jax.core import compat
 from ae_jax.core.errors import UserError
 
-# Seconds in which all processes must have connected. With its start, a command so waits less than a minute.
+# Seconds in which all processes must have connected. A command that waits in vain fails within a minute of its start.
 PATIENCE = 40.0
 # Seconds that the others wait longer than process 0, which may have begun to wait later than they did.
 _GRACE = 5.0
