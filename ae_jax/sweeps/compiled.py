@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from ae_jax.core.types import FORMAT
 from ae_jax.devices import mesh
 from ae_jax.experiments import runner
 from ae_jax.sweeps import fleet
@@ -49,17 +50,18 @@ class Machine:
     These are the objects that their configs describe, the data on the devices, and the compiled programs.
     """
 
-    def __init__(self, config: Any, trust: Sequence[str] = ()):
+    def __init__(self, config: Any, format: int = FORMAT, trust: Sequence[str] = ()):
         """Build the objects and put the training data on the devices.
 
         Args:
           config: the config of any run of the group.
+          format: the format of the sweep's directory; see `ae_jax.core.types.FORMAT`.
           trust: modules outside ae_jax that stored configs may name, as in `ae_jax.experiments.experiment.build`.
 
         Raises:
           UserError: if the parts of the config do not fit together.
         """
-        self.built = runner.checked(config, trust=trust)
+        self.built = runner.checked(config, format, trust=trust)
         self._batches = self.built.batches("train").on_device()
         # Cached for each object, and dropped with it. functools.cache on a method would keep all objects alive.
         self.estimate = functools.cache(self._estimate)
@@ -195,19 +197,20 @@ class Machines:
         """Begin without machines."""
         self._kept = {}
 
-    def of(self, config: Any, trust: Sequence[str] = ()) -> Machine:
+    def of(self, config: Any, format: int = FORMAT, trust: Sequence[str] = ()) -> Machine:
         """Return the machine of the compiled group to which a config belongs.
 
         Args:
           config: the config of any run of the group.
+          format: as in `Machine`.
           trust: as in `Machine`.
 
         Raises:
           UserError: if the parts of the config do not fit together.
         """
-        key = (group_key(config), *trust)
+        key = (group_key(config), format, *trust)
         if key not in self._kept:
-            machine = Machine(config, trust)
+            machine = Machine(config, format, trust)
             room = mesh.device_memory() // _SHARE
             # The newest machine goes first: planning, estimating and training go through the groups in the same order,
             # so the oldest machines are needed next.

@@ -35,6 +35,11 @@ class SweepDir:
     programs = property(lambda self: self.path / "programs")  # one folder for each compiled group in training
     figures = property(lambda self: self.path / "figures")
 
+    @property
+    def format(self) -> int:
+        """Return the format of the directory and of its runs, as `rundir.RunDir.format` does."""
+        return rundir.format_in(self.plan)
+
     def run(self, name: str) -> rundir.RunDir:
         """Return the directory of a run.
 
@@ -157,7 +162,7 @@ def begin(workdir: str, config: Any, runs: Mapping[str, Assignment]) -> SweepDir
         sweep.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"workdir {workdir!r} cannot be made: {error}\nuse another --workdir") from None
-    plan = {"config": configuration.to_plain(config), "runs": dict(runs)}
+    plan = {"format": sweep.format, "config": configuration.to_plain(config), "runs": dict(runs)}
     # The keys are not sorted: the order of the axes has a meaning.
     rundir.write_text(sweep.plan, json.dumps(plan, indent=2) + "\n")
     return sweep

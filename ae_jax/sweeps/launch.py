@@ -93,7 +93,7 @@ def make_plan(
             pending = {name: run for name, run in pending.items() if name not in names}
     share = -(-len(pending) // engine.workers)
     for group in group_runs(list(pending.values())):
-        most = machines.of(group.runs[0].config, trust).most_together()
+        most = machines.of(group.runs[0].config, folder.format, trust).most_together()
         groups += [(part, way) for part in group.parts(min(most, share))]
     return Plan(workdir, base, known, runs, groups, engine, machines, tuple(trust))
 
@@ -136,7 +136,8 @@ def describe(plan: Plan) -> tuple[Plan, str]:
         return plan, "\n".join(lines)
     groups, total = [], 0.0
     for group, way in plan.groups:
-        estimate = plan.machines.of(group.runs[0].config, plan.trust).estimate(len(group.runs), way)
+        machine = plan.machines.of(group.runs[0].config, folder.format, plan.trust)
+        estimate = machine.estimate(len(group.runs), way)
         groups.append((group, estimate.way))
         total += estimate.seconds
         lines.append(

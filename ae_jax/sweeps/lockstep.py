@@ -92,7 +92,7 @@ class _Training:
         for name, plain in task.runs.items():
             config = configuration.from_plain(plain)
             self._members.append(Member(name, config, make_hparams(**experiment.numbers(config))))
-        self._machine = machines.of(self._members[0].config, task.trust)
+        self._machine = machines.of(self._members[0].config, self._sweep.format, task.trust)
         self._built, self.folder = self._machine.built, self._sweep.programs / task.name
         config, self._steps = self._built.config, self._built.steps
         self._calendar = hooks.Calendar.of(config.train, self._steps)
@@ -263,8 +263,8 @@ class _Training:
         # Runs that ended before the group was stopped may have their results already.
         left = {i: member for i, member in enumerate(self._members) if not self._sweep.ended(member.name)}
         for i, member in left.items():
-            run = self._sweep.run(member.name)
-            member.leave(run, self._built.spec, self._history.lines[i], timings[i], seconds)
+            run, built = self._sweep.run(member.name), self._built
+            member.leave(run, built.spec, built.format, self._history.lines[i], timings[i], seconds)
         self._write_checkpoints(left)
         # A result says that the rest of its directory is on disk, even if the power fails.
         os.sync()

@@ -66,6 +66,7 @@ class Member:
         self,
         run: rundir.RunDir,
         spec: DataSpec,
+        format: int,
         lines: Sequence[Mapping[str, Any]],
         timings: Sequence[Mapping[str, Any]],
         compile_seconds: float,
@@ -78,6 +79,7 @@ class Member:
         Args:
           run: the run directory.
           spec: what the data are.
+          format: the format of the run directory; see `ae_jax.core.types.FORMAT`.
           lines: the lines of metrics.jsonl.
           timings: the lines of timings.jsonl.
           compile_seconds: how long the group's program took to compile, for versions.json.
@@ -86,7 +88,7 @@ class Member:
         run.result.unlink(missing_ok=True)
         for folder in (run.checkpoints, run.tensorboard):
             shutil.rmtree(folder, ignore_errors=True)
-        rundir.begin(str(run.path), self.config, spec, flush=False, compile_seconds=compile_seconds)
+        rundir.begin(str(run.path), self.config, spec, format, flush=False, compile_seconds=compile_seconds)
         rundir.write_text(run.metrics, rundir.as_lines(lines), flush=False)
         rundir.write_text(run.timings, rundir.as_lines(timings), flush=False)
         board = hooks.TensorBoard(run, 0)
