@@ -17,7 +17,7 @@ from ae_jax.core.errors import UserError
 from ae_jax.data.sources import called
 from ae_jax.experiments import configuration, rundir
 from ae_jax.plots import pages
-from ae_jax.sweeps import directory, grouping
+from ae_jax.sweeps import directory, grouping, results
 
 
 def write(workdir: str, compare: Sequence[str] = ()) -> pathlib.Path:
@@ -58,7 +58,7 @@ def of_runs(runs: Sequence[rundir.RunDir]) -> pages.Page:
 
 def of_sweep(sweep: directory.SweepDir) -> pages.Page:
     """The page of a sweep: its runs as a table, each metric against each axis, all of it in parallel coordinates."""
-    rows, axes = directory.rows(sweep), list(next(iter(sweep.read()[1].values())))
+    rows, axes = results.rows(sweep), list(next(iter(sweep.read()[1].values())))
     columns = list(dict.fromkeys(key for row in rows for key in row))
     points = _with_numbers(rows, axes)
     links = {
