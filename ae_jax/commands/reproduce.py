@@ -7,10 +7,10 @@ A row is a config with an `expected` section: `configs/NAME.py`, or one for each
     expected.METRIC = dict(row="aae_plain", times=0.05, source="...")          a multiple of what another row obtained
     expected.METRIC = dict(metric="baseline_psnr_db", plus=4.0, source="...")  a margin above another metric of the run
 
-`paper` is the paper's own number, shown beside ours in that paper's table. With judged=False the expected value is shown
-and decides nothing, for example when it is from a longer training. A result that is better by more than `suspicious` is
-flagged, because then something else was probably measured. By default `suspicious` is a tenth of a `value` that has no
-`tolerance` of its own.
+`paper` is the paper's own number, shown beside ours in that paper's table. With judged=False the expected value is
+shown and decides nothing, for example when it is from a longer training. A result that is better by more than
+`suspicious` is flagged, because then something else was probably measured. By default `suspicious` is a tenth of a
+`value` that has no `tolerance` of its own.
 
 A config may define `tables()`, {name: dict(metrics=(METRIC, ...), lines={line: {column: row}})}, to show rows in the
 layout of a paper.
