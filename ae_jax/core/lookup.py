@@ -168,18 +168,28 @@ def _functions_of(module: Any) -> dict[str, Callable]:
 
 
 def told(kind: str, function: Callable, keyword: str) -> str:
-    """Return what is said of an argument of a function of a kind.
+    """Return the help text of an argument: the first sentence of its entry in the `Args:` section of a docstring.
 
-    In its docstring, or in the package's, a line begins with the argument's name and a colon, and more indented ones go
-    on: its first sentence. Else a clause has the name in backticks, which may say "as in `ae_jax.module.function`"; or
-    it is what the module begins with.
+    The function's own docstring comes first, then those that it refers to as in `ae_jax.module.function`, then the
+    package's. Docstrings without such a section are read as prose: a line begins with the argument's name and a colon,
+    and more indented ones go on; else a clause has the name in backticks; else it is what the module begins with.
+
+    Args:
+      kind: a key of `REGISTRIES`, whose package is searched last.
+      function: the function of a module of that kind.
+      keyword: the name of the argument.
     """
+    import docstring_parser  # here, because few commands print help texts
+
     own, folder = inspect.getdoc(function) or "", importlib.import_module(package(kind))
     clause = next((each for each in re.split(_CLAUSES, own) if f"`{keyword}`" in each), "")
     others = [pkgutil.resolve_name(path) for path in re.findall(r"as\s+in\s+`(ae_jax\.[\w.]+)`", clause)]
-    for text in (own, *map(inspect.getdoc, (*others, folder))):
-        if line := re.search(rf"^( *){keyword}: +(.*(?:\n\1 +.*)*)", text, re.MULTILINE):
-            clause = re.split(_SENTENCES, line[2])[0]
+    for text in (own, *(inspect.getdoc(each) or "" for each in (*others, folder))):
+        parsed = docstring_parser.parse(text, docstring_parser.DocstringStyle.GOOGLE)
+        entry = next((each.description for each in parsed.params if each.arg_name == keyword), None)
+        line = re.search(rf"^( *){keyword}: +(.*(?:\n\1 +.*)*)", text, re.MULTILINE)
+        if entry or line:
+            clause = re.split(_SENTENCES, entry or line[2])[0]
             break
     begins = re.split(_SENTENCES, importlib.import_module(function.__module__).__doc__ or "")[0]
     return " ".join((clause or begins).split()).removesuffix(".")

@@ -102,6 +102,31 @@ def explained(*, first, second, third, fourth, features, render):
     """
 
 
+def documented(*, first, second, render):
+    """Do what `first` and `second` say.
+
+    Args:
+      first: how many there are, in all
+        that are counted. No more than ten.
+      second: the name, such as "a: b".
+
+    Raises:
+      UserError: if `first` is not positive.
+    """
+
+
+@pytest.mark.parametrize(
+    "keyword, said",
+    [
+        ("first", "how many there are, in all that are counted"),
+        ("second", 'the name, such as "a: b"'),
+        ("render", "whether melodies are also written as sound, .wav"),  # of the package's docstring
+    ],
+)
+def test_help_is_the_first_sentence_of_the_entry_in_the_args_section(keyword, said):
+    assert lookup.told("tasks", documented, keyword) == said
+
+
 @pytest.mark.parametrize(
     "keyword, said",
     [
