@@ -113,7 +113,7 @@ def test_principal_components_are_those_of_scikit_learn(dims):
     expected = reference.fit_transform(codes)
     points, axes = projections.plane(codes.astype(np.float32), "pca")
     shares = reference.explained_variance_ratio_
-    assert axes == [f"PC {i} of the {dims}-D code ({share:.1%} of variance)" for i, share in enumerate(shares, 1)]
+    assert axes == [f"PC {i} of the {dims}-D latent ({share:.1%} of variance)" for i, share in enumerate(shares, 1)]
     loadings = reference.components_
     greatest = np.take_along_axis(loadings, np.abs(loadings).argmax(axis=1, keepdims=True), axis=1)
     close(points, expected * np.sign(greatest)[:, 0])
@@ -131,7 +131,7 @@ def test_scatter_shows_each_example_once_with_its_class(dims, axes):
     if dims == 2:
         close(found["points"], codes)
     if dims == 5:
-        assert "of the 5-D code" in found["axes"][0] and "% of variance" in found["axes"][0]
+        assert "of the 5-D latent" in found["axes"][0] and "% of variance" in found["axes"][0]
     drawn = lookup.find("figures", "scatter", "figure")(found)
     assert [text.get_text() for text in drawn.legends[0].get_texts()] == list("0123456789")
 
@@ -235,7 +235,7 @@ def test_runs_on_examples_of_another_size_are_not_compared(name):
     model, variables, data = made("ae")
     larger = model.clone(spec=dataclasses.replace(model.spec, shape=(9, 9, 1)))
     data = data.replace(open_run=lambda run: (larger, variables, data))
-    with pytest.raises(UserError, match=r"'other' is a run on examples \(9, 9, 1\) of pixels\nexpected"):
+    with pytest.raises(UserError, match=r"'other' has examples of shape \(9, 9, 1\).*\nuse .*\(8, 8, 1\)"):
         lookup.find("figures", name, "arrays")(model, variables, data, KEY, runs=("other",))
 
 
