@@ -20,7 +20,8 @@ def define_run_flags(into: FlagValues) -> None:
     text = "EMA or raw weights (default: EMA if the run kept one)"
     flags.DEFINE_enum("params", None, ["ema", "raw"], text, flag_values=into)
     flags.DEFINE_integer("seed", 0, "seed of everything drawn here", flag_values=into)
-    flags.DEFINE_string("split", "test", "train, validation or test", flag_values=into)
+    text = "train, validation, test or all (default: test; of --data=SOURCE:PATH all)"
+    flags.DEFINE_string("split", None, text, flag_values=into)
     flags.DEFINE_integer("batch_size", 500, "examples per device call", lower_bound=1, flag_values=into)
     flags.DEFINE_integer("limit", None, "use N examples only", lower_bound=1, flag_values=into)
     flags.DEFINE_string("data", "", "other data: NAME, or SOURCE:PATH", flag_values=into)

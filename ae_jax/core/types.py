@@ -5,6 +5,13 @@ from typing import Any
 
 import flax.struct
 
+# The number of the rules by which a run reads its data: "format" in its config.json, and in the sweep.json of a sweep.
+# A change of a rule raises it by one. A run that was begun under older rules keeps them, so that it is never evaluated
+# on data that it was trained on.
+#   1  (also where no number is stored) validation is the end of the training split
+#   2  validation is the data set's own validation split, or else drawn from the training split by a fixed permutation
+FORMAT = 2
+
 # A batch is a dict of arrays whose first axis is B.
 #   "x"       what the model explains: [B, *spec.shape], float32
 #   "inputs"  what the encoder reads: "x", or "x" corrupted

@@ -11,9 +11,11 @@ import numpy as np
 
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import Batch, DataSpec
+from ae_jax.data import mapped
 from ae_jax.devices import mesh
 
 _ROUNDS = 6
+_ROUNDING = 1e-5  # by how much values may leave their support, as parts of its width: they come from other arithmetic
 
 
 def permuted(key: Any, index: Any, n: int) -> Any:
@@ -54,6 +56,49 @@ def present(values: Any, spec: DataSpec) -> Any:
     """Stored values as models see them: pixels as value / (levels - 1) in [0, 1], both as float32."""
     values = values.astype(jnp.float32)
     return values / (spec.levels - 1) if spec.kind == "pixels" else values
+
+
+def outside(values: Any, spec: DataSpec, support: tuple[float, float]) -> str:
+    """Say which stored values [N, ...] are not finite numbers of the support (least, greatest), as models see them.
+
+    Returns:
+      Words such as "values from -1 to 1"; "" where all are. Nothing is read where their type says enough.
+    """
+    low, high = support
+    if np.issubdtype(values.dtype, np.integer):
+        limits = present(np.array([np.iinfo(values.dtype).min, np.iinfo(values.dtype).max]), spec)
+        if low <= limits[0] and limits[1] <= high:
+            return ""
+    least, greatest = present(np.array(mapped.extremes(values)), spec)
+    if not (np.isfinite(least) and np.isfinite(greatest)):
+        return "NaN or infinity"
+    margin = _ROUNDING * (high - low) if np.isfinite(high - low) else 0
+    return "" if low - margin <= least and greatest <= high + margin else f"values from {least:g} to {greatest:g}"
+
+
+def check_support(values: Any, spec: DataSpec, support: tuple[float, float], name: str = "train") -> None:
+    """Check before training that each stored value [N, ...] of a split has a likelihood.
+
+    Args:
+      values: the examples as stored.
+      spec: what they are.
+      support: the least and the greatest value that has one, as models see it.
+      name: the split.
+
+    Raises:
+      UserError: some have none; the message names their range, and what to do.
+    """
+    low, high = support
+    found = outside(values, spec, support)
+    if found and np.isinf(high):
+        raise UserError(f"the {name} split has {found}\nleave out the examples that are not finite")
+    if found and spec.kind == "events":
+        raise UserError(f"the {name} split has {found}\nexpected whole numbers from {low:g} to {high:g}")
+    if found:
+        raise UserError(
+            f"the {name} split has {found}, and the model's likelihood is for values from {low:g} to {high:g}\n"
+            "try --config.model.likelihood=gaussian (in Python likelihood=gaussian.Likelihood), or scale the data"
+        )
 
 
 @dataclasses.dataclass(frozen=True)

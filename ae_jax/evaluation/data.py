@@ -34,6 +34,10 @@ class EvalData:
         mine = {name: functools.partial(getattr, self, name) for name in self.makers}
         return EvalData({**mine, **EvalData.of(**fields).makers})
 
+    def opened(self, field: str) -> bool:
+        """Return whether this field was read."""
+        return field in vars(self)
+
     @functools.cached_property
     def train(self) -> Batches:
         """Return prepared batches of the training split, at most --limit examples."""

@@ -5,7 +5,7 @@ methods, properties and class attributes are the complete list of what a family 
 asks a model only for these words, and `Family.says` tells whether a family declares one.
 """
 
-import functools
+import math
 from typing import Any
 
 import flax.linen as nn
@@ -47,6 +47,8 @@ class Family(nn.Module):
     # What `init` receives of the training data: "nothing" (zeros), "mean" (their mean, as batch["mean"]), or
     # "first_batch" (as many examples as a batch has, evenly spread over the training split).
     starts_from = "nothing"
+    # The least and the greatest value of x, as models see it, that has a likelihood.
+    support = (-math.inf, math.inf)
     # The geometry of the latent space, for interpolation and means.
     space = spaces.EUCLIDEAN
 
@@ -127,8 +129,3 @@ class Family(nn.Module):
     def says(cls, word: str) -> bool:
         """Tell whether a family declares `word`, a method or property of `Family`, for itself."""
         return getattr(cls, word) is not getattr(Family, word)
-
-
-def class_of(part: Any) -> Any:
-    """Return the class of a part that is given as a class, or as a `functools.partial` of one."""
-    return part.func if isinstance(part, functools.partial) else part

@@ -28,6 +28,8 @@ class Model(vae.Model):
         super().setup()
         if not self.spec.label_width:
             raise UserError("a conditional model needs labels, and these data have none\ntry --config.model.name=vae")
+        if self.spatial:
+            raise UserError("a conditional model joins labels to a vector, not to an image\nset model.spatial to False")
         if self.conditional_prior:
             self.p_z_given_y = nn.Dense(2 * self.latent_dim, kernel_init=nn.initializers.zeros)
 

@@ -10,7 +10,7 @@ import jax
 
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import Batch, Latent
-from ae_jax.models import ae, base
+from ae_jax.models import ae, priors
 from ae_jax.models.posteriors import diagonal_normal
 from ae_jax.models.priors import standard_normal
 
@@ -33,30 +33,34 @@ class Model(ae.Model):
     @property
     def encoder_is_apart(self) -> bool:
         """Tell whether no part of the encoder also serves the prior."""
-        return not self._prior_reads_posterior
+        return not (self.gives_posterior and self._new_prior().reads_posterior)
 
     @property
     def standard_prior(self) -> bool:
         """Tell whether the prior of the layer next to the data is N(0, I)."""
-        return base.class_of(self.prior) is standard_normal.Prior and not self.conditional_prior
+        return isinstance(self._new_prior(), standard_normal.Prior) and not self.conditional_prior
 
-    @property
-    def _prior_reads_posterior(self) -> bool:
-        return self.gives_posterior and base.class_of(self.prior).reads_posterior
+    @nn.nowrap
+    def _new_prior(self) -> priors.Prior:
+        """Make the prior's module, outside of `setup`, to read what holds of it."""
+        return self.prior(self.prior_dim)
 
     def setup(self):
         if self.latent_dim < 1:
             raise UserError(f"model.latent_dim is {self.latent_dim}\nexpected at least 1: a random code has a size")
         if self.code_activation != "identity":
             raise UserError(f"model.code_activation={self.code_activation!r} is read by nothing: this code is random")
+        self._places()
         self.p_x = self.likelihood(self.spec)
         self.q_z = self.posterior(self.latent_dim)
+        if self.spatial and not isinstance(self.q_z, diagonal_normal.Posterior):
+            raise UserError("model.spatial needs a posterior for each place\ntry model.posterior=diagonal_normal")
         self.p_z = self.prior(self.prior_dim)
 
     @property
     def prior_dim(self) -> int:
         """The size of the codes that the prior is of."""
-        return self.latent_dim
+        return self.latent_size
 
     def encode(self, batch: Batch, num_samples: int = 1) -> tuple[Latent, ...]:
         """batch["inputs"] [B, *shape] -> samples [S, B, D] with their densities under q(z|x) and p(z)."""
@@ -72,7 +76,7 @@ class Model(ae.Model):
 
     def prior_of(self, batch: Batch):
         """p(z), batch shape [] or [B]."""
-        if self._prior_reads_posterior:
+        if self.gives_posterior and self.p_z.reads_posterior:
             return self.p_z(lambda inputs: self.q_z(self.features({**batch, "inputs": inputs})), self.spec)
         return self.p_z()
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from ae_jax.core.types import FORMAT
 from ae_jax.devices import mesh
 from ae_jax.experiments import runner
 from ae_jax.sweeps import fleet
@@ -37,8 +38,8 @@ class Machine:
     Raises UserError where the parts of the config do not fit.
     """
 
-    def __init__(self, config: Any, trust: Sequence[str]):
-        self.built = runner.checked(config, trust=trust)
+    def __init__(self, config: Any, format: int, trust: Sequence[str]):
+        self.built = runner.checked(config, format, trust=trust)
         self._batches = self.built.batches("train").on_device()
         self.estimate = functools.cache(self._estimate)
         self._arrays_on = functools.cache(lambda place: jax.device_put(self._batches.arrays, place))
@@ -120,17 +121,17 @@ class Machine:
         return lambda: advance(steps) / steps * self.built.steps * count / abreast
 
 
-_machines: dict[tuple[str, ...], Machine] = {}
+_machines: dict[tuple[Any, ...], Machine] = {}
 
 
-def of(config: Any, trust: Sequence[str] = ()) -> Machine:
+def of(config: Any, format: int = FORMAT, trust: Sequence[str] = ()) -> Machine:
     """The machine of the program to which a config belongs: kept from planning to training, as many as have room.
 
-    trust: as in `experiment.build`.
+    format, trust: as in `experiment.build`.
     """
-    program = (program_of(config), *trust)
+    program = (program_of(config), format, *trust)
     if program not in _machines:
-        made, room = Machine(config, trust), mesh.device_memory() // _SHARE
+        made, room = Machine(config, format, trust), mesh.device_memory() // _SHARE
         while _machines and made.kept_bytes + sum(other.kept_bytes for other in _machines.values()) > room:
             _machines.popitem()  # planning, estimating and training go through them in one order: the first come next
         _machines[program] = made

@@ -33,6 +33,11 @@ class SweepDir:
     programs = property(lambda self: self.path / "programs")  # what is under way
     figures = property(lambda self: self.path / "figures")
 
+    @property
+    def format(self) -> int:
+        """Return the number of the rules by which all its runs read their data, as `rundir.RunDir.format` does."""
+        return rundir.format_in(self.plan)
+
     def run(self, name: str) -> rundir.RunDir:
         return rundir.RunDir(self.path / name)
 
@@ -98,7 +103,7 @@ def begin(workdir: str, config: Any, runs: Mapping[str, Assignment]) -> SweepDir
         sweep.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"workdir {workdir!r} cannot be made: {error}\ntry another --workdir") from None
-    plan = {"config": configuration.to_plain(config), "runs": dict(runs)}
+    plan = {"format": sweep.format, "config": configuration.to_plain(config), "runs": dict(runs)}
     rundir.write_text(sweep.plan, json.dumps(plan, indent=2) + "\n")  # in the order of the axes
     return sweep
 

@@ -61,7 +61,7 @@ def make_plan(
             pending = {name: run for name, run in pending.items() if name not in names}
     share = -(-len(pending) // engine.workers)
     for program in group(list(pending.values())):
-        most = compiled.of(program.runs[0].config, trust).most_together()
+        most = compiled.of(program.runs[0].config, folder.format, trust).most_together()
         programs += [(part, way) for part in program.parts(min(most, share))]
     return Plan(workdir, base, known, runs, programs, engine, tuple(trust))
 
@@ -86,7 +86,7 @@ def describe(plan: Plan) -> tuple[Plan, str]:
         lines += [f"  program {program.name}: {len(program.runs)} x {way}" for program, way in plan.programs]
         return plan, "\n".join(lines)
     for program, way in plan.programs:
-        estimate = compiled.of(program.runs[0].config, plan.trust).estimate(len(program.runs), way)
+        estimate = compiled.of(program.runs[0].config, folder.format, plan.trust).estimate(len(program.runs), way)
         programs.append((program, estimate.way))
         total += estimate.seconds
         lines.append(

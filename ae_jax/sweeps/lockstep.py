@@ -78,7 +78,7 @@ class _Training:
         self._task, self._say, self._compiling = task, say, runner.CompileClock()
         self._sweep = directory.SweepDir(pathlib.Path(task.folder))
         configs = {name: configuration.from_plain(plain) for name, plain in task.runs.items()}
-        self._machine = compiled.of(next(iter(configs.values())), task.trust)
+        self._machine = compiled.of(next(iter(configs.values())), self._sweep.format, task.trust)
         hparams = lambda config: make_hparams(**experiment.numbers(config))
         self._members = [Member(name, config, hparams(config)) for name, config in configs.items()]
         self._built, self.folder = self._machine.built, self._sweep.programs / task.name
@@ -218,7 +218,8 @@ class _Training:
         self._say(f"writing the run directories in {self._sweep.path}")
         left = {i: member for i, member in enumerate(self._members) if not self._sweep.ended(member.name)}
         for i, member in left.items():
-            member.leave(self._sweep.run(member.name), self._built.spec, self._lines[i], timings[i], seconds)
+            run, built = self._sweep.run(member.name), self._built
+            member.leave(run, built.spec, built.format, self._lines[i], timings[i], seconds)
         self._write_checkpoints(left)
         os.sync()  # a result says that all the rest is there: on disk, should the power fail
         for i, member in left.items():

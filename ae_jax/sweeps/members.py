@@ -42,6 +42,7 @@ class Member:
         self,
         run: rundir.RunDir,
         spec: DataSpec,
+        format: int,
         lines: Sequence[Mapping[str, Any]],
         timings: Sequence[Mapping[str, Any]],
         compile_seconds: float,
@@ -49,12 +50,12 @@ class Member:
         """Writes all that training leaves in the directory of the run but checkpoints, which it empties, and the
         result, beside whatever else it holds already. What it writes is not yet flushed to disk.
 
-        lines, timings: of metrics.jsonl and timings.jsonl.
+        format: see `types.FORMAT`. lines, timings: of metrics.jsonl and timings.jsonl.
         """
         run.result.unlink(missing_ok=True)
         for folder in (run.checkpoints, run.tensorboard):
             shutil.rmtree(folder, ignore_errors=True)
-        rundir.begin(str(run.path), self.config, spec, flush=False, compile_seconds=compile_seconds)
+        rundir.begin(str(run.path), self.config, spec, format, flush=False, compile_seconds=compile_seconds)
         rundir.write_text(run.metrics, rundir.as_lines(lines), flush=False)
         rundir.write_text(run.timings, rundir.as_lines(timings), flush=False)
         board = hooks.TensorBoard(run, 0)

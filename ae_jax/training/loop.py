@@ -7,8 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ae_jax.data.batching import Batches
+from ae_jax.data.batching import Batches, check_support
 from ae_jax.devices import mesh
+from ae_jax.models.base import Family
 from ae_jax.training.step import TrainState, make_hparams, make_init, make_train_step
 
 
@@ -136,7 +137,10 @@ def train(
     """Trains a model from its initial parameters: what a notebook needs. `options` are those of `fit`.
 
     weights: {term: number or schedule}, for every term of the objective.
+    Raises UserError for values that have no likelihood under the model.
     """
+    if isinstance(model, Family):
+        check_support(batches.arrays["x"], batches.spec, model.support)
     hparams = make_hparams(weights)
     state = jax.jit(make_init(model, tx))(key, next(iter(batches)), hparams)
     return fit(state, batches, make_train_step(model, objective, tx), hparams, steps=steps, **options)

@@ -23,7 +23,13 @@ def eight(tmp_path_factory):
     environment = {**os.environ, "PYTHONPATH": str(root)}
     environment["XLA_FLAGS"] += " --xla_force_host_platform_device_count=8"
     environment["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"  # compiles in less time
-    command = [sys.executable, "-W", "error::DeprecationWarning:ae_jax", str(root / "tests/mesh_runs.py"), str(folder)]
+    command = [
+        sys.executable,
+        "-W",
+        "error::DeprecationWarning:ae_jax",
+        str(Path(__file__).with_name("mesh_runs.py")),
+        str(folder),
+    ]
     done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     return folder, json.loads(done.stdout.splitlines()[-1])
@@ -48,7 +54,7 @@ def test_a_run_of_any_mesh_is_scored_alike_on_eight_devices_and_on_this_one(eigh
         trained = analysis.load(workdir)
         options = {"nll_samples": 10}
         expected = analysis.evaluate(trained.experiment, trained.variables, ["elbo", "nll"], trained.data, 0, options)
-    assert len(trained.data["test"].arrays["x"]) % 8  # a batch that eight devices do not divide
+    assert len(trained.data.test.arrays["x"]) % 8  # a batch that eight devices do not divide
     resident, streamed = answered["scores"][name]
     assert resident == streamed
     np.testing.assert_allclose(resident, [expected["elbo"], expected["nll_surrogate"]], rtol=1e-6)

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 import pytest
 
-from ae_jax.core import lookup
+from ae_jax.core import lookup, schedules
 from ae_jax.core.distributions import Normal, centre
 from ae_jax.core.types import DataSpec
 from ae_jax.data.batching import Batches
@@ -211,7 +211,7 @@ def test_a_users_module_is_named_in_a_config(tmp_path, monkeypatch):
     assert type(built.model).__module__ == "package_of_theirs.parts"
     assert built.spec == DataSpec((4, 5, 1)) and (built.splits["train"]["x"] == 3).all()
     assert built.state_shapes().params["encoder"]["theirs"]["kernel"].shape == (20, 9)
-    assert loop.schedules.at(built.hparams, 5)["objective"]["power"] == 1.5
+    assert schedules.at(built.hparams, 5)["objective"]["power"] == 1.5
 
 
 # --- the linear VAE ---------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import sys
 
 def test_runs_go_round_the_devices_or_are_spread_over_them(tmp_path):
     script = pathlib.Path(__file__).with_name("runs_on_devices.py")
-    paths = os.pathsep.join([str(script.parents[1]), os.environ.get("PYTHONPATH", "")])
+    paths = os.pathsep.join([str(script.parents[1]), str(script.parents[2]), os.environ.get("PYTHONPATH", "")])
     flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"
     environment = {**os.environ, "PYTHONPATH": paths, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
     done = subprocess.run([sys.executable, script, tmp_path], env=environment, capture_output=True, text=True)

@@ -4,6 +4,10 @@
 float32 where labels are vectors, and absent where there are none. Arrays are numpy: uint8 for pixels and events (they
 may be mapped from a file), float32 for reals. A source takes those of the config's keys `name`, `dir`, `path`, `split`
 and `cache` that it reads, each a string, "" where unset, and `size`, a number of pixels or None.
+
+A source may have a split "validation" of its own; where it has none, `ae_jax.data.splits` draws one from "train". A
+source that takes `validation` is told how many examples are wanted, 0 for none, and decides which they are. One that
+takes `whole` returns {"all": every example, in the order of its file} in place of its splits where that is True.
 """
 
 import os

@@ -23,5 +23,10 @@ class Posterior(posteriors.Posterior):
         z_mean = nn.Dense(self.latent_dim, kernel_init=init, name="z_mean")(features)
         if self.shared_scale:
             shared = self.param("z_log_sigma", nn.initializers.zeros, (self.latent_dim,))
-            return Normal(z_mean, jnp.broadcast_to(shared, z_mean.shape))
-        return Normal(z_mean, nn.Dense(self.latent_dim, kernel_init=init, name="z_log_sigma")(features))
+            z_log_sigma = jnp.broadcast_to(shared, z_mean.shape)
+        else:
+            z_log_sigma = nn.Dense(self.latent_dim, kernel_init=init, name="z_log_sigma")(features)
+        if features.ndim == 4:
+            # A latent at each place of an image is one flat vector.
+            z_mean, z_log_sigma = (values.reshape(len(values), -1) for values in (z_mean, z_log_sigma))
+        return Normal(z_mean, z_log_sigma)
