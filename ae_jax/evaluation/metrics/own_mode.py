@@ -23,17 +23,19 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
       UserError: unless the prior is a mixture with one component for each class, or for data without labels.
     """
     classes = data.test.spec.classes
+    if not classes:
+        raise _unlabelled()
     # A prior that depends on the label is no mixture over the classes.
     has_prior = model.says("prior_of") and not model.conditional_prior
     prior = jax.eval_shape(lambda variables: _prior(model, variables), variables) if has_prior else None
     if not isinstance(prior, NormalMixture) or prior.loc.shape[0] != classes:
         raise UserError(
-            f"metric 'own_mode' needs a prior with a mode for each of {classes} classes\n"
+            f"metric 'own_mode' needs a prior with a mode for each of the {classes} classes\n"
             "use configs/aae.py:circle,labelled"
         )
     found = gather(compiled(_in_own_mode, model), variables, data.test, key)
     if "known" not in found or not found["known"].any():
-        raise UserError("metric 'own_mode' needs labels, and these data have none\nuse --metrics=mse")
+        raise _unlabelled()
     return mean_with_error("own_mode_share", found["own"][found["known"]])
 
 
@@ -44,6 +46,10 @@ def _in_own_mode(model, variables, batch, key):
     own = prior.joint_log_prob(code).argmax(axis=1) == batch["label"]
     # Unknown labels are negative.
     return {"own": own.astype(code.dtype), "known": batch["label"] >= 0}
+
+
+def _unlabelled():
+    return UserError("metric 'own_mode' needs labels, and these data have none\nuse --metrics=mse")
 
 
 def _prior(model, variables):
