@@ -17,7 +17,7 @@ from ae_jax.core.errors import UserError
 from ae_jax.data.sources import called
 from ae_jax.experiments import configuration, rundir
 from ae_jax.plots import pages
-from ae_jax.sweeps import directory, grouping
+from ae_jax.sweeps import directory, grouping, results
 
 
 def write(workdir: str, compare: Sequence[str] = ()) -> pathlib.Path:
@@ -58,7 +58,7 @@ def of_runs(runs: Sequence[rundir.RunDir]) -> pages.Page:
 
 def of_sweep(sweep: directory.SweepDir) -> pages.Page:
     """The page of a sweep: its runs as a table, each metric against each axis, all of it in parallel coordinates."""
-    rows, axes = directory.rows(sweep), list(next(iter(sweep.read()[1].values())))
+    rows, axes = results.rows(sweep), list(next(iter(sweep.read()[1].values())))
     columns = list(dict.fromkeys(key for row in rows for key in row))
     points = _with_numbers(rows, axes)
     links = {
@@ -156,7 +156,7 @@ def _scores(run: rundir.RunDir, config: Any, lines: Sequence[Mapping[str, Any]])
     alike = [line for line in evaluations if all(line.get(key) == value for key, value in same.items())]
     lines = [*(line for line in lines if line["split"] != "train"), *alike]
     newest = max((line["step"] for line in lines), default=0)
-    found = {}
+    found: dict[str, float] = {}
     for line in lines:
         if line["step"] == newest:
             found |= {key: value for key, value in line.items() if isinstance(value, float)}

@@ -132,7 +132,7 @@ class Batches:
 
     def on_device(self) -> "Batches":
         """The same with its arrays cut over the devices."""
-        return dataclasses.replace(self, arrays={name: mesh.put_rows(array) for name, array in self.arrays.items()})
+        return dataclasses.replace(self, arrays={name: mesh.put_examples(array) for name, array in self.arrays.items()})
 
     def feed(self, key: Any, start: int) -> Callable[[int, int], Iterable[tuple[Mapping[str, Any], int]]]:
         """The function (step, target) -> pieces (arrays, until): from which arrays to `take` the batches from `step`,
@@ -144,7 +144,7 @@ class Batches:
 
     def gather(self, arrays: Mapping[str, Any], step: Any, index: Any) -> Batch:
         """The examples number `index` [B], those of batch number `step`, as stored."""
-        return {name: mesh.rows(values, index) for name, values in arrays.items()}
+        return {name: mesh.take_examples(values, index) for name, values in arrays.items()}
 
     def take(self, arrays: Mapping[str, Any], step: Any, key: Any = None) -> Batch:
         """Batch number `step`, counted through the epochs; in a fresh order each epoch where a `key` is given.
@@ -153,10 +153,10 @@ class Batches:
         """
         n = self.num_examples
         epoch, place = step // self.steps_per_epoch, step % self.steps_per_epoch
-        position = mesh.whole(place * self.batch_size + jnp.arange(self.batch_size))
+        position = mesh.replicate(place * self.batch_size + jnp.arange(self.batch_size))
         index = jnp.minimum(position, n - 1)
         if key is not None:
-            index = mesh.whole(permuted(jax.random.fold_in(key, epoch), index, n))
+            index = mesh.replicate(permuted(jax.random.fold_in(key, epoch), index, n))
         batch = self.gather(arrays, step, index)
         x = present(batch["x"], self.spec)
         size = jnp.full(self.batch_size, self.training_size or n, jnp.float32)
@@ -187,4 +187,4 @@ class Batches:
 
     @functools.cached_property
     def _take(self):
-        return jax.jit(lambda arrays, step: mesh.whole(self.finish(step, self.take(arrays, step))))
+        return jax.jit(lambda arrays, step: mesh.replicate(self.finish(step, self.take(arrays, step))))

@@ -40,7 +40,7 @@ def kept(home: Path, make: Callable[[], None]) -> tuple[DataSpec, dict]:
 
     Raises UserError, in all of them, where that does, and where what stands there is damaged.
     """
-    processes.led(home.exists, make)
+    processes.make_once(home.exists, make)
     with processes.agreeing():
         return _read(home)
 

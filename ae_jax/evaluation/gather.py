@@ -28,7 +28,7 @@ def compiled(function: Callable, model: Any, **options: Any) -> Callable:
     """
 
     def compute(variables, batch, key):
-        return mesh.whole(function(model, variables, mesh.spread(batch), key, **options))
+        return mesh.replicate(function(model, variables, mesh.shard(batch), key, **options))
 
     return jax.jit(compute)
 

@@ -50,8 +50,6 @@ ALLOWED = {
     "plots/page_program.py": "jaxprs",
     "plots/style.py": "figures and pages",
     "sweeps/engines/__init__.py": "settings of JAX by name",
-    "sweeps/members.py": "fields by name",
-    "sweeps/search.py": "distributions of Optuna",
     "training/checkpoints.py": "fields of the state",
     "training/optim.py": "optimisers of Optax by name, and sections of a config",
     "training/precision.py": "leaves that are arrays",

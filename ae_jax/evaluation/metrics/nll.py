@@ -59,7 +59,7 @@ def _estimates(model, variables, batch, key, samples, chunk):
         # not grow with the batch.
         return jax.lax.map(lambda example: _estimate(model, variables, *example, samples, chunk), examples)
 
-    return mesh.by_example(in_turn, variables, (batch, jax.random.split(key, len(batch["x"]))))
+    return mesh.map_examples(in_turn, variables, (batch, jax.random.split(key, len(batch["x"]))))
 
 
 def _estimate(model, variables, example, key, samples, chunk):

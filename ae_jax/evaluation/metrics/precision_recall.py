@@ -75,11 +75,9 @@ def balls(points, centres, neighbours: int) -> tuple[np.ndarray, np.ndarray]:
     Returns:
       The number of balls in which each point lies [N], and whether each ball contains a point [M].
     """
-    radii = []
-    for part in _distances(centres, centres):
-        # The nearest of all centres, in place 0, is the centre itself.
-        radii.append(np.partition(part, neighbours, axis=1)[:, neighbours])
-    radii = np.concatenate(radii)
+    # The nearest of all centres, in place 0, is the centre itself.
+    nearest = [np.partition(part, neighbours, axis=1)[:, neighbours] for part in _distances(centres, centres)]
+    radii = np.concatenate(nearest)
     counts, held = [], np.zeros(len(centres), bool)
     for part in _distances(points, centres):
         inside = part <= radii

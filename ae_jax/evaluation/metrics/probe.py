@@ -51,7 +51,7 @@ def evaluate(model, variables, data, key, *, train: int = 10000, neighbours: int
         "pca": (reduce(train_pixels), reduce(test_pixels)),
         "pixels": (train_pixels, test_pixels),
     }
-    scores = {}
+    scores: dict[str, float] = {}
     for kind, (rows, test_rows) in kinds.items():
         # A pixel that never varies has a standard deviation of 0.
         scale = rows.std(axis=0) + 1e-6

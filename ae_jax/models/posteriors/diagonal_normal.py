@@ -1,4 +1,7 @@
-"""N(z_mean(x), diag(exp(z_log_sigma(x))^2)), the posterior of Kingma and Welling 2014, arXiv:1312.6114, appendix C."""
+"""The diagonal normal posterior N(z_mean(x), diag(exp(z_log_sigma(x))^2)).
+
+Kingma and Welling 2014, "Auto-encoding variational Bayes", arXiv:1312.6114, appendix C.
+"""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -9,9 +12,12 @@ from ae_jax.models.nets import words
 
 
 class Posterior(posteriors.Posterior):
-    """Features [B, F] -> Normal, batch shape [B], event [latent_dim].
+    """Map features [B, F], or images [B, h, w, F], to a Normal, batch shape [B].
 
-    shared_scale: one log-scale per dimension for all inputs, as in a linear VAE, rather than one predicted from each.
+    Args:
+      latent_dim: the size of a latent; of images, the numbers for each place.
+      shared_scale: whether all inputs share one log standard deviation per dimension, as in a linear VAE.
+      kernel_init: the initialiser of the dense layers.
     """
 
     shared_scale: bool = False
