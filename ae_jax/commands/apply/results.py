@@ -121,7 +121,7 @@ def write(files: Mapping[str, Any], folder: Path, originals: Sequence[Path] = ()
     try:
         for name, path in paths.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            with style.whole(path) as file:
+            with style.atomic_write(path) as file:
                 _WRITERS[path.suffix](file, files[name])
     except OSError as error:
         raise RunFailed(f"{path} cannot be written: {error}") from None

@@ -1,43 +1,68 @@
-"""New examples of plain autoencoders, by distributions fitted to their codes, beside those of models with a prior."""
+"""Samples of autoencoders without a prior, from distributions fitted to their latents, beside those of other runs."""
 
 import jax
 import numpy as np
 
 from ae_jax.core import lookup
-from ae_jax.evaluation import comparable
+from ae_jax.evaluation import comparable, requirements
 from ae_jax.plots import queries, style
 
-_CODES = 10000  # training codes that a sampler is fitted to, evenly spread
+# How many training examples are encoded for a sampler, evenly spread.
+_CODES = 10000
 
 
 def arrays(
     model, variables, data, key, *, runs: tuple = (), count: int = 12, samplers: tuple = ("gaussian", "mixture")
 ) -> dict[str, np.ndarray]:
-    """ "samples" [R, N, *shape]: means of the likelihood at `count` codes. Of this run and the other `runs`, drawn from
-    the prior where there is one, else from each of the `samplers` (`ae_jax.evaluation.samplers`), fitted to training
-    codes; "names" [R].
+    """Generate examples with this run and others.
 
-    Raises UserError for an unknown sampler, and where the runs' examples are not alike.
+    Latents are drawn from the prior of a run or, for a run without one, from samplers that are fitted to the latents of
+    its training examples.
+
+    Args:
+      model: the trained model.
+      variables: the parameters and other collections of the model.
+      data: the data of the evaluation.
+      key: random key.
+      runs: directories of other runs to compare with.
+      count: how many examples each run generates with each sampler.
+      samplers: names of files in ae_jax/evaluation/samplers, for runs without a prior.
+
+    Returns:
+      "samples" [R, count, *shape], means of the likelihood; "names" [R], of the run and the prior or sampler; "limits".
+
+    Raises:
+      UserError: for an unknown sampler, or if the runs have examples of another shape or kind.
     """
-    queries.at_least(1, count=count)
+    requirements.at_least(1, generation_count=count)
+    # Unknown names are found before any run is opened.
     fits = {name: lookup.find("samplers", name, "fit") for name in samplers}
-    opened, rows = [(model, variables, data), *comparable.opened(data, runs, model.spec)], {}
-    for name, (other, its_variables, its_data) in zip(comparable.names(runs), opened, strict=True):
-        if queries.has_prior(other):
-            rows[f"{name}: prior"] = queries.generate(other, its_variables, key, count)
+    opened = [(model, variables, data), *comparable.opened(data, runs, model.spec)]
+    rows = {}
+    for name, (its_model, its_variables, its_data) in zip(comparable.names(runs), opened, strict=True):
+        if queries.has_prior(its_model):
+            rows[f"{name}: prior"] = queries.generate(its_model, its_variables, key, count)
             continue
         key_encode, key_fit, key_draw = jax.random.split(key, 3)
-        encode = lambda variables, batch, key, m=other: {"code": queries.encode(m, variables, batch, key)}
-        train, _ = its_data.train.spread(_CODES)
-        codes = queries.gather(encode, its_variables, train, key_encode, _CODES)["code"]
+        codes = _training_codes(its_model, its_variables, its_data, key_encode)
         for sampler, fit in fits.items():
             drawn = fit(codes, key_fit)(key_draw, count)
-            rows[f"{name}: {sampler}"] = queries.decode(other, its_variables, np.asarray(drawn))
+            rows[f"{name}: {sampler}"] = queries.decode(its_model, its_variables, np.asarray(drawn))
     samples = np.stack(list(rows.values()))
     return {"samples": samples, "names": np.array(list(rows)), "limits": style.limits(model.spec, samples)}
 
 
+def _training_codes(model, variables, data, key):
+    """Return the latents [N, D] of training examples, evenly spread over the training split."""
+
+    def per_example(variables, batch, key):
+        return {"code": queries.encode(model, variables, batch, key)}
+
+    train, _ = data.train.spread(_CODES)
+    return queries.gather(per_example, variables, train, key, _CODES)["code"]
+
+
 @style.styled
 def figure(arrays):
-    """A row a distribution of codes."""
+    """Draw a row for each run and sampler."""
     return style.grid(arrays["samples"], arrays["limits"], row_labels=list(map(str, arrays["names"])))
