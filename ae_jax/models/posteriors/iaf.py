@@ -27,8 +27,12 @@ class Posterior(posteriors.Posterior):
 
     @nn.compact
     def __call__(self, features) -> Transformed:
+        """Return q(z|x) for features [B, F]."""
         init, size = words.initializer(self.kernel_init), self.latent_dim
-        dense = lambda width, name: nn.Dense(width, kernel_init=init, name=name)(features)
+
+        def dense(width, name):
+            return nn.Dense(width, kernel_init=init, name=name)(features)
+
         base = diagonal_normal.Posterior(size, kernel_init=self.kernel_init, name="base")(features)
         flows = []
         for number in range(self.flows):

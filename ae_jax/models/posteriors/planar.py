@@ -32,6 +32,7 @@ class Posterior(posteriors.Posterior):
 
     @nn.compact
     def __call__(self, features) -> Transformed:
+        """Return q(z|x) for features [B, F]."""
         base = diagonal_normal.Posterior(self.latent_dim, kernel_init=self.kernel_init, name="base")(features)
         sizes, init = self.flow.sizes(self.latent_dim), words.initializer(self.kernel_init)
         predicted = nn.Dense(self.flows * sum(sizes), kernel_init=init, name="flows")(features)

@@ -22,6 +22,7 @@ class Prior(priors.Prior):
     spread: float = 0.5
 
     def __call__(self) -> NormalMixture:
+        """Return the prior. Raise UserError for a latent that is not 2-D, or a spread that is not positive."""
         if self.latent_dim != 2:
             raise UserError(f"prior 'circle' lies in the plane, and model.latent_dim is {self.latent_dim}\nexpected 2")
         if not self.spread > 0:

@@ -25,6 +25,7 @@ class Prior(priors.Prior):
 
     @nn.compact
     def __call__(self) -> Transformed:
+        """Return the prior."""
         init, zeros, size = nn.initializers.lecun_normal(), nn.initializers.zeros, self.latent_dim
         flows = []
         for number in range(self.flows):

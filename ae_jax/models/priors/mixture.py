@@ -21,6 +21,7 @@ class Prior(priors.Prior):
 
     @nn.compact
     def __call__(self) -> NormalMixture:
+        """Return the prior."""
         shape = (self.components, self.latent_dim)
         logits = self.param("logits", nn.initializers.zeros, (self.components,))
         loc = self.param("loc", nn.initializers.normal(1.0), shape)
