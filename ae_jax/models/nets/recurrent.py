@@ -188,7 +188,7 @@ def _chrono(memory):
     """Return the chrono initialiser of the biases of the gates: b_f = log u and b_i = -b_f, with u ~ U(1, memory - 1).
 
     A cell whose forget gate has the bias log u forgets over about u steps. Tallec and Ollivier 2018, "Can recurrent
-    neural networks warp time?", arXiv:1804.11188, section 2.
+    neural networks warp time?", arXiv:1804.11188.
     """
     if memory < 3:
         raise UserError(f"model.memory={memory} is too short for chrono initialisation\nexpected 3 steps or more, or 0")
