@@ -1,4 +1,4 @@
-"""The adversarial autoencoder: a critic makes the distribution of all latents together match the prior.
+"""The adversarial autoencoder: a critic makes the distribution of latents match the prior.
 
 Makhzani et al. 2016, "Adversarial autoencoders", arXiv:1511.05644.
 """

@@ -67,7 +67,7 @@ class Model(base.Family):
         return math.prod(self._places()) * self.latent_dim
 
     def _places(self) -> tuple[int, ...]:
-        """Return the height and width of the encoder's last image; an empty tuple where the latent is a vector."""
+        """Return the size (h, w) of the encoder's last image; () if the latent is a vector."""
         if not self.spatial:
             return ()
         if not isinstance(self.encoder, ImageEncoder) or len(self.spec.shape) != 3:
@@ -85,7 +85,7 @@ class Model(base.Family):
             self.z = nn.Dense(self.latent_dim, kernel_init=words.initializer(self.kernel_init))
 
     def features(self, batch: Batch):
-        """Return the encoder's features of batch["inputs"], [B, F]; with `spatial` an image [B, h, w, F]."""
+        """Return the encoder's features of batch["inputs"]: [B, F], or [B, h, w, F] with `spatial`."""
         return self.encoder(batch["inputs"])
 
     def encode(self, batch: Batch, num_samples: int = 1) -> tuple[Latent, ...]:

@@ -1,4 +1,4 @@
-"""The conditional VAE: encoder, decoder and optionally prior also read the label, a class or a vector.
+"""The conditional VAE: encoder, decoder and optionally prior also read the label.
 
 Sohn et al. 2015, "Learning structured output representation using deep conditional generative models", NeurIPS 28.
 """
@@ -14,7 +14,7 @@ from ae_jax.models import vae
 
 
 class Model(vae.Model):
-    """Extend `vae.Model` by the label y, which is read from batch["label"]: classes [B] or vectors [B, L].
+    """Extend `vae.Model` by the label y: batch["label"], classes [B] or vectors [B, L].
 
     Args:
       conditional_prior: whether the prior is p(z|y), a Normal whose mean and log standard deviation are linear in y,
@@ -69,7 +69,7 @@ class Model(vae.Model):
         return jnp.concatenate([super().features(batch), self.condition(batch)], axis=-1)
 
     def prior_of(self, batch: Batch):
-        """Return p(z), batch shape [], or p(z|y), batch shape [B]; batch["label"] is read for p(z|y)."""
+        """Return p(z), batch shape []; or p(z|y), batch shape [B], where y is batch["label"]."""
         if not self.conditional_prior:
             return super().prior_of(batch)
         loc, log_scale = jnp.split(self.p_z_given_y(self.condition(batch)), 2, axis=-1)

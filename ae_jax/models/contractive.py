@@ -11,7 +11,10 @@ from ae_jax.models import ae
 
 
 class Model(ae.Model):
-    """Extend `ae.Model` by the penalty "contraction": the squared Frobenius norm of the Jacobian dz/dx."""
+    """Extend `ae.Model` by the penalty "contraction".
+
+    It is the squared Frobenius norm of the Jacobian dz/dx.
+    """
 
     def __call__(self, batch: Batch, *, num_samples: int = 1, train: bool = False, hparams=None) -> Outputs:
         """Encode batch["inputs"] and explain batch["x"], with the penalty."""

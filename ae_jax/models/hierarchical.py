@@ -1,4 +1,4 @@
-"""The hierarchical VAE: several stochastic layers, inferred bottom-up and generated top-down.
+"""The hierarchical VAE: stochastic layers that are inferred bottom-up and generated top-down.
 
 Burda et al. 2016, "Importance weighted autoencoders", arXiv:1509.00519, section 5: q(h1|x) q(h2|h1) and
 p(h2) p(h1|h2) p(x|h1).
@@ -44,7 +44,10 @@ class Link(nn.Module):
 
     @nn.compact
     def read(self, z, mask=None):
-        """Return the activations of the last dense layer, and the Normal; the arguments are those of `__call__`."""
+        """Return the activations of the last dense layer, and the Normal.
+
+        The arguments are those of `__call__`.
+        """
         h = mlp.Mlp(self.hidden, self.activation, self.kernel_init, self.norm)(z, mask)
         return h, diagonal_normal.Posterior(self.size, kernel_init=self.kernel_init)(h)
 
@@ -120,7 +123,7 @@ class Model(vae.Model):
         return tuple(layers[::-1])
 
     def _log_priors(self, samples, batch):
-        """Return the log prior of each layer given the layer above it, [S, B] each; `samples` begin with h1."""
+        """Return the log prior of each layer given the layer above it, [S, B] each, from h1 on."""
         given = [link(above).log_prob(z) for link, z, above in zip(self.p_down, samples, samples[1:])]
         return [*given, self.prior_of(batch).log_prob(samples[-1])]
 

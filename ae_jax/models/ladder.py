@@ -17,7 +17,7 @@ from ae_jax.models import hierarchical
 
 
 class Model(hierarchical.Model):
-    """Change `hierarchical.Model` so that the posterior of each layer but the top depends on the latents above it.
+    """Change `hierarchical.Model`: the posterior of a layer depends on the layers above it.
 
     Args:
       norm: "batch", "layer" or "none": the normalisation in the dense layers between two stochastic layers.
@@ -48,7 +48,7 @@ class Model(hierarchical.Model):
         return self._descend(batch, draw)
 
     def _descend(self, batch: Batch, draw: Callable) -> tuple[Latent, ...]:
-        """Return the layers, top level first, where `draw` maps a posterior to samples with a leading axis."""
+        """Return the layers, top level first; `draw` maps a posterior to samples [n, ...]."""
         estimates, latents = self._estimates(batch), []
         top = estimates.pop()
         z = draw(top)
@@ -64,7 +64,7 @@ class Model(hierarchical.Model):
         return tuple(latents)
 
     def _estimates(self, batch: Batch) -> list[Normal]:
-        """Return the bottom-up estimates of each layer, Normals of batch shape [B], beginning with the lowest layer."""
+        """Return the bottom-up estimates, Normals of batch shape [B], lowest layer first."""
         h = self.features(batch)
         estimates = [self.q_z(h)]
         if not isinstance(estimates[0], Normal):
@@ -75,7 +75,7 @@ class Model(hierarchical.Model):
         return estimates
 
     def __call__(self, batch: Batch, *, num_samples: int = 1, train: bool = False, hparams=None) -> Outputs:
-        """Encode batch["inputs"] and explain batch["x"]; the output `code` is computed without noise."""
+        """Encode batch["inputs"] and explain batch["x"]; `code` is computed without noise."""
         outputs = super().__call__(batch, num_samples=num_samples, train=train, hparams=hparams)
         # This second pass must not update the running averages of batch normalisation again. No collection of the
         # unbound module is mutable.
@@ -83,7 +83,7 @@ class Model(hierarchical.Model):
         return outputs.replace(code=unbound.apply(variables, batch, method="_mean_code"))
 
     def _mean_code(self, batch: Batch):
-        """Return the posterior mean [B, D] of the layer next to the data, given the posterior means above it."""
+        """Return the posterior mean [B, D] of the lowest layer, given the posterior means above it."""
         lowest = self._descend(batch, lambda posterior: posterior.mean[None])[-1]
         assert lowest.posterior is not None
         return lowest.posterior.mean[0]
@@ -106,5 +106,5 @@ def product(one: Normal, other: Normal) -> Normal:
 
 
 def _layer(z, posterior, prior, path) -> Latent:
-    """Make the `Latent` of samples z; `path` is the posterior with gradients stopped, for `log_q_path`."""
+    """Make the `Latent` of samples z; `path` is the posterior with stopped gradients."""
     return Latent(z, posterior, prior, posterior.log_prob(z), prior.log_prob(z), path.log_prob(z))

@@ -1,4 +1,4 @@
-"""MusicVAE: a variational autoencoder of melodies with an autoregressive decoder, optionally hierarchical.
+"""MusicVAE: a VAE of melodies with an autoregressive decoder, optionally a hierarchical one.
 
 Roberts et al. 2018, "A hierarchical latent vector model for learning long-term structure in music", arXiv:1803.05428.
 In the hierarchical decoder, a conductor makes an embedding of each bar from the latent. A bar depends on the other bars
@@ -23,7 +23,9 @@ _NOTHING = -1
 
 
 class Model(vae.Model):
-    """Extend `vae.Model` to sequences [T] of events. Events are drawn from the random stream "sampling".
+    """Extend `vae.Model` to sequences [T] of events.
+
+    Events are drawn from the random stream "sampling".
 
     In training the decoder reads the true events (teacher forcing), or with scheduled sampling (Bengio et al. 2015,
     arXiv:1506.03099, section 2.4) sometimes its own. hparams["sampling"] is the probability of an own event; with
@@ -79,7 +81,7 @@ class Model(vae.Model):
         return self.encoder(self._one_hot(batch["inputs"]))
 
     def decode(self, samples: tuple, batch: Batch, train: bool = False):
-        """Return p(x | z), batch shape [S, B], where each event is predicted from the events before it.
+        """Return p(x | z), batch shape [S, B]; each event is predicted from the events before it.
 
         These are the true events batch["x"] (teacher forcing). In a batch without "x" they are those that greedy
         decoding writes, so that the mode of the distribution is the melody of greedy decoding.
@@ -109,7 +111,7 @@ class Model(vae.Model):
         return self._written(flat, given, key, choose).reshape(*z.shape[:-1], -1).astype(jnp.float32)
 
     def generate(self, batch: Batch):
-        """Return p(x | z) at latents drawn from the prior, batch shape [1, B], as `decode` does without "x".
+        """Return p(x | z) at latents from the prior, batch shape [1, B], as `decode` without "x".
 
         Args:
           batch: "mask" [B] tells how many latents to draw.
@@ -117,7 +119,7 @@ class Model(vae.Model):
         return self.decode(self.prior_codes(batch), {"mask": batch["mask"]})
 
     def _read(self, z, batch):
-        """Return the melodies that the decoder reads: the true ones [B, T], or else its own [S, B, T]."""
+        """Return the melodies that the decoder reads: true ones [B, T], or else its own [S, B, T]."""
         return batch["x"] if "x" in batch else self.write(z)
 
     def _one_hot(self, events):
@@ -125,14 +127,17 @@ class Model(vae.Model):
         return jax.nn.one_hot(events.astype(int), self.spec.levels)
 
     def _parts(self, z):
-        """Return what the decoder writes from: latents [N, D], or embeddings of their bars [N * bars, C]."""
+        """Return what the decoder reads: latents [N, D], or embeddings of their bars [N * bars, C]."""
         if not self.conductor_hidden:
             return z
         codes = self.conductor(z, self.spec.shape[0] // self.bar)
         return codes.reshape(-1, codes.shape[-1])
 
     def _given(self, z, read, batch, train):
-        """Return p(x | z) at latents [S, B, D], each event given those before it in `read` [B, T] or [S, B, T]."""
+        """Return p(x | z) at latents [S, B, D].
+
+        Each event is given those before it in `read`, [B, T] or [S, B, T].
+        """
         codes = self._parts(z.reshape(-1, z.shape[-1]))
         # In a hierarchical decoder, the reshape cuts the events into bars, each of which starts after `_NOTHING`.
         read = jnp.broadcast_to(read, (*z.shape[:2], read.shape[-1])).reshape(len(codes), -1)

@@ -1,4 +1,4 @@
-"""The variational autoencoder (VAE): a random latent, sampled by reparameterisation, with a prior.
+"""The variational autoencoder (VAE): a random latent with a posterior and a prior.
 
 Kingma and Welling 2014, "Auto-encoding variational Bayes", arXiv:1312.6114.
 """
@@ -16,7 +16,9 @@ from ae_jax.models.priors import standard_normal
 
 
 class Model(ae.Model):
-    """Extend `ae.Model` by a random latent. Its samples are drawn from the random stream "latent".
+    """Extend `ae.Model` by a random latent.
+
+    Its samples are drawn from the random stream "latent".
 
     Args:
       posterior: a function from `latent_dim` to a module of `ae_jax.models.posteriors`, which makes q(z|x).

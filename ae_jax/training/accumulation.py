@@ -1,4 +1,4 @@
-"""Gradient accumulation: the gradient of a large batch is added up over pieces, in the memory that one piece needs."""
+"""Gradient accumulation: the gradient of a large batch, in the memory of one piece of it."""
 
 from collections.abc import Callable
 

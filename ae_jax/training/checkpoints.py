@@ -1,4 +1,4 @@
-"""Checkpoints by Orbax: written in the background, limited in number, and moved aside if they are damaged."""
+"""Checkpoints by Orbax: written in the background, and moved aside if they are damaged."""
 
 import contextlib
 import functools
@@ -63,7 +63,10 @@ class Checkpoints:
         return ocp.CheckpointManager(self._directory, options=options)
 
     def should_preserve(self, checkpoints, *, context) -> list[bool]:
-        """Return, for each checkpoint, whether to keep it. Orbax calls this method of its preservation policy."""
+        """Return, for each checkpoint, whether to keep it.
+
+        Orbax calls this method of its preservation policy.
+        """
         steps = [checkpoint.step for checkpoint in checkpoints]
         kept = self.kept({step: self._scores.get(step) for step in steps})
         return [step in kept for step in steps]
@@ -89,9 +92,8 @@ class Checkpoints:
         if step in self.steps():
             return
         # Training donates the state to its next dispatch, so that only a copy can be written in the background.
-        copied = jax.tree.map(
-            lambda leaf: leaf if isinstance(leaf, np.ndarray) else jnp.copy(leaf), stored.to_arrays(state)
-        )
+        # Arrays of NumPy are not donated.
+        copied = jax.tree.map(_copy, stored.to_arrays(state))
         self._scores[step] = self._policy.score(metrics)
         with self._as_run_failed():
             self._manager.save(step, args=_items(copied, self._scores[step], notes))
@@ -170,7 +172,7 @@ class Checkpoints:
         return None
 
     def _find(self, which: str | int) -> int:
-        """Return the step of the checkpoint "best" or of a step number. Raise UserError if it does not exist."""
+        """Return the step of an existing checkpoint, "best" or a step number, or raise UserError."""
         step, steps = None, self.steps()
         if which == "best":
             step = self.best_step()
@@ -182,7 +184,7 @@ class Checkpoints:
         return step
 
     def _read(self, step: int, like: TrainState) -> TrainState:
-        """Read a checkpoint onto the devices of this process. Raise an error of any type if it is damaged."""
+        """Read a checkpoint onto the devices; if it is damaged, raise an error of any type."""
         from orbax.checkpoint import args
 
         def target_of(leaf):
@@ -194,9 +196,8 @@ class Checkpoints:
         read = self._manager.restore(step, args=items)
         if stored.checksum(read["state"]) != read["record"]["crc32"]:
             raise ValueError("the checksum of its arrays is wrong")
-        return stored.from_arrays(
-            jax.tree.map(lambda leaf, like: jax.device_put(leaf, like.sharding), read["state"], target)
-        )
+        arrays = jax.tree.map(lambda leaf, like: jax.device_put(leaf, like.sharding), read["state"], target)
+        return stored.from_arrays(arrays)
 
     def _refuse_another_model(self, step: int, like: TrainState) -> None:
         """Raise UserError if the arrays have other names or shapes than those of `like`."""
@@ -215,7 +216,7 @@ class Checkpoints:
             raise UserError(f"checkpoint {self._path(step)} is of another model\n{difference}")
 
     def _set_aside(self, step: int, error: Exception) -> None:
-        """Warn of a damaged checkpoint, and move it to the folder "damaged" unless this object is read-only."""
+        """Warn of a damaged checkpoint, and unless read-only, move it to the folder "damaged"."""
         path = self._path(step)
         warning = f"warning: checkpoint {path} is damaged ({errors.first_line(error)})"
         if self._read_only:
@@ -257,6 +258,10 @@ class Checkpoints:
             ) from None
 
 
+def _copy(leaf):
+    return leaf if isinstance(leaf, np.ndarray) else jnp.copy(leaf)
+
+
 def write(directory: pathlib.Path, state: TrainState, score: float | None) -> None:
     """Write one checkpoint into a directory that has none yet; `Checkpoints` can then read it.
 
@@ -280,7 +285,7 @@ def _writer():
 
 
 def _items(plain: dict[str, Any], score: float | None, notes: Any = None) -> Any:
-    """Return the items of a checkpoint: the state, and a record in JSON with its checksum, score and notes."""
+    """Return the items of a checkpoint: the state, and a record with checksum, score and notes."""
     from orbax.checkpoint import args
 
     record = {"crc32": stored.checksum(plain), "score": score}

@@ -1,4 +1,4 @@
-"""The training loop: many steps in one compiled dispatch, with calls of hooks between dispatches.
+"""The training loop: many steps in one compiled dispatch, and hooks between dispatches.
 
 While the device trains, Python is idle. Hooks evaluate, log and save at their periods.
 """
@@ -23,7 +23,9 @@ def order_key(state: TrainState) -> Any:
 
 
 def make_run(step: Callable, batches: Batches, max_bad_steps: int = 10):
-    """Make the function run(state, arrays, hparams, until, totals) -> (state, totals), which trains up to step `until`.
+    """Make the function run(state, arrays, hparams, until, totals) -> (state, totals).
+
+    It trains up to step number `until`.
 
     It ends early after `max_bad_steps` non-finite steps in a row. The totals are those passed in, or zeros, plus:
       "sums": {metric: its sum over the steps that were not skipped};
@@ -76,7 +78,7 @@ def make_run(step: Callable, batches: Batches, max_bad_steps: int = 10):
 
 
 def compiled_run(step: Callable, batches: Batches, max_bad_steps: int = 10) -> Callable:
-    """Jit the function of `make_run`, whose arguments these are. The state that it receives is donated."""
+    """Jit the function that `make_run` makes, and let it donate its state."""
     return jax.jit(make_run(step, batches, max_bad_steps), donate_argnums=0)
 
 
@@ -159,13 +161,13 @@ def fit(
 
 
 def _no_totals(run, *arguments):
-    """Return totals of zero for the first dispatch of a window; with None it would be compiled once more."""
+    """Return totals of zero for the first dispatch; with None it would be compiled once more."""
     _, totals = jax.eval_shape(run, *arguments)
     return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), totals)
 
 
 def next_stop(current: int, steps: int, periods: Sequence[int]) -> int:
-    """Return the first step number after `current` that is a multiple of any period, or else the last step number.
+    """Return the first step number after `current` that is a multiple of a period, or the last.
 
     Args:
       current: a step number.

@@ -1,4 +1,4 @@
-"""Players: several losses in one training step, each of which moves only its own part of the parameters.
+"""Players: several losses in one training step, each with its own part of the parameters.
 
 An adversarial autoencoder has a critic that minimises its own loss. Some importance-weighted objectives have separate
 losses for encoder and decoder.
@@ -36,7 +36,7 @@ def owner(module: str, players: Sequence[str], roles: Mapping[str, str] | None =
 
 
 def check(by_player: Mapping[str, Any], model: Any) -> None:
-    """Check that a model's encoder and decoder share no parameters if the objective trains them separately.
+    """Check that encoder and decoder share no parameters if they are trained separately.
 
     Args:
       by_player: the terms of the objective, {player: {term: values}}.

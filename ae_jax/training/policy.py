@@ -1,4 +1,4 @@
-"""The policy by which checkpoints are kept: the newest ones, and the best one by a criterion."""
+"""The policy by which checkpoints are kept: the newest ones, and the best by a criterion."""
 
 import dataclasses
 import math
@@ -7,7 +7,9 @@ from collections.abc import Mapping
 
 @dataclasses.dataclass(frozen=True)
 class Policy:
-    """Choose the checkpoints to keep by their scores, {step: value of the criterion or None} in the order of steps.
+    """Choose the checkpoints to keep by their scores.
+
+    Scores are {step: value of the criterion or None}, in the order of steps.
 
     Args:
       keep: the number of newest checkpoints to keep.
@@ -27,7 +29,7 @@ class Policy:
         return value if math.isfinite(value) else None
 
     def best(self, scores: Mapping[int, float | None]) -> int | None:
-        """Return the step with the best score, the earliest if several are equal; None if there are no scores."""
+        """Return the earliest step with the best score; None if there are no scores."""
         scored = {step: self._sign * score for step, score in scores.items() if score is not None}
         return max(scored, key=lambda step: scored[step], default=None)
 

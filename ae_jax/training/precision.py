@@ -1,4 +1,6 @@
-"""Precision of training: "float32"; "mixed", bfloat16 networks with float32 parameters; or "bfloat16" for both.
+"""Precision of training: "float32", "mixed" or "bfloat16".
+
+In "mixed", networks compute in bfloat16 and their parameters are float32. In "bfloat16", both are bfloat16.
 
 Mixed precision follows Micikevicius et al. 2018, "Mixed precision training", arXiv:1710.03740. Only the modules in a
 model's `networks` compute in bfloat16, and only in training. Their outputs are converted to float32. Distributions,
@@ -32,7 +34,7 @@ def check(kind: str | None) -> None:
 
 
 def _cast(dtype, tree):
-    """Cast the arrays of floats in a pytree; leave integers, random keys and Python numbers as they are."""
+    """Cast the arrays of floats in a pytree, but not integers, random keys or Python numbers."""
 
     def cast(leaf):
         is_float = hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating)
@@ -76,7 +78,7 @@ def apply(kind: str | None, model: Any, variables: Any, *arguments: Any, **optio
 
 
 def _cast_at_the_border(networks):
-    """Return a method interceptor that casts the arguments of networks to bfloat16, and their results to float32."""
+    """Return an interceptor that casts networks' arguments to bfloat16, and results to float32."""
     inside = []
 
     def intercept(method, arguments, options, context):

@@ -1,4 +1,4 @@
-"""The training step as a pure function of the state, a batch and the hyperparameters of the run."""
+"""The training step as a pure function of the state, a batch and the hyperparameters."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -107,7 +107,9 @@ def make_train_step(
     pieces: int = 1,
     kind: str | None = None,
 ):
-    """Make the function step(state, batch, hparams) -> (state, metrics), which callers transform by jit, scan or vmap.
+    """Make the function step(state, batch, hparams) -> (state, metrics).
+
+    Callers transform it by jit, scan or vmap.
 
     The metrics are scalars: the mean of every term over the batch, their weighted sum "loss", and "gradient_norm". A
     step whose loss or gradient is not finite is skipped: it changes only `step` and `bad_steps` of the state.
@@ -198,6 +200,9 @@ def _make_gradient(model, objective, num_samples, kind):
 
 
 def _average(average, params, decay, step):
-    """Update an exponential moving average; its decay grows from 0.1 to `decay`, to forget the first steps soon."""
+    """Update an exponential moving average.
+
+    Its decay grows from 0.1 to `decay`, so that the first steps are soon forgotten.
+    """
     decay = jnp.minimum(decay, (1 + step) / (10 + step))
     return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, params)

@@ -12,7 +12,7 @@ from ae_jax.training.step import TrainState
 
 
 def to_arrays(state: TrainState) -> dict[str, Any]:
-    """Return the state, or its shapes, as a dict of plain arrays, because Orbax cannot store typed random keys.
+    """Return the state as a dict of plain arrays: Orbax cannot store typed random keys.
 
     Args:
       state: a state of arrays, or of `jax.ShapeDtypeStruct`.
@@ -40,5 +40,6 @@ def checksum(tree: Any) -> int:
     """
     crc = 0
     for leaf in jax.tree.leaves(tree):
-        crc = zlib.crc32(np.ascontiguousarray(processes.on_host(leaf)), crc)
+        contiguous: Any = np.ascontiguousarray(processes.on_host(leaf))
+        crc = zlib.crc32(contiguous, crc)
     return crc

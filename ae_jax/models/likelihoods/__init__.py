@@ -1,4 +1,4 @@
-"""Likelihoods p(x|z), one per file: `Likelihood`, a module from decoder outputs to a distribution over x."""
+"""Likelihoods p(x|z), one per file: `Likelihood`, from decoder outputs to a distribution."""
 
 import math
 

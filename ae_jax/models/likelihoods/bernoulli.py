@@ -1,4 +1,7 @@
-"""Bernoulli pixels from logits. On grey levels this is the cross-entropy loss, a surrogate, not a density."""
+"""Bernoulli pixels from logits.
+
+On grey levels this is the cross-entropy loss, a surrogate, not a density.
+"""
 
 import flax.linen as nn
 import jax.numpy as jnp

@@ -1,4 +1,6 @@
-"""Pixels as levels: a mixture of discretised logistic distributions, whose -log p(x) is in nats of the data as stored.
+"""A mixture of discretised logistic distributions over the levels of pixels.
+
+Its -log p(x) is in nats of the data as stored.
 
 Salimans et al. 2017, "PixelCNN++", arXiv:1701.05517, section 2.
 """
@@ -14,7 +16,7 @@ _LEAST_LOG_SCALE = -7.0
 
 
 class Likelihood(likelihoods.Likelihood):
-    """Map decoder outputs [S, B, H, W, F] to a mixture of K discretised logistic distributions of every pixel.
+    """Map outputs [S, B, H, W, F] to K mixed discretised logistic distributions of each pixel.
 
     The F = K (1 + 2 C + C (C - 1) / 2) outputs of a pixel with C channels are the K logits of the components, then K
     numbers for each channel's location, for its log scale, and for its coefficient on each channel before it.

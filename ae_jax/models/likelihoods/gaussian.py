@@ -1,4 +1,4 @@
-"""Gaussian values with one standard deviation for all of them: fixed, learned, or the analytical optimum."""
+"""Gaussian values with one standard deviation: fixed, learned, or the analytical optimum."""
 
 import math
 
@@ -15,7 +15,7 @@ _DECAY = 0.99
 
 
 class Likelihood(likelihoods.Likelihood):
-    """Map means [S, B, *shape] to a Normal distribution whose standard deviation all values share.
+    """Map means [S, B, *shape] to a Normal with one standard deviation for all values.
 
     Args:
       spec: the shape and kind of one example.
@@ -41,7 +41,10 @@ class Likelihood(likelihoods.Likelihood):
 
     @property
     def needs_dequantised(self) -> bool:
-        """Tell whether pixels must be dequantised: a scale that adapts could shrink to zero on discrete values."""
+        """Tell whether pixels must be dequantised.
+
+        On discrete values a scale that adapts could shrink to zero.
+        """
         return isinstance(self.scale, str)
 
     @nn.compact

@@ -1,4 +1,4 @@
-"""Networks from arrays to arrays, one kind per file; those that a config can name define `Encoder` or `Decoder`."""
+"""Networks, one kind per file; those that a config can name define `Encoder` or `Decoder`."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import flax.linen as nn
 
 
 class ImageEncoder(nn.Module):
-    """Base class of encoders that can keep their last image: with `spatial` they return [N, h, w, C], not [N, F]."""
+    """Base class of encoders that, with `spatial`, return their last image [N, h, w, C]."""
 
     def image_size(self, shape: Sequence[int]) -> tuple[int, int]:
         """Return the height and width of the last image.

@@ -1,4 +1,4 @@
-"""Recurrent networks that write a sequence: each step reads the latent and the step before it.
+"""Recurrent networks that write a sequence: a step reads the latent and the step before it.
 
 Roberts et al. 2018, "A hierarchical latent vector model", arXiv:1803.05428, section 3.2 and figure 2.
 """
@@ -12,7 +12,7 @@ from ae_jax.models.nets.recurrent import Lstm
 
 
 class States(nn.Module):
-    """Map latents [N, D] to initial states (h, c) of LSTM layers, [N, features] each: tanh of a linear map.
+    """Map latents [N, D] to initial states (h, c) of LSTM layers, by tanh of a linear map.
 
     Args:
       hidden: the sizes of the LSTM layers.
@@ -30,7 +30,9 @@ class States(nn.Module):
 
 
 class Decoder(nn.Module):
-    """LSTM layers that start in states made from the latent, and read the latent and the step before at every step.
+    """Write a sequence by LSTM layers; each step reads the latent and the step before it.
+
+    The initial states are made from the latent too.
 
     `__call__` computes all steps at once where every step before is known (teacher forcing). `begin` and then `step`
     compute one step at a time (free running).
@@ -64,7 +66,7 @@ class Decoder(nn.Module):
         return h
 
     def begin(self, z):
-        """Return the states before the first step, and the context that every step reads, of latents [N, D]."""
+        """Return the initial states, and the context that every step reads, for latents [N, D]."""
         return self.states(z), self.context(z)
 
     def step(self, states, context, before):

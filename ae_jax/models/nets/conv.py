@@ -1,4 +1,4 @@
-"""Convolutional networks over images [N, H, W, C]: an encoder to features, and the decoder that mirrors it."""
+"""Convolutional networks over images [N, H, W, C]: an encoder, and a decoder that mirrors it."""
 
 import functools
 import itertools
@@ -14,7 +14,9 @@ from ae_jax.models.nets.mlp import Mlp
 
 
 class Conv(nn.Module):
-    """Convolve with bias and SAME padding: [N, H, W, C] -> [N, ceil(H/stride), ceil(W/stride), features].
+    """Convolve with bias and SAME padding: [N, H, W, C] -> [N, h, w, features].
+
+    The size of the result is that of the image divided by the stride, rounded up.
 
     The parameters and the results are those of `nn.Conv` and `nn.ConvTranspose`.
 
@@ -44,7 +46,7 @@ class Conv(nn.Module):
 
 
 def _pool(x, size: int, combine, outside: float):
-    """Combine the pixels of squares of `size` x `size`, with SAME padding by the value `outside`."""
+    """Combine the pixels of each square of `size` x `size`; the padding has the value `outside`."""
     pads = [_same_padding(side, size) for side in x.shape[1:3]]
     x = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=outside)
     n, height, width, channels = x.shape
@@ -72,7 +74,7 @@ def max_pool(x, size: int):
 
 
 def average_pool(x, size: int):
-    """Return the mean of each square, [N, ceil(H/size), ceil(W/size), C]; the padding does not count.
+    """Return the mean of each square without the padding, [N, ceil(H/size), ceil(W/size), C].
 
     Args:
       x: images [N, H, W, C].
@@ -88,7 +90,7 @@ _UP = ("transposed", "nearest")
 
 
 def _per_layer(word: str, value: int | Sequence[int], channels: Sequence[int]) -> tuple[int, ...]:
-    """Return one number for each layer, from one number for all layers or from a number for each.
+    """Return one number for each layer; a single number stands for all layers.
 
     Raises:
       UserError: if there are not as many numbers as `channels`, or if a number is less than 1.
@@ -123,7 +125,7 @@ def check_image(who: str, shape: Sequence[int], channels: Sequence[int]):
 
 
 class Encoder(ImageEncoder):
-    """Apply convolutions that shrink the image step by step, then dense layers: [N, H, W, C] -> [N, F].
+    """Apply convolutions that shrink the image, then dense layers: [N, H, W, C] -> [N, F].
 
     Each of `channels` is a convolution, the activation, and a step that shrinks the image.
 
@@ -170,7 +172,7 @@ class Encoder(ImageEncoder):
 
 
 class Decoder(nn.Module):
-    """Mirror the encoder: dense layers, then convolutions that enlarge the image step by step, [N, D] -> [N, *shape].
+    """Mirror the encoder: dense layers, then convolutions that enlarge, [N, D] -> [N, *shape].
 
     The fields that both have are in the encoder's order, so that the same values describe both networks.
 

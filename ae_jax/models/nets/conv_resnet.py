@@ -1,4 +1,4 @@
-"""Residual convolutional networks for images of 32x32 pixels and more: an encoder, and the decoder that mirrors it.
+"""Residual convolutional networks for images of at least 32x32 pixels: encoder and decoder.
 
 The blocks are those of He et al. 2016, "Identity mappings in deep residual networks", arXiv:1603.05027. They have the
 group normalisation of Wu and He 2018, arXiv:1803.08494. In small images the pixels attend to each other, as in Ho et
@@ -33,7 +33,7 @@ class Norm(nn.Module):
 
 
 class Block(nn.Module):
-    """Return x + f(x), where f is two convolutions of 3x3 after a normalisation each: [N, H, W, C] -> [N, H, W, F].
+    """Return x + f(x), where f is two convolutions of 3x3, each after a normalisation.
 
     Args:
       features: F, the number of output channels.
@@ -68,7 +68,9 @@ class Block(nn.Module):
 
 
 class _Pyramid(nn.Module):
-    """Base class of encoder and decoder: residual blocks at several image sizes, each half of the one before.
+    """Base class of encoder and decoder: residual blocks at several image sizes.
+
+    Each size is half of the one before.
 
     Args:
       channels: the number of channels at each image size, from the largest image to the smallest.
@@ -95,7 +97,7 @@ class _Pyramid(nn.Module):
     kernel_init: str = "lecun_normal"
 
     def level(self, x, level: int):
-        """Apply the blocks of one image size to x [N, h, w, C]; `level` counts sizes from 0, the largest."""
+        """Apply the blocks of one image size to x [N, h, w, C]; level 0 is the largest size."""
         block = nn.remat(Block) if self.remat else Block
         attends = max(x.shape[1:3]) <= self.attention
         for number in range(self.blocks):
@@ -111,7 +113,7 @@ class _Pyramid(nn.Module):
 
 
 class Encoder(_Pyramid, ImageEncoder):
-    """Apply a convolution, then the blocks of each image size, with a convolution of stride 2 between two sizes.
+    """Apply the blocks of each image size, with a convolution of stride 2 between two sizes.
 
     Images [N, H, W, C] become features [N, F]. Without `hidden`, the features are the last image, flattened. With
     `spatial`, they are the last image [N, h, w, C]. The fields are those of `_Pyramid`.
@@ -136,7 +138,7 @@ class Encoder(_Pyramid, ImageEncoder):
 
 
 class Decoder(_Pyramid):
-    """Mirror the encoder: dense layers, then the blocks of each image size from the smallest on, [N, D] -> [N, *shape].
+    """Mirror the encoder: dense layers, then the blocks of each image size, smallest first.
 
     Between two sizes, nearest neighbours and a convolution enlarge the image. The fields are those of `_Pyramid`.
     """

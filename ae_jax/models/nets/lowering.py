@@ -1,4 +1,4 @@
-"""Convolutions in two forms with equal results: XLA's own, and matrix products of shifted slices.
+"""Convolutions in two forms with equal results: XLA's, and products of shifted slices.
 
 The products are many times faster on a CPU inside a compiled loop. CPUs use them, and other platforms use XLA's form.
 
@@ -22,7 +22,7 @@ _WIDTH = 64
 
 
 class _Window(NamedTuple):
-    """A relation of pixels: along each axis, small[i] reads large[i * stride - low + t] through tap t of the kernel."""
+    """The relation of two images: small[i] reads large[i * stride - low + t] by tap t."""
 
     large: tuple[int, ...]  # height and width of the large image
     small: tuple[int, ...]  # height and width of the small image
@@ -32,19 +32,19 @@ class _Window(NamedTuple):
 
     @property
     def high(self):
-        """Return the padding after the large image, along each axis; negative if no tap reads its last pixels."""
+        """Return the padding after the large image; negative if no tap reads its last pixels."""
         axes = zip(self.large, self.small, self.kernel, self.stride, self.low, strict=True)
         return tuple((m - 1) * s + k - n - low for n, m, k, s, low in axes)
 
     @property
     def mirrored(self):
-        """Return the relation with the two images exchanged, which is a window too if the strides are 1."""
+        """Return the relation with the images exchanged, which is a window if the strides are 1."""
         low = tuple(k - 1 - low for k, low in zip(self.kernel, self.low, strict=True))
         return _Window(self.small, self.large, self.kernel, self.stride, low)
 
 
 def _mirror(kernel):
-    """Return the kernel of the exchanged images: taps in reverse order, input and output channels swapped."""
+    """Return the kernel of the exchanged images: taps reversed, channels swapped."""
     return jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
 
 
@@ -69,7 +69,7 @@ def conv2d(x, kernel, strides=(1, 1), padding: str = "SAME"):
 
 
 def conv_transpose2d(x, kernel, strides=(1, 1), padding: str = "SAME"):
-    """Convolve images with a transposed convolution, as `flax.linen.ConvTranspose` does, without a bias.
+    """Apply a transposed convolution as `flax.linen.ConvTranspose` does, without a bias.
 
     Args:
       x: images [N, H, W, C].
@@ -97,25 +97,25 @@ def _native_correlate(large, kernel, window):
 
 
 def _native_scatter(small, kernel, window):
-    """Return the large image [N, H, W, C]: the transpose of `_native_correlate` with respect to the image."""
+    """Return the large image [N, H, W, C]: the transpose of `_native_correlate` by the image."""
     large = jax.ShapeDtypeStruct((len(small), *window.large, kernel.shape[2]), small.dtype)
     return jax.linear_transpose(lambda large: _native_correlate(large, kernel, window), large)(small)[0]
 
 
 def _native_weigh(large, small, window):
-    """Return the kernel [kh, kw, C, O]: the transpose of `_native_correlate` with respect to the kernel."""
+    """Return the kernel [kh, kw, C, O]: the transpose of `_native_correlate` by the kernel."""
     kernel = jax.ShapeDtypeStruct((*window.kernel, large.shape[-1], small.shape[-1]), large.dtype)
     return jax.linear_transpose(lambda kernel: _native_correlate(large, kernel, window), kernel)(small)[0]
 
 
 def _pad(x, low, high):
-    """Pad height and width with zeros before and after; negative numbers cut off. `jnp.pad` takes no negative ones."""
+    """Pad height and width with zeros; negative numbers cut off, unlike in `jnp.pad`."""
     sides = [(before, after, 0) for before, after in zip(low, high)]
     return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *sides, (0, 0, 0)])
 
 
 def _patches(large, window):
-    """Return what each pixel of the small image reads (im2col), as a list of arrays [N, h, w, taps * C].
+    """Return what each pixel of the small image reads (im2col): arrays [N, h, w, taps * C].
 
     Each array holds as many taps as make about `_WIDTH` channels.
     """
@@ -137,7 +137,9 @@ def _correlate_patches(large, kernel, window):
 
 
 def _scatter_phases(small, kernel, window):
-    """Return the large image, computed by phase: pixels (p + s i, q + t j) for all i and j form phase (p, q).
+    """Return the large image, computed phase by phase.
+
+    Phase (p, q) consists of the pixels (p + s i, q + t j) for all i and j.
 
     All pixels of a phase read the same taps, so a phase is one matrix product, whose taps are then shifted and added.
     """

@@ -1,4 +1,4 @@
-"""Dense networks: an encoder from arrays of any shape to features, and the decoder that mirrors it."""
+"""Dense networks: an encoder for arrays of any shape, and the decoder that mirrors it."""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from ae_jax.models.nets import norm, words
 
 
 class Mlp(nn.Module):
-    """Apply dense layers, each followed by normalisation and the activation: [..., F] -> [..., hidden[-1]].
+    """Apply dense layers to [..., F], each followed by normalisation and the activation.
 
     Args:
       hidden: the widths of the layers.
@@ -59,7 +59,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Apply dense layers in the reverse of the encoder's order, then a linear layer: [N, D] -> [N, *shape].
+    """Mirror the encoder: dense layers, then a linear layer, [N, D] -> [N, *shape].
 
     Args:
       hidden: the widths of the dense layers, in the encoder's order.

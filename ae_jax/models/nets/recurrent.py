@@ -1,4 +1,4 @@
-"""Recurrent networks over sequences: the first axis of an example is time, such as the rows of an image.
+"""Recurrent networks over sequences: the first axis of an example is time.
 
 Long short-term memory (Hochreiter and Schmidhuber 1997, Neural Computation 9) with forget gates (Gers et al. 2000):
 
@@ -77,7 +77,7 @@ def _forward(projected, kernel, h, c, reverse):
 
 
 def _backward(reverse, residuals, cotangents):
-    """Return the gradients of `projected`, `kernel`, `h` and `c` by backpropagation through time."""
+    """Return the gradients of `run`'s array arguments by backpropagation through time."""
     # Autodiff of the scan would add up the gradient of the kernel at every step. Here the scan returns the gradients of
     # the gates at all steps, and the gradient of the kernel is one matrix product over time and batch.
     kernel, h, c, gates, cs, hs, tanh_cs = residuals
@@ -162,7 +162,7 @@ class Lstm(nn.Module):
         return hs.swapaxes(0, 1)
 
     def begin(self, count: int):
-        """Return the state (h, c) before the first step of `count` sequences, zeros [count, features] each."""
+        """Return the state (h, c) before the first step, zeros [count, features] each."""
         zeros = jnp.zeros((count, self.features), self.kernel.dtype)
         return zeros, zeros
 
@@ -185,7 +185,7 @@ def _orthogonal_gates(key, shape, dtype=float):
 
 
 def _chrono(memory):
-    """Return the chrono initialiser of the biases of the gates: b_f = log u and b_i = -b_f, with u ~ U(1, memory - 1).
+    """Return the chrono initialiser of biases: b_f = log u = -b_i with u ~ U(1, memory - 1).
 
     A cell whose forget gate has the bias log u forgets over about u steps. Tallec and Ollivier 2018, "Can recurrent
     neural networks warp time?", arXiv:1804.11188.
@@ -201,7 +201,7 @@ def _chrono(memory):
 
 
 class Encoder(nn.Module):
-    """Apply LSTM layers over time: [N, T, ...] -> the last output of the last layer, [N, hidden[-1]].
+    """Apply LSTM layers over time: [N, T, ...] -> the last layer's last output.
 
     Args:
       hidden: the sizes of the LSTM layers.
@@ -236,7 +236,7 @@ class Encoder(nn.Module):
         return self._read(x)
 
     def _read(self, x):
-        """Return the last outputs of the last layer for x [N, T, F]: [N, hidden[-1]], or twice as many numbers."""
+        """Return the last outputs of the last layer for x [N, T, F], in one or both directions."""
         for features in self.hidden:
             outputs = [Lstm(features, memory=self.memory)(x)]
             if self.bidirectional:
@@ -250,7 +250,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Repeat the latent at every time step and apply LSTM layers, then a linear layer: [N, D] -> [N, T, ...].
+    """Repeat the latent at every time step, and apply LSTM layers and a linear layer.
 
     Args:
       hidden: the sizes of the LSTM layers, in the encoder's order; the decoder reverses it.

@@ -1,4 +1,4 @@
-"""Names of activations and initialisers in a config, and the functions of JAX that they name."""
+"""Names of activations and initialisers in a config, and the functions that they name."""
 
 import math
 from collections.abc import Callable

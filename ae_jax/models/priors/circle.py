@@ -1,4 +1,7 @@
-"""A mixture of normal distributions on a circle, the 2-D prior of Makhzani et al. 2016, arXiv:1511.05644, figure 5."""
+"""A mixture of normal distributions whose means lie on a circle.
+
+It is the 2-D prior of Makhzani et al. 2016, arXiv:1511.05644, figure 5.
+"""
 
 import jax.numpy as jnp
 
@@ -22,7 +25,7 @@ class Prior(priors.Prior):
     spread: float = 0.5
 
     def __call__(self) -> NormalMixture:
-        """Return the prior. Raise UserError for a latent that is not 2-D, or a spread that is not positive."""
+        """Return the prior. Raise UserError unless the latent is 2-D and the spread is positive."""
         if self.latent_dim != 2:
             raise UserError(f"prior 'circle' lies in the plane, and model.latent_dim is {self.latent_dim}\nexpected 2")
         if not self.spread > 0:

@@ -1,4 +1,6 @@
-"""A masked autoregressive flow (Papamakarios et al. 2017, arXiv:1705.07057) as in Chen et al. 2017, arXiv:1611.02731.
+"""A masked autoregressive flow as a prior.
+
+Papamakarios et al. 2017, arXiv:1705.07057; as a prior, Chen et al. 2017, arXiv:1611.02731.
 
 It is an inverse autoregressive flow in the opposite direction. The density of any latent is exact and takes one pass
 through the networks; a draw takes as many passes as the latent has dimensions.

@@ -10,7 +10,9 @@ from ae_jax.models import priors
 
 
 class Prior(priors.Prior):
-    """Return a NormalMixture. At first the weights are equal, the scales one and the means drawn from N(0, I).
+    """Return a NormalMixture with learned parameters.
+
+    At first the weights are equal, the scales are one, and the means are drawn from N(0, I).
 
     Args:
       latent_dim: the size of a latent.
