@@ -1,4 +1,4 @@
-"""The hierarchical VAE: stochastic layers that are inferred bottom-up and generated top-down.
+"""The hierarchical VAE: stochastic layers, inferred bottom-up and generated top-down.
 
 Burda et al. 2016, "Importance weighted autoencoders", arXiv:1509.00519, section 5: q(h1|x) q(h2|h1) and
 p(h2) p(h1|h2) p(x|h1).

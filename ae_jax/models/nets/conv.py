@@ -1,4 +1,4 @@
-"""Convolutional networks over images [N, H, W, C]: an encoder, and a decoder that mirrors it."""
+"""Convolutional networks over images [N, H, W, C]: an encoder and a decoder that mirrors it."""
 
 import functools
 import itertools
@@ -235,8 +235,8 @@ class Decoder(nn.Module):
             x = activation(nn.Dense(math.prod(smallest), kernel_init=words.initializer(self.kernel_init))(x))
         elif x.shape[-1] != math.prod(smallest):
             raise errors.UserError(
-                f"model.project=False needs a code that is the smallest image {smallest}, not {x.shape[-1]} numbers\n"
-                f"expected a code of {math.prod(smallest)} numbers, or model.project=True"
+                f"model.project=False needs a latent that is the smallest image {smallest}, not {x.shape[-1]} numbers\n"
+                f"expected a latent of {math.prod(smallest)} numbers, or model.project=True"
             )
         x = x.reshape(len(x), *smallest)
 

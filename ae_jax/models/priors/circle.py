@@ -25,7 +25,7 @@ class Prior(priors.Prior):
     spread: float = 0.5
 
     def __call__(self) -> NormalMixture:
-        """Return the prior. Raise UserError unless the latent is 2-D and the spread is positive."""
+        """Return the prior. Raise UserError unless the latent is 2-D and `spread` is positive."""
         if self.latent_dim != 2:
             raise UserError(f"prior 'circle' lies in the plane, and model.latent_dim is {self.latent_dim}\nexpected 2")
         if not self.spread > 0:
