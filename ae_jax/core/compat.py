@@ -3,10 +3,12 @@
 Nothing else in ae_jax touches a private name of another library, so a new version of one breaks at most this file.
 """
 
+import contextlib
 import functools
 import logging
 import pathlib
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -55,6 +57,21 @@ def jax_key_value_client() -> Any:
     from jax._src import distributed
 
     return distributed.global_state.client
+
+
+@contextlib.contextmanager
+def outside_of_modules() -> Iterator[None]:
+    """Make Linen modules, made in a method of another module, modules of their own. Seen in Flax 0.12.8.
+
+    Otherwise each would become a part of the other module, and be refused.
+    """
+    from flax.linen import module
+
+    module._context.module_stack.append(None)
+    try:
+        yield
+    finally:
+        module._context.module_stack.pop()
 
 
 def tensorboard_thread(writer: Any) -> Any:

@@ -1,8 +1,12 @@
 """Other runs that scores and figures set beside one: opened, named, and refused where they cannot be compared."""
 
+import hashlib
 import pathlib
 from collections.abc import Iterable
 from typing import Any
+
+import jax
+import numpy as np
 
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec
@@ -16,7 +20,7 @@ def opened(
     inputs: the shape of what all the models are given to read; None where each reads its own.
     Raises UserError for a run on examples unlike those of `spec`, or whose model reads inputs of another shape.
     """
-    found = [data.open_run(run) for run in runs]
+    found = [(run.model, run.variables, run.data) for run in map(data.open_run, runs)]
     for run, (model, _, its_data) in zip(runs, found):
         if (model.spec.shape, model.spec.kind) != (spec.shape, spec.kind):
             raise UserError(
@@ -29,6 +33,12 @@ def opened(
                 f"expected {inputs}, which it would be given here"
             )
     return found
+
+
+def digest(variables: Any) -> str:
+    """Return twelve hex digits that tell the values of a model's variables from others."""
+    leaves = jax.tree.leaves(variables)
+    return hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in leaves)).hexdigest()[:12]
 
 
 def names(runs: Iterable[str]) -> list[str]:

@@ -50,8 +50,11 @@ class EvalData:
         return self._make("metrics")
 
     @functools.cached_property
-    def open_run(self) -> Callable[[str], tuple[Any, Any, "EvalData"]]:
-        """The function run directory -> (model, variables, EvalData) of another run, with the same split and limit."""
+    def open_run(self) -> Callable[[str], Any]:
+        """The function that opens the run in a directory, with the same split and limit as this one.
+
+        It returns an `ae_jax.experiments.analysis.Trained`, which has `model`, `variables`, `data` and `digest`.
+        """
         return self._make("open_run")
 
     @functools.cached_property

@@ -44,6 +44,11 @@ class Model(base.Family):
         """Tell what `init` receives of the training data: "mean" where the likelihood starts from it."""
         return "mean" if self.likelihood(self.spec).needs_mean else "nothing"
 
+    @property
+    def needs_dequantised(self) -> bool:
+        """Tell whether pixels must be dequantised, as the likelihood says."""
+        return self.likelihood(self.spec).needs_dequantised
+
     def setup(self):
         self.p_x = self.likelihood(self.spec)
         if self.latent_dim:

@@ -46,6 +46,8 @@ class Family(nn.Module):
     # What `init` receives of the training data: "nothing" (zeros), "mean" (their mean, as batch["mean"]), or
     # "first_batch" (as many examples as a batch has, evenly spread over the training split).
     starts_from = "nothing"
+    # Whether pixels must be dequantised, lest the density of the family's likelihood grow without bound.
+    needs_dequantised = False
     # The geometry of the latent space, for interpolation and means.
     space = spaces.EUCLIDEAN
 
@@ -92,6 +94,10 @@ class Family(nn.Module):
 
     def generate(self, batch: Batch) -> Any:
         """Return p(x | latents) at latents drawn from the prior, batch shape [1, B]; batch["mask"] tells how many."""
+        raise NotImplementedError
+
+    def embed(self, indices: Any) -> Any:
+        """Return the latents [S, B, ...] that are made of the entries `indices` [S, B, ...] of a discrete latent."""
         raise NotImplementedError
 
     def log_joint(self, samples: tuple, batch: Batch) -> Any:
