@@ -198,6 +198,46 @@ class PosteriorMixture(NormalMixture):
     """A mixture whose components are posteriors, so that it shares parameters with the encoder."""
 
 
+@flax.struct.dataclass
+class Point:
+    """All mass at one value: examples that were drawn already, by a model whose draws need nothing else."""
+
+    mean: Any  # [*batch, *event]
+
+    def sample(self, key, n: int):
+        """Return the value n times, in a new leading axis; nothing is drawn."""
+        return jnp.broadcast_to(self.mean[None], (n, *self.mean.shape))
+
+
+@flax.struct.dataclass
+class Repeated:
+    """One distribution over vectors, for every example of a batch and in the shape of the examples.
+
+    Args:
+      base: a distribution over vectors [D] with empty batch shape.
+      batch: the batch shape.
+      event: the event shape, of D values.
+    """
+
+    base: Any
+    batch: tuple[int, ...] = flax.struct.field(pytree_node=False)
+    event: tuple[int, ...] = flax.struct.field(pytree_node=False)
+
+    def log_prob(self, value):
+        """Return log p(value) in nats, [*batch], of values that broadcast against [*batch, *event]."""
+        rows = value.reshape(*value.shape[: value.ndim - len(self.event)], -1)
+        return jnp.broadcast_to(self.base.log_prob(rows), self.batch)
+
+    def sample(self, key, n: int):
+        """Return n samples in a new leading axis, [n, *batch, *event]."""
+        return self.base.sample(key, n * math.prod(self.batch)).reshape(n, *self.batch, *self.event)
+
+    @property
+    def mean(self):
+        """Return the point that stands for the distribution, [*batch, *event]."""
+        return jnp.broadcast_to(self.base.mean.reshape(self.event), (*self.batch, *self.event))
+
+
 def centre(distribution):
     """What stands for a distribution over data: its mean, or of classes the most probable ones."""
     return distribution.mode if isinstance(distribution, Categorical) else distribution.mean

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 import flax.struct
+import numpy as np
 
 # A batch is a dict of arrays whose first axis is B.
 #   "x"       what the model explains: [B, *spec.shape], float32
@@ -33,11 +34,15 @@ class DataSpec:
     levels: int = 256
     names: tuple[str, ...] = ()  # of the classes, where they have others than their numbers
     label_dim: int = 0  # L, where labels are no classes but vectors [L] of floats
+    # Of reals that were standardised: the mean and deviation that each number of the last axis had before.
+    mean: tuple[float, ...] = ()
+    deviation: tuple[float, ...] = ()
 
     def __post_init__(self):
         # Lists where it comes from JSON.
-        object.__setattr__(self, "shape", tuple(self.shape))
-        object.__setattr__(self, "names", tuple(self.names))
+        lists = {"shape": self.shape, "names": self.names, "mean": self.mean, "deviation": self.deviation}
+        for field, values in lists.items():
+            object.__setattr__(self, field, tuple(values))
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -47,6 +52,13 @@ class DataSpec:
     def label_width(self) -> int:
         """The length of a label as a vector, one-hot for a class; 0 where there are no labels."""
         return self.label_dim or self.classes
+
+    def restored(self, x: Any) -> Any:
+        """Return examples x [..., *shape] in the units that they had before they were standardised, if they were."""
+        if not self.mean:
+            return x
+        axes = (1,) * (x.ndim - 1) + (-1,)
+        return x * np.float32(self.deviation).reshape(axes) + np.float32(self.mean).reshape(axes)
 
     @property
     def labels(self) -> str:

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from ae_jax.core.distributions import Bernoulli
 from ae_jax.core.errors import UserError
-from ae_jax.core.types import Batch, DataSpec, Latent
+from ae_jax.core.types import Batch, DataSpec, Latent, Outputs
 
 
 def at_least(least: int, **options: int) -> None:
@@ -28,11 +28,20 @@ def needs_pixels(metric: str, spec: DataSpec, images: bool = False) -> None:
 def random_codes(
     metric: str, model: Any, variables: Any, batch: Batch, key: Any, samples: int = 1
 ) -> tuple[Latent, ...]:
-    """The latents of a batch, by `samples` draws. Raises UserError where nothing about them is random."""
+    """Return the latents of a batch, by `samples` draws. Raise UserError where there are none, or nothing is random."""
     latents = model.apply(variables, batch, samples, method="encode", rngs={"latent": key})
+    if not latents:
+        raise UserError(f"metric {metric!r} needs a latent, and this model has none\ntry --metrics=elbo")
     if any(latent.posterior is None for latent in latents):
         raise UserError(f"metric {metric!r} needs a random code, and this model's is deterministic\ntry --metrics=mse")
     return latents
+
+
+def latent_code(outputs: Outputs) -> Any:
+    """Return the code [B, D] of a model's outputs. Raise UserError for a model without latents."""
+    if not outputs.latents:
+        raise UserError("this model has no latents to read\ntry --metrics=elbo, --figures=curves or --task=sample")
+    return outputs.code
 
 
 def is_surrogate(likelihood: Any, x: Any) -> Any:

@@ -13,6 +13,7 @@ from ae_jax.core.errors import UserError
 from ae_jax.core.kl import kl_per_dimension
 from ae_jax.core.types import Batch
 from ae_jax.evaluation import gather as gathering
+from ae_jax.evaluation import requirements
 
 _CHUNK = 256  # codes decoded at a time
 
@@ -71,7 +72,7 @@ def classes(batch: Batch) -> dict[str, Any]:
 
 def encode(model: Any, variables: Any, batch: Batch, key: Any) -> Any:
     """The code [B, D] of a batch."""
-    return model.apply(variables, batch, rngs={"latent": key}).code
+    return requirements.latent_code(model.apply(variables, batch, rngs={"latent": key}))
 
 
 def dimensions(model: Any, variables: Any) -> int:
@@ -85,10 +86,10 @@ def code_and_rate(model: Any, variables: Any, batch: Batch, key: Any) -> dict[st
     """The "code" [B, D] of a batch, its "label" where there is one, and "kl" [B, D], KL(q(z_d|x) || p(z_d)) in nats,
     where that has a closed form.
     """
-    latent = model.apply(variables, batch, method="encode", rngs={"latent": key})[-1]
-    nats = kl_per_dimension(latent)
+    code = encode(model, variables, batch, key)
+    nats = kl_per_dimension(model.apply(variables, batch, method="encode", rngs={"latent": key})[-1])
     rate = {} if nats is None else {"kl": nats}
-    return {"code": encode(model, variables, batch, key), **label(batch), **rate}
+    return {"code": code, **label(batch), **rate}
 
 
 def activity(found: dict[str, np.ndarray]) -> tuple[str, np.ndarray]:

@@ -35,7 +35,8 @@ def evaluate(
 
 
 def _estimates(model, variables, batch, key, samples, chunk):
-    requirements.random_codes("nll", model, variables, batch, key)
+    if model.apply(variables, batch, method="encode", rngs={"latent": key}):  # else its density is exact
+        requirements.random_codes("nll", model, variables, batch, key)
 
     def in_turn(variables, examples):
         # One example at a time, many samples of it: the matrix products are as large, and memory is bounded.
