@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from ae_jax.core.errors import RunFailed, UserError
-from ae_jax.experiments import analysis, configuration, hooks, trusted
+from ae_jax.experiments import analysis, configuration, hooks, open_run, trusted
 from ae_jax.sweeps import compiled, directory, lockstep
 from ae_jax.sweeps.axes import Assignment
 from ae_jax.sweeps.engines import Engine, local
@@ -44,8 +44,10 @@ def make_plan(
     Raises UserError for runs that cannot be, and for a directory that holds something else.
     """
     assignments, engine = list(assignments), engine or local.make()
+    if "data.path" not in assignments[0]:  # else each run reads data of its own
+        (base,) = open_run.pinned([base], trust)
     known = directory.check_new_or_same(workdir, base, list(assignments[0]))
-    runs = make_runs(base, assignments, known)
+    runs = _pinned(make_runs(base, assignments, known), trust)
     for run in runs:
         _check_alone(run.config)
     folder = directory.SweepDir(pathlib.Path(workdir))
@@ -54,16 +56,22 @@ def make_plan(
     programs, named = [], trusted.modules(base, *assignments)
     for names, earlier in directory.programs(folder):
         if pending.keys() & set(names):
-            resumed = Program(tuple(everything[name] for name in names))
-            for run in resumed.runs:
+            resumed = [everything[name] for name in names]
+            for run in resumed:
                 trusted.check(run.config, (*trust, *named), folder.plan)
-            programs.append((resumed, earlier if way == "auto" else way))
+            programs.append((Program(tuple(_pinned(resumed, trust))), earlier if way == "auto" else way))
             pending = {name: run for name, run in pending.items() if name not in names}
     share = -(-len(pending) // engine.workers)
     for program in group(list(pending.values())):
         most = compiled.of(program.runs[0].config, trust).most_together()
         programs += [(part, way) for part in program.parts(min(most, share))]
     return Plan(workdir, base, known, runs, programs, engine, tuple(trust))
+
+
+def _pinned(runs: Sequence[Run], trust: Sequence[str]) -> list[Run]:
+    """Return the runs with configs as `open_run.pinned` has them."""
+    configs = open_run.pinned([run.config for run in runs], trust)
+    return [dataclasses.replace(run, config=config) for run, config in zip(runs, configs, strict=True)]
 
 
 def _check_alone(config: Any) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from ae_jax.core import compat, errors
 from ae_jax.core.errors import UserError
-from ae_jax.experiments import analysis
+from ae_jax.experiments import analysis, open_run
 from ae_jax.sweeps import axes, directory, launch
 
 FORMS = "lin:A:B or log:A:B or INT:INT, any number between; or values to choose from, as of a sweep"
@@ -70,6 +70,8 @@ def make(
     if (better[metric] == "max") == bool(minimize) and (minimize or maximize):
         word = f"--{'maximize' if minimize else 'minimize'}"
         raise UserError(f"{metric!r} is better the {'larger' if minimize else 'smaller'} it is\ntry {word}={metric}")
+    if "data.path" not in space:
+        (base,) = open_run.pinned([base], trust)
     found = Search(workdir, base, space, metric, better[metric], tuple(trust))
     directory.check_new_or_same(workdir, base, list(space))
     told = _told_there(_path(workdir))

@@ -3,7 +3,9 @@
 `splits` is `{"train": {"x": [N, *spec.shape], "label": [N] int32}, "test": the same}`; "label" is [N, spec.label_dim]
 float32 where labels are vectors, and absent where there are none. Arrays are numpy: uint8 for pixels and events (they
 may be mapped from a file), float32 for reals. A source takes those of the config's keys `name`, `dir`, `path`, `split`
-and `cache` that it reads, each a string, "" where unset, and `size`, a number of pixels or None.
+and `cache` that it reads, each a string, "" where unset, and `size`, a number of pixels or None. A source that needs
+another run declares a parameter `open_run`, which is no key: the function from a run directory to an opened run,
+`ae_jax.experiments.analysis.Trained`. A source may serve a "validation" split of its own.
 """
 
 import os
@@ -18,9 +20,10 @@ def named(name: str) -> dict[str, Any]:
     """The keys of section `data` that read the data set of this name.
 
     They name $AE_JAX_DATA_DIR/NAME, in MNIST's own format, where that folder is there; else TensorFlow Datasets, but
-    for the digits and the generated images, which are at hand, and `melodies_2bar`, `scales_2bar` and their like.
+    for the digits and the generated images, which are at hand, the latents of a run, `codes`, and `melodies_2bar`,
+    `scales_2bar` and their like.
     """
-    if (source := name.partition("_")[0]) in ("digits", "generated", "melodies", "scales"):
+    if (source := name.partition("_")[0]) in ("codes", "digits", "generated", "melodies", "scales"):
         return {"source": source}
     folder = pathlib.Path(os.environ.get("AE_JAX_DATA_DIR", "")) / name
     if os.environ.get("AE_JAX_DATA_DIR") and folder.is_dir():
