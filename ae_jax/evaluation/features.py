@@ -17,7 +17,7 @@ from ae_jax.core import errors, lookup
 from ae_jax.core.discretized import LogisticMixture
 from ae_jax.core.errors import UserError
 from ae_jax.data.batching import evenly
-from ae_jax.evaluation import comparable, gather, samplers
+from ae_jax.evaluation import comparable, gather, requirements, samplers, second_stage
 
 _SPLITS = ("samples", "test", "train")
 
@@ -48,7 +48,8 @@ def scores(
     training examples, as NAME_FEATURES_floor, each against as many of the split; N; and the features' digest.
 
     features: a run directory, or an .npz of "samples", "test" and "train".
-    sampler: "prior", the model's own; or a file of ae_jax/evaluation/samplers, fitted to the codes of training data.
+    sampler: "prior", the model's own; a file of ae_jax/evaluation/samplers, fitted to the codes of training data; or
+        the directory of a run that was trained on the latents of this one.
     neighbours: how many of its own kind an example needs at least.
     Raises UserError where they cannot be had.
     """
@@ -105,13 +106,12 @@ def _of_run(workdir: str, model: Any, variables: Any, data: Any, key: Any, sampl
     rows = gather.gather(both, variables, data.test, key_examples)
     train, _ = data.train.spread(len(rows["test"]))
     rows |= gather.gather(of_train, variables, train, key_examples)
-    leaves = jax.tree.leaves(its_variables)
-    digest = hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in leaves)).hexdigest()[:12]
+    digest = comparable.digest(its_variables)
     return Features(pathlib.Path(workdir).name, digest, _equal_in_number(rows))
 
 
 def _codes(network, variables, batch, key):
-    return network.apply(variables, batch, rngs={"latent": key}).code
+    return requirements.latent_code(network.apply(variables, batch, rngs={"latent": key}))
 
 
 def _sampler(model, variables, data, key, sampler) -> Callable:
@@ -124,10 +124,15 @@ def _sampler(model, variables, data, key, sampler) -> Callable:
             raise UserError(f"this model has no prior to draw samples from\nexpected a sampler, one of: {others}")
         draw = gather.compiled(_from_prior, model)
         return lambda batch, key: draw(variables, batch, key)
+    if second_stage.is_run(sampler):
+        run = second_stage.opened(sampler, model, variables, data)
+        draw, both = gather.compiled(_through, model, second=run.model), {"own": variables, "second": run.variables}
+        return lambda batch, key: draw(both, batch, key)
+    fit = second_stage.fit_of(sampler)
     key_encode, key_fit = jax.random.split(key)
     one_draw = gather.compiled(_one_draw, model)
     codes = gather.gather(one_draw, variables, data.train, key_encode)["code"]
-    sample = lookup.find("samplers", sampler, "fit")(codes, key_fit)
+    sample = fit(codes, key_fit)
     decode = gather.compiled(_decoded, model)
     return lambda batch, key: decode(variables, {**batch, "code": np.asarray(sample(key, len(batch["x"])))}, key)
 
@@ -140,6 +145,14 @@ def _from_prior(model, variables, batch, key):
     key_code, key_x = jax.random.split(key)
     likelihood = model.apply(variables, batch, method="generate", rngs={"latent": key_code})
     return _examples(likelihood, batch, key_x)
+
+
+def _through(model, variables, batch, key, second):
+    """Examples [B, *shape] decoded from latents that a second-stage model draws."""
+    key_code, key_x = jax.random.split(key)
+    drawn = second_stage.draws(second, variables["second"], batch, key_code)
+    code = second_stage.latents(second.spec, model, variables["own"], drawn)
+    return _decoded(model, variables["own"], {**batch, "code": code}, key_x)
 
 
 def _decoded(model, variables, batch, key):
