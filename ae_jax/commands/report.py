@@ -156,7 +156,7 @@ def _scores(run: rundir.RunDir, config: Any, lines: Sequence[Mapping[str, Any]])
     alike = [line for line in evaluations if all(line.get(key) == value for key, value in same.items())]
     lines = [*(line for line in lines if line["split"] != "train"), *alike]
     newest = max((line["step"] for line in lines), default=0)
-    found = {}
+    found: dict[str, float] = {}
     for line in lines:
         if line["step"] == newest:
             found |= {key: value for key, value in line.items() if isinstance(value, float)}

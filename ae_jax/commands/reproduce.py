@@ -34,7 +34,7 @@ RESULTS = configuration.ROOT / "benchmarks" / "results.json"
 TOLERANCE = 0.015
 _SUSPICIOUS = 0.1
 # Where the data lie, and how a run is watched, is not part of what was run.
-_NOT_HASHED = ("data.source", *configuration.PLACES, "train.log_every", "train.eval_every")
+_NOT_HASHED: tuple[str, ...] = ("data.source", *configuration.PLACES, "train.log_every", "train.eval_every")
 _NOT_HASHED += ("train.checkpoint_every", "train.keep", "data.stream", "mesh.", "expected.", "seed")
 
 
@@ -54,7 +54,7 @@ def _configs() -> list[Any]:
 
 def rows() -> dict[str, Row]:
     """All rows, by name, in the order of their configs."""
-    found = {}
+    found: dict[str, Row] = {}
     for module in _configs():
         file = module.__name__.replace(".", "/") + ".py"
         if hasattr(module, "rows"):
@@ -70,7 +70,8 @@ def tables() -> dict[str, Any]:
 
 def groups() -> dict[str, list[str]]:
     """{name: the rows it stands for}: tables, and configs of which no row has the name."""
-    there, found = rows(), {}
+    there = rows()
+    found: dict[str, list[str]] = {}
     for row in there.values():
         found.setdefault(pathlib.Path(row.config.partition(":")[0]).stem, []).append(row.name)
     found |= {
@@ -84,7 +85,8 @@ def select(names: list[str]) -> list[Row]:
 
     Raises UserError for an unknown one.
     """
-    there, chosen = rows(), {}
+    there = rows()
+    chosen: dict[str, Row] = {}
     all_groups = groups()
     for name in names:
         if name not in there and name not in all_groups:

@@ -11,7 +11,7 @@ import re
 import socket
 import time
 import urllib.request
-from typing import Any
+from typing import IO, Any
 
 from ae_jax.core import compat
 from ae_jax.core.errors import UserError
@@ -121,7 +121,8 @@ def _host_meeting(address: _Address, count: int, deadline: float) -> None:
     Raises:
       UserError: if the processes disagree, or if one of them does not connect before the deadline.
     """
-    name, guests, problem = f"{address[0]}:{address[1]}", {}, ""
+    name, problem = f"{address[0]}:{address[1]}", ""
+    guests: dict[int, IO[str]] = {}
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(_listen(address, name))
         while len(guests) < count - 1 and not problem:
@@ -145,10 +146,10 @@ def _host_meeting(address: _Address, count: int, deadline: float) -> None:
                 guests.setdefault(number, guest)
         if problem:
             problem += "\nuse the same --coordinator and --num_processes everywhere, and --process_id=0, 1, ..."
-        for guest in guests.values():
+        for present in guests.values():
             # A process may have ended while it waited: the others still get their answer.
             with contextlib.suppress(OSError):
-                print(json.dumps(problem), file=guest, flush=True)
+                print(json.dumps(problem), file=present, flush=True)
     if problem:
         raise UserError(problem)
 

@@ -31,7 +31,7 @@ class EvalData:
 
     def opened(self, field: str) -> bool:
         """Return whether this field was read."""
-        return field in vars(self)
+        return field in self.__dict__
 
     @functools.cached_property
     def train(self) -> Batches:

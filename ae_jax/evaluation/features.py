@@ -61,7 +61,7 @@ def scores(
     count = len(found.rows["test"])
     if count <= neighbours:
         raise UserError(f"metric {metric!r} has {count} examples of each kind\nexpected more than {neighbours}")
-    answered = {}
+    answered: dict[str, float] = {}
     for suffix, rows in (("", found.rows["samples"]), ("_floor", found.rows["train"])):
         against = score(rows, found.rows["test"])
         named = lambda name, s=suffix: f"{name.removesuffix('_se')}_{found.name}{s}{'_se' * name.endswith('_se')}"

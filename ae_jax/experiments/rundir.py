@@ -72,8 +72,8 @@ def format_in(file: pathlib.Path) -> int:
     if not os.path.isfile(file):
         return FORMAT
     try:
-        stored = json.loads(file.read_text()).get("format", 1)
-    except (ValueError, AttributeError) as error:
+        stored = dict(json.loads(file.read_text())).get("format", 1)
+    except (ValueError, TypeError) as error:
         raise UserError(f"{file} cannot be read: {error}\nexpected the file that training wrote") from None
     if stored not in range(1, FORMAT + 1):
         raise UserError(f"{file} has format {stored!r}, and this version knows 1 to {FORMAT}\nupdate ae_jax")

@@ -27,9 +27,9 @@ class Family(nn.Module):
     spec: DataSpec
 
     # {top-level module: player} for modules whose player has another name; see `ae_jax.training.players`.
-    roles = {}
+    roles = {}  # type: dict[str, str]
     # Keys of the config's section `model` that are numbers, and may be schedules: they arrive in `hparams`.
-    varying = ()
+    varying = ()  # type: tuple[str, ...]
     # The top-level modules that mixed precision computes in bfloat16.
     networks = ("encoder", "decoder")
     # Whether encoding, decoding or generating reads batch["label"].

@@ -51,7 +51,8 @@ class Model(vae.Model):
     def prior_of(self, batch: Batch):
         if not self.conditional_prior:
             return super().prior_of(batch)
-        return Normal(*jnp.split(self.p_z_given_y(self.condition(batch)), 2, axis=-1))
+        loc, log_scale = jnp.split(self.p_z_given_y(self.condition(batch)), 2, axis=-1)
+        return Normal(loc, log_scale)
 
     def decode(self, samples: tuple, batch: Batch, train: bool = False):
         z = samples[-1]

@@ -23,7 +23,7 @@ class Model(ae.Model):
     """
 
     posterior: Callable[[int], nn.Module] = diagonal_normal.Posterior
-    prior: Callable[[int], nn.Module] = standard_normal.Prior
+    prior: Callable[[int], priors.Prior] = standard_normal.Prior
     latent_dim: int = 2
 
     roles = {"q_z": "encoder"}  # where encoder and decoder have objectives of their own

@@ -43,8 +43,8 @@ def parse(text: str) -> tuple[str, Any]:
         low, high = int(integers[1]), int(integers[2])
         if low < high:
             return key.strip(), distributions.IntDistribution(low, high - 1)
-    key, values = axes.parse(text)
-    return key, distributions.CategoricalDistribution(values)
+    key, listed = axes.parse(text)
+    return key, distributions.CategoricalDistribution(listed)
 
 
 def _ends(key: str, values: str, low: str, high: str) -> tuple[float, float]:

@@ -20,8 +20,7 @@ _STREAMS = ("augmentation", "corruption", "latent", "sampling", "dropout", "obje
 _SUMS = "sums"
 
 
-@flax.struct.dataclass
-class TrainState:
+class TrainState(flax.struct.PyTreeNode):
     """All that training changes; a checkpoint is exactly this."""
 
     step: Any  # int32, updates attempted

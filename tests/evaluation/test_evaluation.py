@@ -263,7 +263,7 @@ def test_a_probe_knows_all_classes_of_sorted_examples(train, first):
     assert scores["probe_knn_code_accuracy"] > 0.9
 
 
-@pytest.mark.parametrize(("metric", "message"), [("collapse", "random code"), ("elbo", "random code")])
+@pytest.mark.parametrize(("metric", "message"), [("collapse", "random code"), ("elbo", "random latent")])
 def test_a_deterministic_code_has_no_rate(metric, message):
     from ae_jax.models import ae
 

@@ -8,7 +8,7 @@ from ae_jax.core.kl import kl_per_dimension
 from ae_jax.evaluation import requirements
 from ae_jax.evaluation.gather import compiled, gather
 
-BETTER = {}
+BETTER: dict[str, str] = {}
 
 
 def evaluate(model, variables, data, key) -> dict[str, float]:

@@ -31,7 +31,7 @@ def evaluate(model, variables, data, key, *, train: int = 10000, neighbours: int
         "pca": (reduce(train_pixels), reduce(test_pixels)),
         "pixels": (train_pixels, test_pixels),
     }
-    scores = {}
+    scores: dict[str, float] = {}
     for kind, (rows, test_rows) in kinds.items():
         scale = rows.std(axis=0) + 1e-6
         rows, test_rows = (rows - rows.mean(axis=0)) / scale, (test_rows - rows.mean(axis=0)) / scale

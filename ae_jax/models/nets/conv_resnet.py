@@ -82,8 +82,8 @@ class _Pyramid(nn.Module):
         attends = max(x.shape[1:3]) <= self.attention
         for number in range(self.blocks):
             # Named, so that the parameters are the same with and without `remat`.
-            named = {"name": f"level{level}_block{number}"}
-            x = block(self.channels[level], self.groups, self.activation, self.kernel_init, attends, **named)(x)
+            name = f"level{level}_block{number}"
+            x = block(self.channels[level], self.groups, self.activation, self.kernel_init, attends, name=name)(x)
         return x
 
     def convolution(self, features: int, stride: int = 1):

@@ -33,7 +33,7 @@ def arrays(survey, key, *, metric: str = "", split: str = "") -> dict[str, np.nd
         logged.append([line for line in run.lines if line["split"] == split])
     steps = sorted({line["step"] for lines in logged for line in lines if name in line})
     if not steps:
-        known = set()
+        known: set[str] = set()
         for lines in logged:
             known.update(*lines)
         raise errors.unknown(f"metric logged on {split!r}", name, known - {"step", "split"})
