@@ -59,6 +59,7 @@ def shown(notebook):
     return [{kind for output in cell["outputs"] for kind in output.get("data", ())} for cell in cells(notebook)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("path", [path for path in NOTEBOOKS if path != COLAB], ids=lambda path: path.stem)
 def test_every_cell_runs(jupyter, path):
     nbformat = pytest.importorskip("nbformat")
@@ -88,6 +89,7 @@ Checkpoints.save = save_and_end
 """
 
 
+@pytest.mark.long
 def test_every_cell_runs_in_colab_and_goes_on_in_drive_after_a_disconnect(jupyter, tmp_path):
     nbformat = pytest.importorskip("nbformat")
     (tmp_path / "google/colab").mkdir(parents=True)

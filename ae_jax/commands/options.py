@@ -7,7 +7,7 @@ from absl import flags
 from absl.flags import FlagValues
 
 from ae_jax.commands import cli
-from ae_jax.core import lookup
+from ae_jax.core import docstrings, lookup
 from ae_jax.core.errors import UserError
 
 RUN_FLAGS = ("workdir", "checkpoint", "params", "seed", "split", "batch_size", "limit", "data", "trust")
@@ -20,7 +20,8 @@ def define_run_flags(into: FlagValues) -> None:
     text = "EMA or raw weights (default: EMA if the run kept one)"
     flags.DEFINE_enum("params", None, ["ema", "raw"], text, flag_values=into)
     flags.DEFINE_integer("seed", 0, "seed of everything drawn here", flag_values=into)
-    flags.DEFINE_string("split", "test", "train, validation or test", flag_values=into)
+    text = "train, validation, test or all (default: test; of --data=SOURCE:PATH all)"
+    flags.DEFINE_string("split", None, text, flag_values=into)
     flags.DEFINE_integer("batch_size", 500, "examples per device call", lower_bound=1, flag_values=into)
     flags.DEFINE_integer("limit", None, "use N examples only", lower_bound=1, flag_values=into)
     flags.DEFINE_string("data", "", "other data: NAME, or SOURCE:PATH", flag_values=into)
@@ -146,7 +147,7 @@ def _parts(flag: str, value: Sequence[str], default: tuple) -> list[object]:
 
 def _help(kind: str, names: Sequence[str], function: Callable, keyword: str) -> str:
     of = f"{lookup.word(kind)}{'s' * (len(names) > 1)} {', '.join(names)}"
-    return f"{of}: {lookup.told(kind, function, keyword)}"
+    return f"{of}: {docstrings.argument_help(kind, function, keyword)}"
 
 
 def _keywords(function: Callable) -> dict[str, object]:

@@ -11,9 +11,11 @@ import numpy as np
 
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import Batch, DataSpec
+from ae_jax.data import mapped
 from ae_jax.devices import mesh
 
 _ROUNDS = 6
+_ROUNDING = 1e-5  # by how much values may leave their support, as parts of its width: they come from other arithmetic
 
 
 def permuted(key: Any, index: Any, n: int) -> Any:
@@ -56,6 +58,49 @@ def present(values: Any, spec: DataSpec) -> Any:
     return values / (spec.levels - 1) if spec.kind == "pixels" else values
 
 
+def outside(values: Any, spec: DataSpec, support: tuple[float, float]) -> str:
+    """Say which stored values [N, ...] are not finite numbers of the support (least, greatest), as models see them.
+
+    Returns:
+      Words such as "values from -1 to 1"; "" where all are. Nothing is read where their type says enough.
+    """
+    low, high = support
+    if np.issubdtype(values.dtype, np.integer):
+        limits = present(np.array([np.iinfo(values.dtype).min, np.iinfo(values.dtype).max]), spec)
+        if low <= limits[0] and limits[1] <= high:
+            return ""
+    least, greatest = present(np.array(mapped.extremes(values)), spec)
+    if not (np.isfinite(least) and np.isfinite(greatest)):
+        return "NaN or infinity"
+    margin = _ROUNDING * (high - low) if np.isfinite(high - low) else 0
+    return "" if low - margin <= least and greatest <= high + margin else f"values from {least:g} to {greatest:g}"
+
+
+def check_support(values: Any, spec: DataSpec, support: tuple[float, float], name: str = "train") -> None:
+    """Check before training that each stored value [N, ...] of a split has a likelihood.
+
+    Args:
+      values: the examples as stored.
+      spec: what they are.
+      support: the least and the greatest value that has one, as models see it.
+      name: the split.
+
+    Raises:
+      UserError: some have none; the message names their range, and what to do.
+    """
+    low, high = support
+    found = outside(values, spec, support)
+    if found and np.isinf(high):
+        raise UserError(f"the {name} split has {found}\nleave out the examples that are not finite")
+    if found and spec.kind == "events":
+        raise UserError(f"the {name} split has {found}\nexpected whole numbers from {low:g} to {high:g}")
+    if found:
+        raise UserError(
+            f"the {name} split has {found}, and the model's likelihood is for values from {low:g} to {high:g}\n"
+            "try --config.model.likelihood=gaussian (in Python likelihood=gaussian.Likelihood), or scale the data"
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class Batches:
     """A split of a data set, cut into batches; the last of an epoch is padded, its "mask" zero there.
@@ -87,7 +132,7 @@ class Batches:
 
     def on_device(self) -> "Batches":
         """The same with its arrays cut over the devices."""
-        return dataclasses.replace(self, arrays={name: mesh.put_rows(array) for name, array in self.arrays.items()})
+        return dataclasses.replace(self, arrays={name: mesh.put_examples(array) for name, array in self.arrays.items()})
 
     def feed(self, key: Any, start: int) -> Callable[[int, int], Iterable[tuple[Mapping[str, Any], int]]]:
         """The function (step, target) -> pieces (arrays, until): from which arrays to `take` the batches from `step`,
@@ -99,7 +144,7 @@ class Batches:
 
     def gather(self, arrays: Mapping[str, Any], step: Any, index: Any) -> Batch:
         """The examples number `index` [B], those of batch number `step`, as stored."""
-        return {name: mesh.rows(values, index) for name, values in arrays.items()}
+        return {name: mesh.take_examples(values, index) for name, values in arrays.items()}
 
     def take(self, arrays: Mapping[str, Any], step: Any, key: Any = None) -> Batch:
         """Batch number `step`, counted through the epochs; in a fresh order each epoch where a `key` is given.
@@ -108,10 +153,10 @@ class Batches:
         """
         n = self.num_examples
         epoch, place = step // self.steps_per_epoch, step % self.steps_per_epoch
-        position = mesh.whole(place * self.batch_size + jnp.arange(self.batch_size))
+        position = mesh.replicate(place * self.batch_size + jnp.arange(self.batch_size))
         index = jnp.minimum(position, n - 1)
         if key is not None:
-            index = mesh.whole(permuted(jax.random.fold_in(key, epoch), index, n))
+            index = mesh.replicate(permuted(jax.random.fold_in(key, epoch), index, n))
         batch = self.gather(arrays, step, index)
         x = present(batch["x"], self.spec)
         size = jnp.full(self.batch_size, self.training_size or n, jnp.float32)
@@ -142,4 +187,4 @@ class Batches:
 
     @functools.cached_property
     def _take(self):
-        return jax.jit(lambda arrays, step: mesh.whole(self.finish(step, self.take(arrays, step))))
+        return jax.jit(lambda arrays, step: mesh.replicate(self.finish(step, self.take(arrays, step))))

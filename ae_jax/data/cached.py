@@ -17,7 +17,7 @@ from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec
 from ae_jax.devices import processes
 
-SPLITS = ("train", "test")
+SPLITS = ("train", "validation", "test", "all")
 
 
 def folder(cache: str, source: str, key: list) -> Path:
@@ -40,7 +40,7 @@ def kept(home: Path, make: Callable[[], None]) -> tuple[DataSpec, dict]:
 
     Raises UserError, in all of them, where that does, and where what stands there is damaged.
     """
-    processes.led(home.exists, make)
+    processes.make_once(home.exists, make)
     with processes.agreeing():
         return _read(home)
 
@@ -72,10 +72,11 @@ def write(home: Path, spec: DataSpec, splits: Mapping[str, Mapping[str, np.ndarr
 
 
 def _read(home: Path) -> tuple[DataSpec, dict]:
-    """The spec and the splits, memory-mapped, in spec.json and {train,test}/{x,label}.npy."""
+    """The spec and the splits, memory-mapped, in spec.json and SPLIT/{x,label}.npy."""
     try:
         spec = DataSpec(**json.loads((home / "spec.json").read_text()))
-        splits = {s: {f.stem: np.load(f, mmap_mode="r") for f in sorted((home / s).glob("*.npy"))} for s in SPLITS}
+        there = [split for split in SPLITS if (home / split).is_dir()]
+        splits = {s: {f.stem: np.load(f, mmap_mode="r") for f in sorted((home / s).glob("*.npy"))} for s in there}
     except (*errors.DAMAGED, KeyError, TypeError) as error:
         raise UserError(f"{home} is damaged: {errors.first_line(error)}\ndelete it, and it is made again") from None
     return spec, splits

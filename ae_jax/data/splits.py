@@ -9,85 +9,127 @@ from ml_collections import ConfigDict
 
 from ae_jax.core import lookup
 from ae_jax.core.errors import UserError
-from ae_jax.core.types import DataSpec
-from ae_jax.data import corruptions, sources
+from ae_jax.core.types import FORMAT, DataSpec
+from ae_jax.data import corruptions, mapped, sources
+from ae_jax.data.batching import outside
 
 # The keys of section data that a source may take.
 _READABLE = ("name", "dir", "path", "split", "cache", "size", "draw", "standardise", "layer", "seed", "digest")
-# The parameter of a source that needs another run, and no key.
+# The parameters of a source that are no keys. One that needs another run receives the function that opens it.
 _OPENER = "open_run"
+_TAKEN = (*_READABLE, "validation", "whole", _OPENER)
 
 
-def load(section: Any, seed: int, open_run: Callable | None = None) -> tuple[DataSpec, dict[str, Any]]:
-    """Return (spec, {"train", "validation"?, "test"}) of a data section.
+def load(
+    section: Any, seed: int, format: int = FORMAT, whole: bool = False, open_run: Callable | None = None
+) -> tuple[DataSpec, dict[str, Any]]:
+    """Read the examples that a data section names, and split and prepare them as it says.
 
     Args:
-      section: the data section of a config.
-      seed: the seed of what is binarised once.
+      section: the section `data` of a config.
+      seed: of the run; what is binarised once depends on it.
+      format: the rules by which validation is held out, see `ae_jax.core.types.FORMAT`.
+      whole: whether to ask the source for all examples as one split, "all"; not every source can.
       open_run: the function that opens another run, for a source with a parameter `open_run`.
 
+    Returns:
+      The DataSpec, and {"train", "validation"?, "test"}, or {"all"}: {"x": [N, *shape], "label"?: [N]}, as stored.
+
     Raises:
-      UserError: there is no such source, nothing reads a key, or the examples cannot be read.
+      UserError: a key has no meaning here, or the examples cannot be had or split so.
     """
-    source = _source(section.source)
-    accepted = [key for key in _READABLE if key in inspect.signature(source).parameters]
-    for key in _READABLE[1:]:
-        if section.get(key) and key not in accepted:
-            raise UserError(
-                f"data.{key}={section[key]!r} is read by nothing: data source {section.source!r} does not take it\n"
-                f"it takes: {', '.join(f'data.{name}' for name in accepted) or 'nothing'}"
-            )
-    given = {_OPENER: open_run} if _OPENER in inspect.signature(source).parameters else {}
-    found = source(**{key: section[key] for key in accepted if section.get(key)}, **given)
-    if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[0], DataSpec)):
-        raise UserError(f"data source {section.source!r} returned {type(found).__name__}\nexpected (DataSpec, splits)")
-    spec, splits = found
-    train_split, held = splits["train"], section.validation
-    n = len(train_split["x"])
-    if held and "validation" not in splits:
-        if held >= n:
-            raise UserError(f"data.validation={held} of {n} training examples\nexpected less than {n}")
-        splits["validation"] = {key: values[n - held :] for key, values in train_split.items()}
-        splits["train"] = {key: values[: n - held] for key, values in train_split.items()}
+    spec, splits = _read(section, format, whole, open_run)
+    if section.validation and (format == 1 or "validation" not in splits):
+        splits = {**splits, **_hold_out(splits["train"], section.validation, format)}
     if section.get("labelled") is not None:
         splits["train"] = _with_labels(splits["train"], section.labelled)
     if section.train_on_test:
         both = {key: np.concatenate([splits["train"][key], splits["test"][key]]) for key in splits["train"]}
         splits["train"] = both
     if section.binarize != "none" and spec.kind == "reals":
-        _check_probabilities(splits)
+        _check_probabilities(spec, splits)
     if section.binarize == "fixed":
         spec, splits = corruptions.binarize_once(spec, splits, seed)
     return spec, splits
+
+
+def _read(section: Any, format: int, whole: bool, open_run: Callable | None) -> tuple[DataSpec, dict[str, Any]]:
+    """Ask the source of a data section for its examples; raise UserError for a key that it does not take."""
+    source = _source(section.source)
+    takes = inspect.signature(source).parameters
+    accepted = [key for key in _READABLE if key in takes]
+    for key in _READABLE[1:]:
+        if section.get(key) and key not in accepted:
+            raise UserError(
+                f"data.{key}={section[key]!r} is read by nothing: data source {section.source!r} does not take it\n"
+                f"it takes: {', '.join(f'data.{name}' for name in accepted) or 'nothing'}"
+            )
+    given = {key: section[key] for key in accepted if section.get(key)}
+    if format > 1 and section.validation and "validation" in takes:
+        given["validation"] = section.validation
+    if whole and "whole" in takes:
+        given["whole"] = True
+    if _OPENER in takes:
+        given[_OPENER] = open_run
+    found = source(**given)
+    if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[0], DataSpec)):
+        raise UserError(f"data source {section.source!r} returned {type(found).__name__}\nexpected (DataSpec, splits)")
+    return found
 
 
 def _source(name: str) -> Callable:
     """Return the function of a data source. Raise UserError, without calling it, unless it takes keys of data alone."""
     source = lookup.find("sources", name, "load")
     written_in_python = inspect.isfunction(inspect.unwrap(source))
-    if not written_in_python or not set(inspect.signature(source).parameters) <= {*_READABLE, _OPENER}:
+    if not written_in_python or not set(inspect.signature(source).parameters) <= set(_TAKEN):
         raise UserError(
             f"data.source={name!r} is no data source\n"
-            f"expected a function with no parameters but some of: {', '.join(_READABLE)}"
+            f"expected a function with no parameters but some of: {', '.join(_TAKEN)}"
         )
     return source
 
 
 def options_of(name: str) -> tuple[str, ...]:
     """Return the keys of section data that the source of this name takes. Raise UserError where there is none."""
-    return tuple(key for key in inspect.signature(_source(name)).parameters if key != _OPENER)
+    return tuple(key for key in inspect.signature(_source(name)).parameters if key in _READABLE)
 
 
-def _check_probabilities(splits: Mapping[str, Any]) -> None:
+def _hold_out(train: Mapping[str, Any], held: int, format: int) -> dict[str, dict[str, Any]]:
+    """Cut `held` examples off a training split for validation.
+
+    They are drawn by a fixed permutation, because the end of a file that is sorted by class is a single class. In
+    format 1 they are the end. Both splits keep the order of the file.
+
+    Returns:
+      {"train", "validation"}.
+
+    Raises:
+      UserError: no example is left to train on.
+    """
+    count = len(train["x"])
+    if held >= count:
+        raise UserError(f"data.validation={held} of {count} training examples\nexpected less than {count}")
+    if format == 1:
+        cut = {"train": slice(count - held), "validation": slice(count - held, None)}
+        return {name: {key: values[where] for key, values in train.items()} for name, where in cut.items()}
+    drawn = np.zeros(count, bool)
+    drawn[np.random.RandomState(1).permutation(count)[:held]] = True  # RandomState: the same in every NumPy
+    numbers = {"train": np.flatnonzero(~drawn), "validation": np.flatnonzero(drawn)}
+    return {name: {key: mapped.rows(values, these) for key, values in train.items()} for name, these in numbers.items()}
+
+
+def _check_probabilities(spec: DataSpec, splits: Mapping[str, Any]) -> None:
     for name, split in splits.items():
-        low, high = np.min(split["x"]), np.max(split["x"])
-        if low < 0 or high > 1:
-            raise UserError(f"data.binarize of values from {low:g} to {high:g} ({name})\nexpected values in [0, 1]")
+        if found := outside(split["x"], spec, (0, 1)):
+            raise UserError(
+                f"data.binarize is for values from 0 to 1, and the {name} split has {found}\n"
+                "scale the data, or leave data.binarize out"
+            )
 
 
 def _with_labels(split: Mapping[str, Any], count: int) -> dict[str, Any]:
     """The split with the classes of its first `count` examples only; the others have -1, as the unknown class."""
-    label = split.get("label", np.zeros(0))
+    label = np.asarray(split.get("label", np.zeros(0)))
     if label.ndim > 1:
         raise UserError(f"data.labelled={count} is for classes, and these labels are vectors\nleave it out")
     if count > len(label):
@@ -95,23 +137,27 @@ def _with_labels(split: Mapping[str, Any], count: int) -> dict[str, Any]:
     return {**split, "label": np.where(np.arange(len(label)) < count, label, -1).astype(label.dtype)}
 
 
-def other(config: Any, spec: DataSpec, name: str, open_run: Callable | None = None) -> dict[str, Any]:
-    """Return the splits of other data, cut as their source does, and prepared as the config's own are.
-
-    Labels of another kind than those of `spec` are left out.
+def other(
+    config: Any, spec: DataSpec, name: str, whole: bool = False, open_run: Callable | None = None
+) -> dict[str, Any]:
+    """Read other data than a config's own, prepared as its own are.
 
     Args:
-      config: the config of a run.
-      spec: what the examples of that run look like.
+      config: the config.
+      spec: what its own examples are. Labels of another kind than these have are left out.
       name: "NAME" or "SOURCE:PATH".
+      whole: whether to return one split, "all", of all examples: in the order of the file where the source keeps it.
       open_run: as for `load`.
 
+    Returns:
+      {"train", "validation"?, "test"}, as the source splits them, or {"all"}.
+
     Raises:
-      UserError: the examples are not of `spec`, or cannot be read.
+      UserError: the examples are not of `spec`.
     """
     source, _, path = name.partition(":")
-    fresh = {"name": name, "dir": "", "path": "", "split": "", "validation": 0, "labelled": None, **sources.named(name)}
-    section = ConfigDict({**config.data, **fresh})
+    section = ConfigDict({**config.data, "name": name, "dir": "", "path": "", "split": ""})
+    section.update({"validation": 0, "labelled": None, "train_on_test": False, **sources.named(name)})
     if path or source in lookup.choices("sources"):
         section.source = source
     takes = options_of(section.source)
@@ -120,7 +166,7 @@ def other(config: Any, spec: DataSpec, name: str, open_run: Callable | None = No
         section.digest = ""  # it is of the run that the config's own data are made of
     if path:
         section["path" if "path" in takes else "dir"] = path
-    found, splits = load(section, config.seed, open_run)
+    found, splits = load(section, config.seed, whole=whole, open_run=open_run)
     kinds = [f"{one.shape} of {one.kind}" + f" in {one.levels} levels" * (one.kind != "reals") for one in (found, spec)]
     if kinds[0] != kinds[1]:
         raise UserError(f"--data={name} has examples {kinds[0]}\nthis model was trained on {kinds[1]}")
@@ -128,7 +174,15 @@ def other(config: Any, spec: DataSpec, name: str, open_run: Callable | None = No
         splits = {
             side: {key: array for key, array in arrays.items() if key != "label"} for side, arrays in splits.items()
         }
-    return splits
+    return _joined(splits) if whole else splits
+
+
+def _joined(splits: Mapping[str, Any]) -> dict[str, Any]:
+    """Join all splits into one, "all"."""
+    if "all" in splits:  # the source has joined them
+        return {"all": splits["all"]}
+    parts = [splits[name] for name in ("train", "validation", "test") if name in splits]
+    return {"all": {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}}
 
 
 def depend_on_seed(config: Any) -> bool:

@@ -71,7 +71,7 @@ class Streamed(Batches):
         key = None if key is None else np.asarray(jax.random.key_data(key))
         order = functools.lru_cache(maxsize=2)(functools.partial(self._order, key))
         rows = -(-self.batch_size // mesh.size()) * mesh.size()  # of a batch, so that the devices divide them
-        read = functools.partial(self._read, mesh.sharding_of_chunks(), order, rows)
+        read = functools.partial(self._read, mesh.chunk_sharding(), order, rows)
         options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=2)
         return iter(grain.MapDataset.range(first, np.iinfo(np.int32).max).map(read).to_iter_dataset(options))
 

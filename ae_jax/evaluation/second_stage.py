@@ -83,7 +83,10 @@ def _layers(model: Any, variables: Any, data: Any) -> int:
     label = np.zeros((1, model.spec.label_dim), np.float32) if model.spec.label_dim else np.zeros(1, np.int32)
     inputs = np.zeros((1, *data.input_shape), np.float32)
     batch = {"x": x, "inputs": inputs, "label": label, "mask": np.ones(1, np.float32)}
-    encode = lambda variables, key: model.apply(variables, batch, method="encode", rngs={"latent": key})
+
+    def encode(variables, key):
+        return model.apply(variables, batch, method="encode", rngs={"latent": key})
+
     return len(jax.eval_shape(encode, variables, jax.random.key(0)))
 
 

@@ -15,7 +15,7 @@ from ae_jax.core import lookup
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec
 from ae_jax.data import splits
-from ae_jax.data.batching import Batches
+from ae_jax.data.batching import Batches, outside
 from ae_jax.data.sources import called
 from ae_jax.devices import mesh
 from ae_jax.evaluation import comparable, gather
@@ -66,7 +66,7 @@ def load(
     checkpoint: str = "newest",
     params: str | None = None,
     seed: int = 0,
-    split: str = "test",
+    split: str | None = None,
     batch_size: int = 500,
     limit: int | None = None,
     data: str = "",
@@ -75,7 +75,7 @@ def load(
     """The run in `workdir` at a checkpoint: "newest", "best" or a step number.
 
     params: "ema" or "raw"; None takes the average where there is one.
-    split: what is read as the test split; limit: its first examples only; data: as in `data_of`.
+    split, data: as in `data_of`; limit: its first examples only.
     trust: the modules outside ae_jax that the stored config, and those of runs opened beside this one, may name.
     Raises UserError where something is missing.
     """
@@ -85,7 +85,7 @@ def load(
     config, spec = run.read()
     trust = trust.split(",") if isinstance(trust, str) else trust
     trusted.check(config, trust, run.config)
-    built = experiment.build(config, spec, trust=trust)
+    built = experiment.build(config, spec, run.format, trust=trust)
     absent = UserError(
         f"no checkpoint in {str(run.path)!r} that can be read\n"
         f"train it first: scripts/train.py --config=... --workdir={workdir}"
@@ -103,7 +103,7 @@ def load(
     context = {
         "step": int(state.step),
         "params": which,
-        "split": split,
+        "split": split_of(split, data),
         "seed": seed,
         "data": data or called(config.data),
     }
@@ -143,9 +143,14 @@ def directions(config: Any) -> dict[str, str]:
     return {key: direction for module in modules for key, direction in module.BETTER.items()}
 
 
+def split_of(split: str | None, other: str) -> str:
+    """Return the split that is evaluated: `split` if given, else "test"; "all" of other data "SOURCE:PATH"."""
+    return split or ("all" if ":" in other else "test")
+
+
 def data_of(
     built: experiment.Experiment,
-    split: str = "test",
+    split: str | None = None,
     batch_size: int = 500,
     limit: int | None = None,
     seed: int = 0,
@@ -156,7 +161,8 @@ def data_of(
 
     Args:
       built: the run's experiment.
-      split: the split that is evaluated.
+      split: the split that is evaluated, `split_of(split, other)`. In "all" of other data their training examples are
+        test examples, too.
       batch_size: examples per device call.
       limit: how many examples of each split are read; all of them by default.
       seed: of the noise that prepares the batches.
@@ -168,10 +174,15 @@ def data_of(
     """
 
     def batches(name, limit=limit):
-        found = splits.other(built.config, built.spec, other, built.open_run) if other else built.splits
+        if not other:
+            found = built.splits
+        else:
+            found = splits.other(built.config, built.spec, other, name == "all", built.open_run)
         if name not in found:
             raise UserError(f"no split {name!r} in these data\nwhat exists: {', '.join(found)}")
         arrays = {key: values[:limit] for key, values in found[name].items()}
+        if other:
+            _check_support(built, arrays["x"], other)
         if "label" not in arrays:
             _check_reads_no_label(built, other)
         return built.held_out(arrays, batch_size, seed)
@@ -180,13 +191,21 @@ def data_of(
     return EvalData(
         {
             "train": lambda: batches("train"),
-            "test": lambda: batches(split),
+            "test": lambda: batches(split_of(split, other)),
             "corpus": lambda: batches("train", None),
             "metrics": lambda: rundir.read_lines(run.metrics) if run else [],
             "open_run": lambda: functools.partial(load, **options, trust=built.trust),
             "input_shape": lambda: built.input_shape,
         }
     )
+
+
+def _check_support(built: experiment.Experiment, values: Any, other: str) -> None:
+    """Raise UserError for values [N, ...] of other data that have no likelihood under the model."""
+    low, high = built.model.support
+    if found := outside(values, built.spec, (low, high)):
+        expected = f"values from {low:g} to {high:g}" if math.isfinite(high) else "finite numbers"
+        raise UserError(f"--data={other} has {found}\nexpected {expected}, as this model was trained on")
 
 
 def _check_reads_no_label(built: experiment.Experiment, other: str) -> None:
@@ -240,7 +259,9 @@ def evaluate_run(trained: Trained, names: Sequence[str], options: Mapping[str, A
     scores = evaluate(trained.experiment, trained.variables, names, trained.data, trained.seed, options)
     # JSON knows no NaN: the standard error of a single example is null. A text says where numbers come from.
     known = {k: v if isinstance(v, str) or math.isfinite(v) else None for k, v in scores.items()}
-    record = {**trained.context, **options, **known}
+    # Metrics that read no example, as those of the training itself, are of none.
+    examples = trained.data.test.num_examples if trained.data.opened("test") else 0
+    record = {**trained.context, "examples": examples, **options, **known}
     rundir.append_line(trained.run.evaluations, record)
     return record
 

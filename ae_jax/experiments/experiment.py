@@ -12,9 +12,9 @@ import numpy as np
 from ae_jax import objectives
 from ae_jax.core import errors, lookup, schedules
 from ae_jax.core.errors import UserError
-from ae_jax.core.types import DataSpec
-from ae_jax.data import corruptions, splits, streaming
-from ae_jax.data.batching import Batches, present
+from ae_jax.core.types import FORMAT, DataSpec
+from ae_jax.data import corruptions, mapped, splits, streaming
+from ae_jax.data.batching import Batches, check_support, present
 from ae_jax.devices import mesh
 from ae_jax.experiments import parts, ranges, trusted
 from ae_jax.experiments.open_run import RunOpener
@@ -33,12 +33,13 @@ class Experiment:
     tx: Any  # hparams["optimizer"] -> Optax transformation
     prepare: Any
     hparams: Any
+    format: int  # the number of the rules by which the data are read, see `types.FORMAT`
     trust: tuple[str, ...] = ()  # modules that runs opened beside this one may name, see `trusted`
 
     @functools.cached_property
     def splits(self) -> dict[str, Mapping[str, Any]]:
         """{"train", "validation"?, "test"}: arrays as stored."""
-        return splits.load(self.config.data, self.config.seed, self.open_run)[1]
+        return splits.load(self.config.data, self.config.seed, self.format, open_run=self.open_run)[1]
 
     @property
     def open_run(self) -> RunOpener:
@@ -93,7 +94,7 @@ class Experiment:
         batch = self.example()
         if self.model.starts_from != "mean":
             return batch
-        mean = present(self.splits["train"]["x"].mean(axis=0, dtype=np.float64), self.spec)
+        mean = present(mapped.mean(self.splits["train"]["x"]), self.spec)
         return {**batch, "mean": np.broadcast_to(mean, batch["x"].shape)}
 
     @functools.cached_property
@@ -110,8 +111,12 @@ class Experiment:
         return make_train_step(self.model, self.objective, self.tx, prepare, samples, pieces, kind=self._precision)
 
     def check(self) -> None:
-        """Traces one step without running it. Raises UserError where the parts do not fit, as terms without weights."""
+        """Traces one step without running it. Raises UserError where the parts do not fit, as terms without weights,
+        or data without a likelihood.
+        """
         mesh.check_batch(self.config.train.batch_size)
+        for name, arrays in self.splits.items():
+            check_support(arrays["x"], self.spec, self.model.support, name)
         state = self.state_shapes()
         jax.eval_shape(self.step, state, self.example(self.config.train.batch_size), self.hparams)
         self.batches("train")
@@ -160,10 +165,11 @@ class Shapes:
         return self, None
 
 
-def build(config: Any, spec: DataSpec | None = None, *, trust: Sequence[str] = ()) -> Experiment:
+def build(config: Any, spec: DataSpec | None = None, format: int = FORMAT, *, trust: Sequence[str] = ()) -> Experiment:
     """The experiment of a config; with a stored `spec`, without opening the data.
 
     All that the config names is imported: `trusted.check` comes before this where the config was read from disk.
+    format: that of the run if there is one, see `types.FORMAT`.
     trust: modules that runs opened beside this one may name, as those that the config names may be.
     Raises UserError for an unknown name, a key that nothing reads, or terms and weights that do not match.
     """
@@ -172,7 +178,7 @@ def build(config: Any, spec: DataSpec | None = None, *, trust: Sequence[str] = (
     trust = (*trust, *trusted.modules(config))
     open_run, examples = RunOpener(trust), None
     if spec is None:
-        spec, examples = splits.load(config.data, config.seed, open_run)
+        spec, examples = splits.load(config.data, config.seed, format, open_run=open_run)
     model = parts.build(config.model, spec, open_run)
     objective, _ = _objective(config.objective, open_run)
     tx, _ = optim.make_tx(config.optimizer)
@@ -186,7 +192,7 @@ def build(config: Any, spec: DataSpec | None = None, *, trust: Sequence[str] = (
     corrupt, _ = corruptions.find(config.corruption)
     prepare = corruptions.make_prepare(spec, binarize, dequantized, corrupt)
     hparams = make_hparams(**numbers(config))
-    built = Experiment(config, spec, model, objective, tx, prepare, hparams, trust)
+    built = Experiment(config, spec, model, objective, tx, prepare, hparams, format, trust)
     if examples is not None:
         built.__dict__["splits"] = examples  # the cached property, already computed
     return built

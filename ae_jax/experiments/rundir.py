@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ae_jax.core.errors import UserError
-from ae_jax.core.types import DataSpec
+from ae_jax.core.types import FORMAT, DataSpec
 from ae_jax.devices import processes
 from ae_jax.experiments import configuration
 
@@ -42,6 +42,11 @@ class RunDir:
     profile = property(lambda self: self.path / "profile")
     result = property(lambda self: self.path / "result.json")
 
+    @property
+    def format(self) -> int:
+        """Return the number of the rules by which this run reads its data; the newest before it is begun."""
+        return format_in(self.config)
+
     def read(self) -> tuple[Any, DataSpec]:
         """(config, spec) as stored. Raises UserError where this is no run directory.
 
@@ -56,6 +61,23 @@ class RunDir:
             return configuration.from_plain(stored["config"]), DataSpec(**stored["spec"])
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{self.config} cannot be read: {error}\nexpected the file that training wrote") from None
+
+
+def format_in(file: pathlib.Path) -> int:
+    """Return the "format" (`types.FORMAT`) in a JSON file: 1 where it has none, the newest where there is no file.
+
+    Raises:
+      UserError: the file cannot be read, or a newer version of this package wrote it.
+    """
+    if not os.path.isfile(file):
+        return FORMAT
+    try:
+        stored = dict(json.loads(file.read_text())).get("format", 1)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{file} cannot be read: {error}\nexpected the file that training wrote") from None
+    if stored not in range(1, FORMAT + 1):
+        raise UserError(f"{file} has format {stored!r}, and this version knows 1 to {FORMAT}\nupdate ae_jax")
+    return stored
 
 
 def check_new_or_same(workdir: str, config: Any) -> list[str]:
@@ -120,7 +142,7 @@ def check_shared(workdir: str) -> None:
         return
     folder = pathlib.Path(workdir).absolute()
     new = [path for path in (folder, *folder.parents) if not path.exists()]
-    met = folder / processes.gathered(f".met-{uuid.uuid4().hex}")[0]
+    met = folder / processes.exchange(f".met-{uuid.uuid4().hex}")[0]
     with processes.agreeing():
         if processes.leads():
             _make(folder, workdir)
@@ -128,7 +150,7 @@ def check_shared(workdir: str) -> None:
     seen = met.exists()
     try:
         lacks = f"workdir {workdir!r} is not the folder that process 0 has there\nexpected one that all hosts share"
-        processes.gathered(None, "" if seen else lacks)
+        processes.exchange(None, "" if seen else lacks)
     finally:
         if processes.leads():
             met.unlink()
@@ -143,14 +165,17 @@ def _make(folder: pathlib.Path, workdir: str) -> None:
         raise UserError(f"workdir {workdir!r} cannot be made: {error}\ntry another --workdir") from None
 
 
-def begin(workdir: str, config: Any, spec: DataSpec, *, flush: bool = True, **more: Any) -> RunDir:
+def begin(
+    workdir: str, config: Any, spec: DataSpec, format: int = FORMAT, *, flush: bool = True, **more: Any
+) -> RunDir:
     """The run directory, with config.json and versions.json written, the latter with `more` in it.
 
-    flush: see `write_text`. Raises UserError where it cannot be made.
+    format: see `types.FORMAT`. flush: see `write_text`. Raises UserError where it cannot be made.
     """
     run = RunDir(pathlib.Path(workdir).absolute())
     _make(run.path, workdir)
-    write_json(run.config, {"config": configuration.to_plain(config), "spec": dataclasses.asdict(spec)}, flush=flush)
+    stored = {"format": format, "config": configuration.to_plain(config), "spec": dataclasses.asdict(spec)}
+    write_json(run.config, stored, flush=flush)
     write_json(run.versions, {**versions(), **more}, flush=flush)
     return run
 

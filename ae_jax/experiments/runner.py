@@ -15,6 +15,7 @@ import numpy as np
 
 from ae_jax.core import errors
 from ae_jax.core.errors import RunFailed, UserError
+from ae_jax.core.types import FORMAT
 from ae_jax.devices import mesh, processes
 from ae_jax.evaluation import gather
 from ae_jax.experiments import analysis, experiment, hooks, open_run, rundir
@@ -51,7 +52,7 @@ def _train_run(config, workdir, say, profile, trust):
     with processes.agreeing():
         (config,) = open_run.pinned([config], trust)
         notes = rundir.check_new_or_same(workdir, config)
-        built = checked(config, trust=trust)
+        built = checked(config, rundir.RunDir(pathlib.Path(workdir)).format, trust=trust)
         steps = built.steps
     rundir.check_shared(workdir)
     complain = functools.partial(say, file=sys.stderr) if processes.leads() else lambda line: None
@@ -64,7 +65,7 @@ def _train_run(config, workdir, say, profile, trust):
     start, versions = int(state.step), rundir.RunDir(pathlib.Path(workdir)).versions
     # Who calls an ended run's command again did not train it.
     kept = json.loads(versions.read_text()) if start == steps and versions.exists() else {}
-    run = rundir.begin(workdir, config, built.spec, **kept)
+    run = rundir.begin(workdir, config, built.spec, built.format, **kept)
     for note in notes:
         complain(note)
     if start:
@@ -99,12 +100,12 @@ def _train_run(config, workdir, say, profile, trust):
     return Summary(int(state.step), time.perf_counter() - started, watch.scores)
 
 
-def checked(config: Any, *, trust: Sequence[str] = ()) -> experiment.Experiment:
+def checked(config: Any, format: int = FORMAT, *, trust: Sequence[str] = ()) -> experiment.Experiment:
     """The experiment of a config. Raises UserError where its parts do not fit, the metrics to evaluate it with too.
 
-    trust: as in `experiment.build`.
+    format, trust: as in `experiment.build`.
     """
-    built = experiment.build(config, trust=trust)
+    built = experiment.build(config, format=format, trust=trust)
     built.check()
     analysis.check_metrics(built)
     return built

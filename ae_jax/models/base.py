@@ -5,6 +5,7 @@ methods, properties and class attributes are the complete list of what a family 
 asks a model only for these words, and `Family.says` tells whether a family declares one.
 """
 
+import math
 from typing import Any
 
 import flax.linen as nn
@@ -26,11 +27,11 @@ class Family(nn.Module):
     spec: DataSpec
 
     # {top-level module: player} for modules whose player has another name; see `ae_jax.training.players`.
-    roles = {}
+    roles = {}  # type: dict[str, str]
     # Keys of the config's section `model` that are numbers, and may be schedules: they arrive in `hparams`.
-    varying = ()
+    varying = ()  # type: tuple[str, ...]
     # The top-level modules that mixed precision computes in bfloat16.
-    networks = ("encoder", "decoder")
+    networks = ("encoder", "decoder")  # type: tuple[str, ...]
     # Whether encoding, decoding or generating reads batch["label"].
     reads_label = False
     # Whether decoding reads batch["x"], as a decoder does that predicts each event from the true ones before it.
@@ -46,6 +47,8 @@ class Family(nn.Module):
     # What `init` receives of the training data: "nothing" (zeros), "mean" (their mean, as batch["mean"]), or
     # "first_batch" (as many examples as a batch has, evenly spread over the training split).
     starts_from = "nothing"
+    # The least and the greatest value of x, as models see it, that has a likelihood.
+    support = (-math.inf, math.inf)
     # Whether pixels must be dequantised, lest the density of the family's likelihood grow without bound.
     needs_dequantised = False
     # The geometry of the latent space, for interpolation and means.

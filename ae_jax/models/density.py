@@ -10,9 +10,9 @@ from collections.abc import Callable
 import flax.linen as nn
 import jax.numpy as jnp
 
-from ae_jax.core.distributions import Point, Repeated
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import Batch, Latent, Outputs
+from ae_jax.core.unconditional import Point, Repeated
 from ae_jax.models import base
 from ae_jax.models.priors import flow
 
@@ -49,4 +49,4 @@ class Model(base.Family):
     def generate(self, batch: Batch) -> Point:
         """Return as many examples as batch["mask"] [B] is long, drawn from the density: batch shape [1, B]."""
         x = self.p_x().sample(self.make_rng("latent"), len(batch["mask"]))
-        return Point(x.reshape(1, -1, *self.spec.shape))
+        return Point(x.reshape(1, -1, *self.spec.shape), event_ndims=len(self.spec.shape))

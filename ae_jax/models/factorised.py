@@ -8,9 +8,10 @@ import math
 import flax.linen as nn
 import jax.numpy as jnp
 
-from ae_jax.core.distributions import Categorical, Point
+from ae_jax.core.distributions import Categorical
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import Batch, Latent, Outputs
+from ae_jax.core.unconditional import Point
 from ae_jax.models import base
 
 
@@ -39,7 +40,8 @@ class Model(base.Family):
 
     def generate(self, batch: Batch) -> Point:
         """Return as many examples as batch["mask"] [B] is long, drawn position by position: batch shape [1, B]."""
-        return Point(self._distribution(1, len(batch["mask"])).sample(self.make_rng("latent"), 1)[0])
+        tokens = self._distribution(1, len(batch["mask"])).sample(self.make_rng("latent"), 1)[0]
+        return Point(tokens, event_ndims=len(self.spec.shape))
 
     def _distribution(self, *batch: int) -> Categorical:
         """Return the distribution over examples with this batch shape."""

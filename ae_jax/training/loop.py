@@ -7,8 +7,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ae_jax.data.batching import Batches
+from ae_jax.data.batching import Batches, check_support
 from ae_jax.devices import mesh
+from ae_jax.models.base import Family
 from ae_jax.training.step import TrainState, make_hparams, make_init, make_train_step
 
 
@@ -26,9 +27,9 @@ def make_run(step: Callable, batches: Batches, max_bad_steps: int = 10):
     """
 
     def one(state, arrays, hparams):
-        batch = mesh.spread(batches.take(arrays, state.step, order_key(state)))
+        batch = mesh.shard(batches.take(arrays, state.step, order_key(state)))
         state, metrics = step(state, batch, hparams)
-        return mesh.settled(state), metrics
+        return mesh.shard_state(state), metrics
 
     one = jax.jit(one, inline=True)  # traced once, for the shapes and for the loop
 
@@ -53,7 +54,7 @@ def make_run(step: Callable, batches: Batches, max_bad_steps: int = 10):
 
         go_on = lambda carry: (carry[0].step < until) & (carry[0].bad_steps < max_bad_steps)
         state, totals = jax.lax.while_loop(go_on, body, (state, totals))
-        return mesh.settled(state), totals
+        return mesh.shard_state(state), totals
 
     return run
 
@@ -136,7 +137,10 @@ def train(
     """Trains a model from its initial parameters: what a notebook needs. `options` are those of `fit`.
 
     weights: {term: number or schedule}, for every term of the objective.
+    Raises UserError for values that have no likelihood under the model.
     """
+    if isinstance(model, Family):
+        check_support(batches.arrays["x"], batches.spec, model.support)
     hparams = make_hparams(weights)
     state = jax.jit(make_init(model, tx))(key, next(iter(batches)), hparams)
     return fit(state, batches, make_train_step(model, objective, tx), hparams, steps=steps, **options)

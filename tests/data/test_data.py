@@ -18,7 +18,6 @@ from ae_jax.core.types import DataSpec
 from ae_jax.data import cached
 from ae_jax.data.sources import digits, files, idx
 
-ROOT = Path(__file__).parents[2]
 RNG = np.random.default_rng(0)
 
 
@@ -272,9 +271,9 @@ def test_what_a_power_cut_left_of_a_cached_set_is_named(name, tmp_path):
     ("name", "mean", "first"), [("mnist", 0.1307, [5, 0, 4]), ("fashion_mnist", 0.2860, [9, 0, 0])]
 )
 def test_idx_reads_the_real_sets(name, mean, first):
-    folder = Path(os.environ.get("AE_JAX_DATA_DIR", ROOT.parent / "shared" / "data")) / name
+    folder = Path(os.environ.get("AE_JAX_DATA_DIR") or "/nowhere", name)
     if not folder.is_dir():
-        pytest.skip(f"no {folder}; $AE_JAX_DATA_DIR names the folder that holds {name}/")
+        pytest.skip(f"$AE_JAX_DATA_DIR names no folder that holds {name}/")
     spec, splits = idx.load(str(folder))
     assert spec == DataSpec((28, 28, 1), "pixels", classes=10)
     assert [len(splits[s]["x"]) for s in ("train", "test")] == [60_000, 10_000]

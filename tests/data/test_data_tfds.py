@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import types
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -47,6 +48,38 @@ def test_tfds_reads_what_tfds_prepared(prepared, tmp_path):
     _, halves = tfds.load("tiny_digits", str(prepared), split="train[:50%], test+train[50%:]", cache=str(tmp_path))
     assert [len(halves[s]["x"]) for s in ("train", "test")] == [12, 20]
     assert len(list((tmp_path / "tfds").iterdir())) == 2
+
+
+class OwnValidation:
+    """A builder of TFDS whose set has a validation split beside the two of `builder`."""
+
+    def __init__(self, builder):
+        self.__dict__ |= {"_builder": builder, "info": types.SimpleNamespace(**self._told(builder))}
+
+    def _told(self, builder):
+        told = {name: getattr(builder.info, name) for name in ("features", "full_name")}
+        return {**told, "splits": [*builder.info.splits, "validation"]}
+
+    def __getattr__(self, name):
+        return getattr(self._builder, name)
+
+    def as_data_source(self, split):
+        return self._builder.as_data_source({"validation": "test[:3]"}.get(split, split))
+
+
+def test_the_sets_own_validation_split_is_read_where_one_is_wanted(prepared, tmp_path, monkeypatch):
+    load = lambda cache, **options: tfds.load("tiny_digits", str(prepared), cache=str(tmp_path / cache), **options)[1]
+    assert set(load("without", validation=5)) == {"train", "test"}
+    make = tfds._builder
+    monkeypatch.setattr(tfds, "_builder", lambda *arguments: OwnValidation(make(*arguments)))
+    assert set(load("own")) == {"train", "test"}
+    for _ in range(2):  # decoded, then from the cache
+        found = load("own", validation=5)
+        assert set(found) == {"train", "test", "validation"}
+        for key, values in found["validation"].items():
+            np.testing.assert_array_equal(values, found["test"][key][:3])
+    # What the user wrote may hold the set's validation split already.
+    assert set(load("own", validation=5, split="train,test")) == {"train", "test"}
 
 
 def test_images_are_shrunk_to_means_over_areas(prepared, tmp_path):

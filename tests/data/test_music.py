@@ -627,6 +627,37 @@ def test_a_folder_of_midi_files_is_read_once(folder, tmp_path, capfd):
     assert sum(len(side["x"]) for side in load()[1].values()) == 39 * 7
 
 
+def test_windows_of_one_tune_are_not_both_trained_and_validated_on(folder, tmp_path):
+    config = vae.get_config("digits,smoke")
+    config.data.update(source="melodies", name="melodies_2bar", path=str(folder), cache=str(tmp_path / "cache"))
+    config.data.validation = 30
+    found = experiment.build(config).splits
+    assert len(found["validation"]["x"]) == 35  # whole tunes of seven windows
+    whole = melodies.load("melodies_2bar", str(folder), cache=str(tmp_path / "cache"))[1]
+    np.testing.assert_array_equal(found["test"]["x"], whole["test"]["x"])
+    joined = np.concatenate([found["validation"]["x"], found["train"]["x"]])
+    np.testing.assert_array_equal(joined, whole["train"]["x"])
+    old = experiment.build(config, format=1).splits
+    np.testing.assert_array_equal(old["validation"]["x"], whole["train"]["x"][-30:])
+    config.data.validation = 1000
+    with pytest.raises(UserError, match="0 in train.*\n.*a smaller data.validation"):
+        experiment.build(config)
+
+
+def test_no_window_is_a_transposed_one_of_another_split(folder, tmp_path):
+    generator = np.random.default_rng(1)
+    phrases = generator.integers(55, 75, (20, 16))
+    for i in range(40):  # four bars of one phrase, then four bars of another, each in a key of its own
+        pitches = np.concatenate([phrase + generator.integers(5) for phrase in phrases[generator.integers(20, size=2)]])
+        notes = np.column_stack([np.arange(0, 128, 4), np.full(32, 4), pitches])
+        (folder / f"phrases{i}.mid").write_bytes(midi.to_bytes(notes))
+    found = melodies.load("melodies_2bar", str(folder), "0.25", str(tmp_path / "cache"), validation=100)[1]
+    lowest = {name: moved for name, (_, moved) in windows_by_side(found).items()}
+    assert len(found["train"]["x"]) > 100 and len(found["validation"]["x"]) > 50
+    assert not lowest["train"] & lowest["validation"] and not lowest["train"] & lowest["test"]
+    assert not lowest["validation"] & lowest["test"]
+
+
 def test_training_windows_are_transposed_and_held_out_ones_are_not(folder, tmp_path):
     config = vae.get_config("digits,smoke")
     section = {"source": "melodies", "name": "melodies_2bar", "path": str(folder), "cache": str(tmp_path / "cache")}
@@ -653,8 +684,8 @@ def test_training_windows_are_transposed_and_held_out_ones_are_not(folder, tmp_p
         ({"path": "nowhere"}, "'nowhere' is not there"),
         ({"path": __file__}, "is a file"),
         ({"path": "."}, "holds no .mid files"),
-        ({"name": "melodies_16bar"}, "0 and 0 windows"),
-        ({"split": "0.001"}, "280 and 0 windows"),
+        ({"name": "melodies_16bar"}, "0 in train, 0 in test"),
+        ({"split": "0.001"}, "280 in train, 0 in test"),
     ],
 )
 def test_melodies_are_refused_with_a_reason(options, message, folder, tmp_path, monkeypatch):

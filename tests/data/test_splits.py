@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ae_jax.core.errors import UserError
-from ae_jax.data import splits
+from ae_jax.data import mapped, splits
+from ae_jax.data.sources import digits
 from ae_jax.experiments import configuration
 
 RNG = np.random.default_rng(0)
@@ -24,6 +26,64 @@ def stored(tmp_path):
     np.savez(tmp_path / "own.npz", x=x[:20], label=label[:20], x_test=x[20:], label_test=label[20:])
     np.savez(tmp_path / "whole.npz", x=x, label=label)
     return tmp_path
+
+
+def sorted_digits(folder, form):
+    """300 digits, the zeros first: a file or a folder of class folders."""
+    arrays = digits.load()[1]["train"]
+    order = np.argsort(arrays["label"][:300], kind="stable")
+    x, label = arrays["x"][order], arrays["label"][order]
+    if form == "file":
+        np.savez(folder / "sorted.npz", x=x, label=label)
+        return folder / "sorted.npz"
+    for number, (image, k) in enumerate(zip(x[..., 0], label)):
+        (folder / f"class_{k}").mkdir(exist_ok=True)
+        Image.fromarray(image).save(folder / f"class_{k}" / f"{number:03}.png")
+    return folder
+
+
+@pytest.mark.parametrize("form", ["file", "folder"])
+def test_sorted_examples_leave_every_class_on_every_side(tmp_path, form):
+    path = sorted_digits(tmp_path, form)
+    spec, found = splits.load(section(source="files", path=str(path), validation=40).data, 0)
+    assert spec.classes == 10
+    assert {name: len(split["x"]) for name, split in found.items()} == {"train": 230, "test": 30, "validation": 40}
+    for split in found.values():
+        assert set(split["label"]) == set(range(10)) and (np.diff(split["label"]) >= 0).all()  # in the file's order
+
+
+def test_validation_is_drawn_by_a_fixed_permutation_or_in_format_1_the_end():
+    whole = digits.load()[1]["train"]
+    drawn = np.sort(np.random.RandomState(1).permutation(1500)[:200])
+    for number, held in ((2, drawn), (1, np.arange(1300, 1500))):
+        found = splits.load(section(validation=200).data, 0, number)[1]
+        for key, values in whole.items():
+            np.testing.assert_array_equal(found["validation"][key], values[held])
+            np.testing.assert_array_equal(found["train"][key], np.delete(values, held, axis=0))
+
+
+def test_nothing_is_drawn_where_the_source_has_a_validation_split_of_its_own(monkeypatch):
+    spec, own = digits.load()
+    own = {"train": own["train"], "test": own["test"], "validation": {k: v[:7] for k, v in own["test"].items()}}
+    asked = []
+    monkeypatch.setattr(digits, "load", lambda validation=0: asked.append(validation) or (spec, dict(own)))
+    for held in (0, 200):
+        found = splits.load(section(validation=held).data, 0)[1]
+        assert {name: len(split["x"]) for name, split in found.items()} == {"train": 1500, "test": 297, "validation": 7}
+    old = splits.load(section(validation=200).data, 0, 1)[1]
+    assert {name: len(split["x"]) for name, split in old.items()} == {"train": 1300, "test": 297, "validation": 200}
+    assert asked == [0, 200, 0]
+
+
+def test_what_is_mapped_from_a_file_stays_there(tmp_path, monkeypatch):
+    spec, own = digits.load()
+    np.save(tmp_path / "x.npy", own["train"]["x"])
+    own["train"] = {"x": np.load(tmp_path / "x.npy", mmap_mode="r")}
+    monkeypatch.setattr(digits, "load", lambda: (spec, dict(own)))
+    found = splits.load(section(validation=200).data, 0)[1]
+    assert all(isinstance(found[name]["x"], mapped.Rows) for name in ("train", "validation"))
+    held = np.sort(np.random.RandomState(1).permutation(1500)[:200])
+    np.testing.assert_array_equal(found["train"]["x"], np.delete(own["train"]["x"], held, axis=0))
 
 
 def test_labels_are_kept_of_the_first_examples_only():

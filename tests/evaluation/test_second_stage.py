@@ -56,8 +56,8 @@ def brief(config, steps, **changes):
 def codes(path, **keys):
     """(spec, splits) of the latents of a run."""
     config = latent_flow.get_config()
-    config.data.update({"path": str(path), "standardise": False, **keys})
-    return experiment.splits.load(config.data, 0, experiment.RunOpener())
+    config.data.update({"path": str(path), "standardise": False, "validation": 0, **keys})
+    return experiment.splits.load(config.data, 0, open_run=experiment.RunOpener())
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +218,7 @@ def test_every_run_of_a_sweep_remembers_them(linear, folder, key):
     swept = launch.run(launch.make_plan(str(folder / f"sweep {key}"), *arguments))
     (name,) = swept.read()[1]
     assert swept.run(name).read()[0].data.digest == analysis.load(linear).digest
-    assert not launch.make_plan(str(swept.path), *arguments).programs  # nothing is left to train
+    assert not launch.make_plan(str(swept.path), *arguments).groups  # nothing is left to train
 
 
 def test_the_commands_draw_through_a_run(linear, stages, tmp_path, capsys):

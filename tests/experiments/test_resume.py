@@ -136,7 +136,7 @@ def test_a_moved_run_still_answers(runs, whole):
         analysis.load(str(runs.folder / "elsewhere" / "run"), checkpoint=which) for which in ("newest", "best")
     )
     assert (newest.context["step"], newest.context["params"]) == (STEPS, "ema")
-    lines = [line for line in newest.data["metrics"] if line["split"] == "validation"]
+    lines = [line for line in newest.data.metrics if line["split"] == "validation"]
     assert best.context["step"] == max(lines, key=lambda line: line["elbo"])["step"]
     # The same evaluation as the one during training, from the directory alone.
     moved = analysis.load(str(runs.folder / "elsewhere" / "run"), split="validation")

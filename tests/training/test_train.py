@@ -144,7 +144,7 @@ def test_terms_are_weighted_by_schedules_over_the_examples_there_are():
 
 @pytest.mark.parametrize(
     ("weights", "message"),
-    [({"reconstruction": 1.0}, "'kl' has no weight"), ({**ONES, "lk": 1.0}, "weights.lk weighs no term")],
+    [({"reconstruction": 1.0}, "'kl' has no weight"), ({**ONES, "lk": 1.0}, "weights.lk ")],
 )
 def test_every_term_has_a_weight_and_every_weight_a_term(weights, message):
     with pytest.raises(UserError, match=message):
@@ -174,7 +174,7 @@ def test_pieces_add_up_to_the_batch_whatever_of_it_is_padding():
     assert metrics.keys() == of_parts.keys()
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7)
     jax.tree.map(close, (parts.params, of_parts), (whole.params, metrics))
-    assert jax.tree.leaves(jax.tree.map(np.array_equal, state.params, whole.params)) != [True] * 8
+    assert not any(jax.tree.leaves(jax.tree.map(np.array_equal, state.params, whole.params)))
 
 
 def test_a_piece_that_is_padding_alone_changes_nothing():

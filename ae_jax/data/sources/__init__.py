@@ -3,9 +3,13 @@
 `splits` is `{"train": {"x": [N, *spec.shape], "label": [N] int32}, "test": the same}`; "label" is [N, spec.label_dim]
 float32 where labels are vectors, and absent where there are none. Arrays are numpy: uint8 for pixels and events (they
 may be mapped from a file), float32 for reals. A source takes those of the config's keys `name`, `dir`, `path`, `split`
-and `cache` that it reads, each a string, "" where unset, and `size`, a number of pixels or None. A source that needs
-another run declares a parameter `open_run`, which is no key: the function from a run directory to an opened run,
-`ae_jax.experiments.analysis.Trained`. A source may serve a "validation" split of its own.
+and `cache` that it reads, each a string, "" where unset, and `size`, a number of pixels or None.
+
+A source may have a split "validation" of its own; where it has none, `ae_jax.data.splits` draws one from "train". A
+source that takes `validation` is told how many examples are wanted, 0 for none, and decides which they are. One that
+takes `whole` returns {"all": every example, in the order of its file} in place of its splits where that is True. A
+source that needs another run declares a parameter `open_run`, which is no key: it receives the function from a run
+directory to an `ae_jax.experiments.analysis.Trained`.
 """
 
 import os

@@ -102,15 +102,15 @@ def _encoded(model: Any, variables: Any, batch: Any, key: Any) -> Any:
 
 def _encode(model: Any, draw: str, layer: str, variables: Any, batch: Any, key: Any) -> Any:
     """Return one latent for each example, [B, ...]."""
-    batch = mesh.spread(batch)
+    batch = mesh.shard(batch)
     if draw == "mean" and not layer:
-        return mesh.whole(model.apply(variables, batch, rngs={"latent": key}).code)
+        return mesh.replicate(model.apply(variables, batch, rngs={"latent": key}).code)
     latent = _encoded(model, variables, batch, key)[int(layer or -1)]
     if draw == "indices":
-        return mesh.whole(latent.indices[0])
+        return mesh.replicate(latent.indices[0])
     is_mean = draw == "mean" and latent.posterior is not None
     # A posterior has an axis of samples where it depends on another layer. Here that is of length one.
-    return mesh.whole((latent.posterior.mean if is_mean else latent.sample).reshape(latent.sample.shape[1:]))
+    return mesh.replicate((latent.posterior.mean if is_mean else latent.sample).reshape(latent.sample.shape[1:]))
 
 
 def _latents(parent: Any, split: str, encode: Any, key: Any) -> np.ndarray:

@@ -19,8 +19,10 @@ IMAGES = (".png", ".jpg", ".jpeg")
 GREY, COLOUR = ("1", "L", "LA"), ("RGB", "RGBA", "P", "PA", "CMYK", "YCbCr", "HSV", "LAB")  # Pillow's modes of 8 bits
 
 
-def load(path: str = "", split: str = "", cache: str = "") -> tuple[DataSpec, dict]:
+def load(path: str = "", split: str = "", cache: str = "", whole: bool = False) -> tuple[DataSpec, dict]:
     """Reads `path`, and holds out the share `split` of it (default 0.1) as the test split.
+
+    whole   whether nothing is held out: all examples, in the order of the file, are the split "all"
 
     .npy    an array of uint8 (pixels) or floats (reals): [N, H, W, C], [N, H, W] (grey) or [N, T] (series, vectors)
     .npz    such an array `x`; optionally `label`, integers [N] (classes) or floats [N, L] (vectors, which a conditional
@@ -36,32 +38,33 @@ def load(path: str = "", split: str = "", cache: str = "") -> tuple[DataSpec, di
 
     def home():
         stamps = cached.stamps(find_images(file) if file.is_dir() else [file])
-        return cached.folder(cache, "files", [file.name, split, stamps])
+        return cached.folder(cache, "files", [file.name, "all" if whole else split, stamps])
 
-    return cached.shared(home, lambda: _read(file, split))
+    return cached.shared(home, lambda: _read(file, split, whole))
 
 
-def _read(file: Path, split: str) -> tuple[DataSpec, dict]:
+def _read(file: Path, split: str, whole: bool) -> tuple[DataSpec, dict]:
     arrays, names = _read_folder(file) if file.is_dir() else (_read_arrays(file), ())
     if "x_test" in arrays:
-        if split:
+        if split and not whole:
             raise UserError(f"{file} has an x_test of its own; data.split={split!r} must be left out")
         splits = {"train": _side(file, arrays, ""), "test": _side(file, arrays, "_test")}
     else:
-        splits = _hold_out(_side(file, arrays, ""), split or "0.1")
-    train, test = splits["train"], splits["test"]
+        side = _side(file, arrays, "")
+        splits = {"all": side} if whole else _hold_out(side, split or "0.1")
+    sides = list(splits.values())
     of_one = lambda side: {name: (values.shape[1:], values.dtype) for name, values in side.items()}
-    if of_one(train) != of_one(test):
+    if of_one(sides[0]) != of_one(sides[-1]):
         raise UserError(f"{file}: x and x_test, or their labels, differ in shape or dtype, or only one has labels")
-    shape, labels = train["x"].shape[1:], _labels(train, test) | ({"names": names} if names else {})
-    if train["x"].dtype != np.uint8:
+    shape, labels = sides[0]["x"].shape[1:], _labels(sides) | ({"names": names} if names else {})
+    if sides[0]["x"].dtype != np.uint8:
         return DataSpec(shape, "reals", **labels), splits
     # Black and white is often stored as 0 and 1.
-    levels = 256 if max(train["x"].max(), test["x"].max()) > 1 else 2
+    levels = 256 if max(side["x"].max() for side in sides) > 1 else 2
     return DataSpec(shape, "pixels", levels=levels, **labels), splits
 
 
-def _labels(*sides: dict[str, np.ndarray]) -> dict[str, int]:
+def _labels(sides: list[dict[str, np.ndarray]]) -> dict[str, int]:
     """What a DataSpec says of the labels: how many classes there are, or how long their vectors."""
     found = [side["label"] for side in sides if "label" in side]
     if not found:

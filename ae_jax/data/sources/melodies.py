@@ -1,8 +1,8 @@
 """Melodies as grids of events: the folk tunes and chorales inside the `music21` wheel, or a folder of MIDI files.
 
 Of the corpus, 8,514 folk songs of the Essen collection may not be used commercially: its arrays stay in the cache.
-Windows overlap and tunes come in variants, so both sides of the split are kept apart thrice: tunes with the same notes
-stand on one side, a window stands there once, and no training window is a transposed test window.
+Windows overlap and tunes come in variants, so the splits are kept apart thrice: tunes with the same notes stand in one
+split, a window stands there once, and no training window is a transposed one of another split.
 """
 
 import hashlib
@@ -26,15 +26,18 @@ COLLECTIONS |= {"bach": "*.mxl"}
 _READERS = (abc, events, midi, midi_fallback, musicxml, sys.modules[__name__])  # what the cached arrays depend on
 
 
-def load(name: str = "", path: str = "", split: str = "", cache: str = "") -> tuple[DataSpec, dict]:
+def load(
+    name: str = "", path: str = "", split: str = "", cache: str = "", validation: int = 0
+) -> tuple[DataSpec, dict]:
     """The windows of `name`, such as "melodies_2bar" (the default) or "melodies_16bar": x [N, 16 bars], event classes.
 
     path   folder of MIDI files, subfolders included, read instead of the corpus
     split  share of the tunes to test on (default 0.1); which, their notes decide
     cache  folder for the arrays (default ~/.cache/ae_jax, or below $XDG_CACHE_HOME)
+    validation  about how many windows to hold out: whole tunes, by their notes as those of the test split
 
     x is uint8, as `music.events` has it, in an order that depends on the notes alone; the corpus has labels, the places
-    in COLLECTIONS. Raises UserError where music21 is not installed, a folder has no melodies, or one side is empty.
+    in COLLECTIONS. Raises UserError where music21 is not installed, a folder has no melodies, or one split is empty.
     """
     bars = re.fullmatch(r"melodies_([1-9]\d*)bar", name or "melodies_2bar")
     if not bars:
@@ -43,21 +46,20 @@ def load(name: str = "", path: str = "", split: str = "", cache: str = "") -> tu
     files = _midi_files(path) if path else _corpus()
     readers = [Path(reader.__file__).read_text() for reader in _READERS]
     stamps = cached.stamps(file for file, _ in files)
-    folder = cached.folder(cache, "melodies", [bars[0], share, stamps, readers])
+    folder = cached.folder(cache, "melodies", [bars[0], share, stamps, readers, *[validation] * bool(validation)])
 
     def make():
         print(f"reading {len(files)} files of melodies into {folder}, once", file=sys.stderr)
-        sides = _sides(_tunes(files), int(bars[1]), share)
-        if not all(len(x) for x, _ in sides):
-            counts = " and ".join(str(len(x)) for x, _ in sides)
-            raise UserError(
-                f"{path or 'the corpus'} has {counts} windows to train and to test on\nexpected some of each"
-            )
+        splits = _splits(_tunes(files), int(bars[1]), share, validation)
+        if not all(len(arrays["x"]) for arrays in splits.values()):
+            counts = ", ".join(f"{len(arrays['x'])} in {side}" for side, arrays in splits.items())
+            less = ", or a smaller data.validation" if validation else ""
+            raise UserError(f"{path or 'the corpus'} has windows: {counts}\nexpected some in each{less}")
         names = () if path else tuple(COLLECTIONS)
-        splits = {
-            side: {"x": x} if path else {"x": x, "label": label} for side, (x, label) in zip(cached.SPLITS, sides)
-        }
-        cached.write(folder, DataSpec(sides[0][0].shape[1:], "events", len(names), events.CLASSES, names), splits)
+        if path:
+            splits = {side: {"x": arrays["x"]} for side, arrays in splits.items()}
+        shape = splits["train"]["x"].shape[1:]
+        cached.write(folder, DataSpec(shape, "events", len(names), events.CLASSES, names), splits)
 
     return cached.kept(folder, make)
 
@@ -121,8 +123,8 @@ def _tunes(files: list[tuple[Path, int]]) -> Iterator[tuple[list[Melody], int]]:
             print(f"left out: {error}", file=sys.stderr)
 
 
-def _sides(tunes: Iterator, bars: int, share: float) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(x [N, T] uint8, label [N] int32) of the training and of the test side."""
+def _splits(tunes: Iterator, bars: int, share: float, validation: int) -> dict[str, dict[str, np.ndarray]]:
+    """Cut tunes into windows, and share them out: {split: {"x": [N, T] uint8, "label": [N] int32}}."""
     found, misfits = [], 0
     for tune, label in tunes:
         grids, misfit = zip(*(events.windows(melody, bars) for melody in tune)) if tune else ([], [])
@@ -132,14 +134,28 @@ def _sides(tunes: Iterator, bars: int, share: float) -> list[tuple[np.ndarray, n
             found.append((digest, label, np.concatenate(grids)))
     print(f"{misfits} windows have a note off the grid of sixteenths: left out", file=sys.stderr)
     found.sort(key=lambda tune: tune[:2])
-    is_test = [int.from_bytes(digest[:4]) < share * 2**32 for digest, _, _ in found]
-    train, test = ([tune for tune, here in zip(found, is_test) if here is side] for side in (False, True))
-    sides, seen = [], set()
-    for side in (test, train):
+    is_test = lambda tune: int.from_bytes(tune[0][:4]) < share * 2**32
+    parts = {"test": [tune for tune in found if is_test(tune)]}
+    parts["train"] = [tune for tune in found if not is_test(tune)]
+    if validation:
+        held = _count_held(parts["train"], validation)
+        parts = {"test": parts["test"], "validation": parts["train"][:held], "train": parts["train"][held:]}
+    splits, seen = {}, set()
+    for name, side in parts.items():
         x = np.concatenate([np.zeros((0, events.STEPS * bars), np.uint8), *(grids for _, _, grids in side)])
         label = np.repeat(np.array([label for _, label, _ in side], np.int32), [len(grids) for _, _, grids in side])
         lowest = [row.tobytes() for row in events.transposed(x, np.full((len(x), 1), -events.CLASSES))]
         once = sorted({row.tobytes(): i for i, row in reversed(list(enumerate(x))) if lowest[i] not in seen}.values())
         seen.update(lowest)
-        sides.append((x[once], label[once]))
-    return sides[::-1]
+        splits[name] = {"x": x[once], "label": label[once]}
+    return dict(reversed(splits.items()))
+
+
+def _count_held(tunes: list[tuple[bytes, int, np.ndarray]], validation: int) -> int:
+    """Count how many of the first tunes have `validation` windows together; the same notes stay together."""
+    windows = set()
+    for number, (digest, _, grids) in enumerate(tunes):
+        if len(windows) >= validation and digest != tunes[number - 1][0]:
+            return number
+        windows.update(row.tobytes() for row in grids)
+    return len(tunes)

@@ -30,13 +30,14 @@ _OF_A_COMMUNITY = re.compile(r"[\w-]+:[^\W\d]")  # "namespace:name"; after the n
 
 
 def load(
-    name: str = "", dir: str = "", path: str = "", split: str = "", cache: str = "", size: int = 0
+    name: str = "", dir: str = "", path: str = "", split: str = "", cache: str = "", size: int = 0, validation: int = 0
 ) -> tuple[DataSpec, dict]:
     """Reads the TFDS image set `name`, such as "mnist", "celeb_a" or "emnist/letters", preparing it where need be.
 
     dir    data directory of TFDS (default $TFDS_DATA_DIR, or ~/tensorflow_datasets)
     path   folder of upstream files, taken instead of downloads (default `dir`/downloads/manual)
-    split  what to train and to test on, as TFDS writes splits (default "train,test")
+    split  what to train and to test on, as TFDS writes splits (default "train,test"; where any `validation` is wanted,
+           also the set's own split of that name, if it has one)
     cache  folder for the decoded arrays (default ~/.cache/ae_jax, or below $XDG_CACHE_HOME)
     size   pixels a side to which the centre square of each image is shrunk, by means over areas (default: as they are)
 
@@ -50,11 +51,28 @@ def load(
             f"data.name={name!r} is a community's set, whose code TFDS would download and run\n"
             f"expected a set of its own: {_CATALOG}"
         )
-    names = [part.strip() for part in (split or ",".join(cached.SPLITS)).split(",")]
+    names = [part.strip() for part in (split or "train,test").split(",")]
     if len(names) != 2:
         raise UserError(f"data.split names what to train and what to test on, as 'train,test'; got {split!r}")
     home = Path(dir or os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser().absolute()
-    folder = cached.folder(cache, "tfds", [name, str(home), *names, *[size] * bool(size)])
+    sides = dict(zip(("train", "test"), names))
+    spec, splits = _kept(name, home, path, cache, size, sides)
+    # A split that the user wrote may have taken in the set's own validation split.
+    if validation and not split:
+        splits |= _kept(name, home, path, cache, size, {"validation": "validation"}, optional=True)[1]
+    return spec, splits
+
+
+def _kept(
+    name: str, home: Path, path: str, cache: str, size: int, sides: dict[str, str], optional: bool = False
+) -> tuple[DataSpec, dict]:
+    """Return splits of a set, which are decoded into a folder of their own where they are not there.
+
+    Args:
+      sides: {name of ours: split as TFDS writes it}.
+      optional: whether splits that the set does not have are left out.
+    """
+    folder = cached.folder(cache, "tfds", [name, str(home), *sides.values(), *[size] * bool(size)])
 
     def make():
         builder = _builder(name, home)
@@ -64,7 +82,8 @@ def load(
                 raise UserError(f"data.path must be a folder with the upstream files of {name!r}; got {path!r}")
             _prepare(builder, name, home, manual)
             builder = _builder(name, home)
-        _decode(builder, names, folder, size)
+        there = {ours: theirs for ours, theirs in sides.items() if not optional or theirs in builder.info.splits}
+        _decode(builder, there, folder, size)
 
     return cached.kept(folder, make)
 
@@ -155,25 +174,25 @@ def _prepare(builder, name: str, home: Path, manual: Path) -> None:
         raise UserError(f"preparing TFDS dataset {name!r} failed: {reason}")
 
 
-def _decode(builder, names: list[str], folder: Path, size: int) -> None:
-    """Writes spec.json and {train,test}/{x,label}.npy into `folder`, which appears whole or not at all."""
+def _decode(builder, sides: dict[str, str], folder: Path, size: int) -> None:
+    """Writes spec.json and SPLIT/{x,label}.npy into `folder`, which appears whole or not at all."""
     try:
-        sources = [builder.as_data_source(name) for name in names]
+        sources = {ours: builder.as_data_source(theirs) for ours, theirs in sides.items()}
     except NotImplementedError:
         form = builder.info.file_format.value
         another = "another --config.data.dir=FOLDER prepares the set there, as array_record"
         raise UserError(f"{builder.data_path} is in {form} format, without random access\n{another}") from None
     except ValueError as error:
-        raise UserError(f"data.split={','.join(names)!r}: {_line(error)}") from None
+        raise UserError(f"data.split={','.join(sides.values())!r}: {_line(error)}") from None
     print(f"decoding TFDS dataset {builder.info.full_name!r} into {folder}, once", file=sys.stderr)
     image = _image(builder)
     height, width, channels = builder.info.features[image].shape
     shape = (size or height, size or width, channels)
     classes = getattr(dict(builder.info.features.items()).get("label"), "num_classes", None) or 0
     with cached.written_whole(folder) as whole:
-        highest = [_write(whole / s, source, image, shape, classes) for s, source in zip(cached.SPLITS, sources)]
+        highest = [_write(whole / ours, source, image, shape, classes) for ours, source in sources.items()]
         # Sets of black and white images (dsprites, binarized_mnist) store 0 and 1.
-        cached.write_spec(whole, DataSpec(shape, classes=classes, levels=256 if max(highest) > 1 else 2))
+        cached.write_spec(whole, DataSpec(shape, classes=classes, levels=256 if max(highest, default=0) > 1 else 2))
 
 
 def _write(folder: Path, source, image: str, shape: tuple[int, ...], classes: int) -> int:

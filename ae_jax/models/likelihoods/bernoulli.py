@@ -19,6 +19,8 @@ class Likelihood(likelihoods.Likelihood):
 
     centred: bool = False
 
+    support = (0, 1)
+
     @property
     def needs_mean(self) -> bool:
         return self.centred

@@ -17,6 +17,10 @@ class Likelihood(likelihoods.Likelihood):
         super().__post_init__()
 
     @property
+    def support(self) -> tuple[int, int]:
+        return 0, self.spec.levels - 1
+
+    @property
     def output_shape(self):
         return (*self.spec.shape, self.spec.levels)
 

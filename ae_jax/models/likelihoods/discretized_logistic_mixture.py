@@ -21,6 +21,8 @@ class Likelihood(likelihoods.Likelihood):
 
     mixtures: int = 10
 
+    support = (0, 1)
+
     def __post_init__(self):
         if self.spec.kind != "pixels" or len(self.spec.shape) != 3:
             raise UserError(
