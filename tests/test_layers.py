@@ -19,7 +19,7 @@ PACKAGES = {
     "objectives": "core",
     "data": "core devices",
     "training": _MODELLING,
-    "evaluation": f"{_MODELLING} training",  # training: until second stages are runs, samplers train
+    "evaluation": _MODELLING,
     "plots": f"{_MODELLING} evaluation",
     "experiments": f"{_MODELLING} training evaluation plots",
     "sweeps": f"{_MODELLING} training evaluation plots experiments",

@@ -4,11 +4,13 @@ Each comes with the version of the library in which it was seen. No other module
 library, so that a new version of a library can break only this file.
 """
 
+import contextlib
 import functools
 import logging
 import pathlib
 import sys
 import threading
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
@@ -88,6 +90,21 @@ def jax_key_value_client() -> KeyValueClient:
     client: KeyValueClient | None = distributed.global_state.client
     assert client is not None, "jax.distributed.initialize comes first"
     return client
+
+
+@contextlib.contextmanager
+def outside_of_modules() -> Iterator[None]:
+    """Make Linen modules, made in a method of another module, modules of their own. Seen in Flax 0.12.8.
+
+    Otherwise each would become a part of the other module, and be refused.
+    """
+    from flax.linen import module
+
+    module._context.module_stack.append(None)
+    try:
+        yield
+    finally:
+        module._context.module_stack.pop()
 
 
 def tensorboard_thread(writer: "tensorboardX.SummaryWriter") -> threading.Thread | None:

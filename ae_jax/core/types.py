@@ -9,6 +9,7 @@ import jax
 # The tests check every call against these annotations, through an import hook that needs jaxtyping's names at run time.
 # In production nothing is checked; importing jaxtyping takes about 1 % of the time that importing JAX takes.
 import jaxtyping
+import numpy as np
 from jaxtyping import Float
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ class DataSpec:
       levels: number of different values of a pixel, an event or a token.
       names: names of the classes; empty if a class is called by its number.
       label_dim: length L of labels that are vectors [L] of floats. 0 if the labels are not vectors.
+      mean: of reals that were standardised, the mean that each number of the last axis had before; else empty.
+      deviation: the standard deviation of each, likewise.
     """
 
     shape: tuple[int, ...]
@@ -85,11 +88,14 @@ class DataSpec:
     levels: int = 256
     names: tuple[str, ...] = ()
     label_dim: int = 0
+    mean: tuple[float, ...] = ()
+    deviation: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Turn lists, which come from JSON or a user's data source, into tuples, which can be hashed."""
-        object.__setattr__(self, "shape", tuple(self.shape))
-        object.__setattr__(self, "names", tuple(self.names))
+        lists = {"shape": self.shape, "names": self.names, "mean": self.mean, "deviation": self.deviation}
+        for field, values in lists.items():
+            object.__setattr__(self, field, tuple(values))
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -100,6 +106,14 @@ class DataSpec:
     def label_width(self) -> int:
         """Return the length of a label as a vector, one-hot for a class; 0 without labels."""
         return self.label_dim or self.classes
+
+    def restored(self, x: Array) -> Array:
+        """Return examples x [..., *shape] in the units that they had before they were standardised, if they were."""
+        if not self.mean:
+            return x
+        axes = (1,) * (x.ndim - 1) + (-1,)
+        mean, deviation = (np.asarray(each, np.float32).reshape(axes) for each in (self.mean, self.deviation))
+        return x * deviation + mean
 
     @property
     def labels(self) -> str:

@@ -1,8 +1,12 @@
 """Other runs that metrics and figures compare with this one: how they are opened, checked and named."""
 
+import hashlib
 import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any
+
+import jax
+import numpy as np
 
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec
@@ -25,7 +29,7 @@ def opened(
     Raises:
       UserError: if a run has examples of another shape or kind, or if its model reads inputs of another shape.
     """
-    found = [data.open_run(run) for run in runs]
+    found = [(run.model, run.variables, run.data) for run in map(data.open_run, runs)]
     for run, (model, _, its_data) in zip(runs, found):
         if (model.spec.shape, model.spec.kind) != (spec.shape, spec.kind):
             raise UserError(
@@ -38,6 +42,12 @@ def opened(
                 f"use runs whose models read inputs of shape {inputs}"
             )
     return found
+
+
+def digest(variables: Any) -> str:
+    """Return twelve hex digits that tell the values of a model's variables from others."""
+    leaves = jax.tree.leaves(variables)
+    return hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in leaves)).hexdigest()[:12]
 
 
 def names(runs: Iterable[str]) -> list[str]:

@@ -59,10 +59,11 @@ class EvalData:
         return self._make("metrics")
 
     @functools.cached_property
-    def open_run(self) -> Callable[[str], tuple[Any, Any, "EvalData"]]:
+    def open_run(self) -> Callable[[str], Any]:
         """Return the function that opens another run, with the same split and limit.
 
-        It takes a run directory and returns (model, variables, EvalData).
+        It takes a run directory and returns an `ae_jax.experiments.analysis.Trained`, which has `model`, `variables`,
+        `data` and `digest`.
         """
         return self._make("open_run")
 

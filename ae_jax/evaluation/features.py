@@ -18,7 +18,7 @@ from ae_jax.core import errors, lookup
 from ae_jax.core.discretized import LogisticMixture
 from ae_jax.core.errors import UserError
 from ae_jax.data.batching import evenly
-from ae_jax.evaluation import comparable, gather, samplers
+from ae_jax.evaluation import comparable, gather, requirements, samplers, second_stage
 
 _SPLITS = ("samples", "test", "train")
 
@@ -64,8 +64,8 @@ def scores(
       data: the `EvalData`.
       key: random key.
       features: a run directory, or an .npz of "samples", "test" and "train". It is the feature extractor, and required.
-      sampler: where latents of samples are drawn from: "prior", or a file of ae_jax/evaluation/samplers. The latter is
-        fitted to the latents of training examples.
+      sampler: where latents of samples are drawn from: "prior"; a file of ae_jax/evaluation/samplers, fitted to the
+        latents of training examples; or the directory of a run that was trained on the latents of this one.
       neighbours: the metric needs more examples than this.
 
     Returns:
@@ -164,13 +164,12 @@ def _of_run(workdir: str, model: Any, variables: Any, data: Any, key: Any, sampl
     rows = gather.gather(of_samples_and_split, variables, data.test, key_examples)
     train, _ = data.train.spread(len(rows["test"]))
     rows |= gather.gather(of_training, variables, train, key_examples)
-    leaves = jax.tree.leaves(its_variables)
-    digest = hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in leaves)).hexdigest()[:12]
+    digest = comparable.digest(its_variables)
     return Features(pathlib.Path(workdir).name, digest, _equal_in_number(rows))
 
 
 def _codes(network, variables, batch, key):
-    return network.apply(variables, batch, rngs={"latent": key}).code
+    return requirements.latent_code(network.apply(variables, batch, rngs={"latent": key}))
 
 
 def _sampler(model, variables, data, key, sampler) -> Callable:
@@ -186,13 +185,18 @@ def _sampler(model, variables, data, key, sampler) -> Callable:
     if sampler == "prior":
         if not model.says("generate"):
             others = ", ".join(lookup.choices("samplers"))
-            raise UserError(f"this model has no prior to draw samples from\nuse a sampler, one of: {others}")
+            raise UserError(f"this model has no prior to draw samples from\nuse a sampler, one of: {others}, RUN")
         generate = gather.compiled(_from_prior, model)
         return lambda batch, key: generate(variables, batch, key)
+    if second_stage.is_run(sampler):
+        run = second_stage.opened(sampler, model, variables, data)
+        through, both = gather.compiled(_through, model, second=run.model), {"own": variables, "second": run.variables}
+        return lambda batch, key: through(both, batch, key)
+    fit = second_stage.fit_of(sampler)
     key_encode, key_fit = jax.random.split(key)
     one_draw = gather.compiled(_one_draw, model)
     codes = gather.gather(one_draw, variables, data.train, key_encode)["code"]
-    sample = lookup.find("samplers", sampler, "fit")(codes, key_fit)
+    sample = fit(codes, key_fit)
     decode = gather.compiled(_decoded, model)
 
     def draw(batch, key):
@@ -210,6 +214,14 @@ def _from_prior(model, variables, batch, key):
     key_code, key_x = jax.random.split(key)
     likelihood = model.apply(variables, batch, method="generate", rngs={"latent": key_code})
     return _examples(likelihood, batch, key_x)
+
+
+def _through(model, variables, batch, key, second):
+    """Examples [B, *shape] decoded from latents that a second-stage model draws."""
+    key_code, key_x = jax.random.split(key)
+    drawn = second_stage.draws(second, variables["second"], batch, key_code)
+    code = second_stage.latents(second.spec, model, variables["own"], drawn)
+    return _decoded(model, variables["own"], {**batch, "code": code}, key_x)
 
 
 def _decoded(model, variables, batch, key):

@@ -9,6 +9,7 @@ import numpy as np
 
 from ae_jax.core.types import Batch
 from ae_jax.devices import mesh
+from ae_jax.evaluation import requirements
 
 
 @functools.lru_cache(maxsize=64)
@@ -124,4 +125,4 @@ def standard_error(values: np.ndarray) -> float:
 def code_and_label(model: Any, variables: Any, batch: Batch, key: Any) -> dict[str, Any]:
     """Return the latent of a batch as "code" [B, D] and, if the batch has labels, "label" [B]."""
     labels = {"label": batch["label"]} if "label" in batch else {}
-    return {"code": model.apply(variables, batch, rngs={"latent": key}).code, **labels}
+    return {"code": requirements.latent_code(model.apply(variables, batch, rngs={"latent": key})), **labels}

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 
 from ae_jax.core.distributions import Bernoulli
 from ae_jax.core.errors import UserError
-from ae_jax.core.types import Batch, DataSpec, Latent
+from ae_jax.core.types import Batch, DataSpec, Latent, Outputs
 
 
 def at_least(least: int, **options: int) -> None:
@@ -60,14 +60,23 @@ def random_codes(
       The latents, top level first, with samples [S, B, D].
 
     Raises:
-      UserError: if a latent is deterministic.
+      UserError: if a latent is deterministic, or if there is none.
     """
     latents = model.apply(variables, batch, samples, method="encode", rngs={"latent": key})
+    if not latents:
+        raise UserError(f"metric {metric!r} needs a latent, and this model has none\nuse --metrics=elbo")
     if any(latent.posterior is None for latent in latents):
         raise UserError(
             f"metric {metric!r} needs a random latent, and this model's latent is deterministic\nuse --metrics=mse"
         )
     return latents
+
+
+def latent_code(outputs: Outputs) -> Any:
+    """Return the code [B, D] of a model's outputs. Raise UserError for a model without latents."""
+    if not outputs.latents:
+        raise UserError("this model has no latents to read\nuse --metrics=elbo, --figures=curves or --task=sample")
+    return outputs.code
 
 
 def is_surrogate(likelihood: Any, x: Any) -> Any:

@@ -57,6 +57,11 @@ class Model(base.Family):
         return self.likelihood(self.spec).support
 
     @property
+    def needs_dequantised(self) -> bool:
+        """Tell whether pixels must be dequantised, as the likelihood says."""
+        return self.likelihood(self.spec).needs_dequantised
+
+    @property
     def code_spec(self) -> DataSpec | None:
         """Describe a spatial latent as data for a second-stage model; None for a vector."""
         return DataSpec((*self._places(), self.latent_dim), "reals") if self.spatial else None

@@ -13,6 +13,7 @@ from ae_jax.core.errors import UserError
 from ae_jax.core.kl import kl_per_dimension
 from ae_jax.core.types import Batch
 from ae_jax.evaluation import gather as gathering
+from ae_jax.evaluation import requirements
 
 # How many latents are decoded at a time. The first chunk's program serves all but the last.
 _CHUNK = 256
@@ -91,7 +92,7 @@ def classes(batch: Batch) -> dict[str, Any]:
 
 def encode(model: Any, variables: Any, batch: Batch, key: Any) -> Any:
     """Return the latent [B, D] of a batch."""
-    return model.apply(variables, batch, rngs={"latent": key}).code
+    return requirements.latent_code(model.apply(variables, batch, rngs={"latent": key}))
 
 
 def dimensions(model: Any, variables: Any) -> int:
@@ -114,10 +115,10 @@ def code_and_rate(model: Any, variables: Any, batch: Batch, key: Any) -> dict[st
       "code" [B, D]; "label" if the batch has labels; "kl" [B, D], KL(q(z_d|x) || p(z_d)) in nats of the layer next to
       the data, if it has a closed form.
     """
-    latent = model.apply(variables, batch, method="encode", rngs={"latent": key})[-1]
-    nats = kl_per_dimension(latent)
+    code = encode(model, variables, batch, key)
+    nats = kl_per_dimension(model.apply(variables, batch, method="encode", rngs={"latent": key})[-1])
     rate = {} if nats is None else {"kl": nats}
-    return {"code": encode(model, variables, batch, key), **label(batch), **rate}
+    return {"code": code, **label(batch), **rate}
 
 
 def activity(found: dict[str, np.ndarray]) -> tuple[str, np.ndarray]:

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from ae_jax.core.errors import RunFailed, UserError
-from ae_jax.experiments import analysis, configuration, hooks, trusted
+from ae_jax.experiments import analysis, configuration, hooks, open_run, trusted
 from ae_jax.sweeps import compiled, directory, results
 from ae_jax.sweeps.axes import Assignment
 from ae_jax.sweeps.engines import Engine, local
@@ -75,8 +75,10 @@ def make_plan(
     """
     assignments, machines = list(assignments), machines or compiled.Machines()
     engine = engine or local.make()
+    if "data.path" not in assignments[0]:  # else each run reads data of its own
+        (base,) = open_run.pinned([base], trust)
     known = directory.check_new_or_same(workdir, base, list(assignments[0]))
-    runs = make_runs(base, assignments, known)
+    runs = _pinned(make_runs(base, assignments, known), trust)
     for run in runs:
         _check_shares_machine(run.config)
     folder = directory.SweepDir(pathlib.Path(workdir))
@@ -87,15 +89,21 @@ def make_plan(
     groups = []
     for names, earlier_way in directory.groups_in_training(folder):
         if pending.keys() & set(names):
-            group = Group(tuple(everything[name] for name in names))
-            _check_trusted(group, (*trust, *named), folder)
-            groups.append((group, earlier_way if way == "auto" else way))
+            resumed = [everything[name] for name in names]
+            _check_trusted(resumed, (*trust, *named), folder)
+            groups.append((Group(tuple(_pinned(resumed, trust))), earlier_way if way == "auto" else way))
             pending = {name: run for name, run in pending.items() if name not in names}
     share = -(-len(pending) // engine.workers)
     for group in group_runs(list(pending.values())):
         most = machines.of(group.runs[0].config, folder.format, trust).most_together()
         groups += [(part, way) for part in group.parts(min(most, share))]
     return Plan(workdir, base, known, runs, groups, engine, machines, tuple(trust))
+
+
+def _pinned(runs: Sequence[Run], trust: Sequence[str]) -> list[Run]:
+    """Return the runs with configs as `open_run.pinned` has them."""
+    configs = open_run.pinned([run.config for run in runs], trust)
+    return [dataclasses.replace(run, config=config) for run, config in zip(runs, configs, strict=True)]
 
 
 def _check_shares_machine(config: Any) -> None:
@@ -109,9 +117,9 @@ def _check_shares_machine(config: Any) -> None:
             )
 
 
-def _check_trusted(group: Group, trust: Sequence[str], folder: directory.SweepDir) -> None:
+def _check_trusted(runs: Iterable[Run], trust: Sequence[str], folder: directory.SweepDir) -> None:
     """Raise UserError if a run that was read from disk names a module that is not trusted."""
-    for run in group.runs:
+    for run in runs:
         trusted.check(run.config, trust, folder.plan)
 
 

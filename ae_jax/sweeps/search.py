@@ -14,7 +14,7 @@ from typing import Any
 
 from ae_jax.core import compat, errors
 from ae_jax.core.errors import UserError
-from ae_jax.experiments import analysis
+from ae_jax.experiments import analysis, open_run
 from ae_jax.sweeps import compiled, directory, launch, search_space
 from ae_jax.sweeps.engines import Engine
 
@@ -78,6 +78,8 @@ def make(
     if not base.train.eval_every or not base.eval.metrics:
         raise UserError("a search needs evaluations during training\nuse --config.train.eval_every=100")
     metric, direction = _goal(base, minimize, maximize)
+    if "data.path" not in space:
+        (base,) = open_run.pinned([base], trust)
     search = Search(workdir, base, space, metric, direction, tuple(trust))
     directory.check_new_or_same(workdir, base, list(space))
     stored = _stored_description(_path(workdir))

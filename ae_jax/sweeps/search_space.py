@@ -10,11 +10,11 @@ from ae_jax.sweeps import axes
 
 Space = dict[str, Any]  # {config key: distribution of Optuna}
 
-FORMS = "lin:A:B or log:A:B or INT:INT, any number between; or values to choose from, as of a sweep"
+FORMS = "lin:A:B, log:A:B or INT:INT for any number between, or a list of values as for a sweep"
 _SPAN = re.compile(r"(lin|log):([^:,]+):([^:,]+)")
 _INTEGERS = re.compile(r"(-?\d+):(-?\d+)")
 # The share of a span below the value that stands for its inside. At a rounder share, the value might happen to be a
-# whole number, and a key that takes only whole numbers would be accepted.
+# whole number, and a key that takes only whole numbers would not be refused.
 _INSIDE = 0.381966
 
 

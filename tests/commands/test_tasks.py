@@ -165,7 +165,7 @@ def test_super_resolution_reads_small_images_and_writes_large_ones(load, photos,
         paths, _ = apply(trained, "reconstruct", source, tmp_path / "out", resize=resize)
         rounded(np.stack([read(path) for path in paths]), expected)
     np.save(tmp_path / "codes.npy", code_of(trained, x))
-    with pytest.raises(UserError, match="reads 'inputs' beside the code"):
+    with pytest.raises(UserError, match="adds its inputs"):
         apply(trained, "decode", tmp_path / "codes.npy", tmp_path / "out")
 
 

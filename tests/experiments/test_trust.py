@@ -157,8 +157,8 @@ def test_the_trust_covers_the_runs_beside(honest, evil, here):
     with pytest.raises(UserError) as error:
         open_run(str(evil))
     assert says_what_to_trust(error) and not_imported(here)
-    model, _, _ = analysis.load(str(honest), limit=20, trust=("evilmod",)).data.open_run(str(evil))
-    assert model.spec.shape == (8, 8, 1)
+    opened = analysis.load(str(honest), limit=20, trust=("evilmod",)).data.open_run(str(evil))
+    assert opened.model.spec.shape == (8, 8, 1)
 
 
 def test_a_run_to_start_from_is_trusted_as_the_command_that_starts(honest, evil, here):

@@ -304,7 +304,7 @@ def test_melodies_are_drawn_at_a_temperature_that_is_named(trained):
     assert "accuracy_temperature_1.5" in drawn and "accuracy_argmax" not in drawn
     for temperature in (-1.0, float("nan"), float("inf")):
         options = {"melodies_temperature": temperature}
-        with pytest.raises(UserError, match=f"--melodies_temperature={temperature}\nexpected a number from 0"):
+        with pytest.raises(UserError, match=f"--melodies_temperature is {temperature}\nuse 0 "):
             analysis.evaluate(trained.experiment, trained.variables, ["melodies"], trained.data, options=options)
 
 

@@ -197,16 +197,11 @@ def test_a_vq_vae_beats_k_means_uses_its_codes_and_is_sampled_through_a_second_s
     batch = next(iter(trained.data.train))
     indices = trained.experiment.model.apply(trained.variables, batch, method="encode")[0].indices
     assert len(np.unique(indices)) > K / 2
-    command(
-        "train",
-        "--config=factorised_prior:digits",
-        "--workdir=prior",
-        "--config.data.path=vq",
-        "--config.train.steps=300",
-    )
-    command("apply", "--workdir=vq", "--task=sample", "--sampler=prior", "--output=samples", "--count=4")
+    words = ["--config=factorised_prior", "--config.data.path=vq", "--config.train.steps=300"]
+    command("train", "--workdir=tokens", *words)
+    command("apply", "--workdir=vq", "--task=sample", "--sampler=tokens", "--output=samples", "--count=4")
     assert len(list((theirs / "samples").glob("*.png"))) == 4
-    assert rundir.RunDir(theirs / "prior").read()[1].kind == "tokens"
+    assert rundir.RunDir(theirs / "tokens").read()[1].kind == "tokens"
 
 
 @pytest.mark.long

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -240,7 +241,8 @@ def test_a_decoder_that_adds_the_inputs_is_not_asked_to_decode_codes_alone():
 def test_runs_on_examples_of_another_size_are_not_compared(name):
     model, variables, data = made("ae")
     larger = model.clone(spec=dataclasses.replace(model.spec, shape=(9, 9, 1)))
-    data = data.replace(open_run=lambda run: (larger, variables, data))
+    other = SimpleNamespace(model=larger, variables=variables, data=data)
+    data = data.replace(open_run=lambda run: other)
     with pytest.raises(UserError, match=r"'other' has examples of shape \(9, 9, 1\).*\nuse .*\(8, 8, 1\)"):
         lookup.find("figures", name, "arrays")(model, variables, data, KEY, runs=("other",))
 

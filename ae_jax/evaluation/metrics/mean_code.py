@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 
+from ae_jax.evaluation import requirements
 from ae_jax.evaluation.gather import mean_and_se
 
 BETTER = {"mean_absolute_code": "min", "share_of_zero_code": "max"}
@@ -18,5 +19,5 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
 
 
 def _statistics(model, variables, batch, key):
-    size = jnp.abs(model.apply(variables, batch, rngs={"latent": key}).code)
+    size = jnp.abs(requirements.latent_code(model.apply(variables, batch, rngs={"latent": key})))
     return {"mean_absolute_code": size.mean(axis=1), "share_of_zero_code": (size < 1e-3).mean(axis=1)}

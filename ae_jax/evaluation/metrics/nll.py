@@ -51,8 +51,10 @@ def evaluate(
 
 
 def _estimates(model, variables, batch, key, samples, chunk):
-    # Only to refuse a model whose latent is deterministic. Its values are not used, so the compiler drops them.
-    requirements.random_codes("nll", model, variables, batch, key)
+    if model.apply(variables, batch, method="encode", rngs={"latent": key}):
+        # Only to refuse a model whose latent is deterministic. Its values are not used, so the compiler drops them.
+        # Without latents the density is exact.
+        requirements.random_codes("nll", model, variables, batch, key)
 
     def in_turn(variables, examples):
         # One example at a time, with many samples: the matrix products are as large as for a batch, and the memory does

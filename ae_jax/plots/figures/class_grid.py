@@ -28,9 +28,14 @@ def arrays(model, variables, data, key, *, count: int = 8) -> dict[str, np.ndarr
       UserError: for a model that reads no label, or whose labels are vectors.
     """
     requirements.at_least(1, class_grid_count=count)
-    if not model.reads_label or model.spec.label_dim:
+    if not model.reads_label:
         raise UserError(
             "figure 'class_grid' needs a conditional model, and this model reads no class\nuse --figures=samples"
+        )
+    if model.spec.label_dim:
+        raise UserError(
+            f"figure 'class_grid' needs classes, and this model reads labels that are {model.spec.labels}\n"
+            "use --figures=reconstructions"
         )
     classes = model.spec.classes
 

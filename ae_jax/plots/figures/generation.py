@@ -1,10 +1,12 @@
 """Samples of autoencoders without a prior, from distributions fitted to their latents, beside those of other runs."""
 
+import functools
+from collections.abc import Iterator
+
 import jax
 import numpy as np
 
-from ae_jax.core import lookup
-from ae_jax.evaluation import comparable, requirements
+from ae_jax.evaluation import comparable, requirements, second_stage
 from ae_jax.plots import queries, style
 
 # How many training examples are encoded for a sampler, evenly spread.
@@ -17,7 +19,7 @@ def arrays(
     """Generate examples with this run and others.
 
     Latents are drawn from the prior of a run or, for a run without one, from samplers that are fitted to the latents of
-    its training examples.
+    its training examples; and through runs that were trained on the latents of one of these.
 
     Args:
       model: the trained model.
@@ -26,30 +28,61 @@ def arrays(
       key: random key.
       runs: directories of other runs to compare with.
       count: how many examples each run generates with each sampler.
-      samplers: names of files in ae_jax/evaluation/samplers, for runs without a prior.
+      samplers: names of files in ae_jax/evaluation/samplers, for runs without a prior; or directories of runs on
+        data.source=codes, each for the run on whose latents it was trained.
 
     Returns:
       "samples" [R, count, *shape], means of the likelihood; "names" [R], of the run and the prior or sampler; "limits".
 
     Raises:
-      UserError: for an unknown sampler, or if the runs have examples of another shape or kind.
+      UserError: for an unknown sampler, or one of another run, or if the runs have examples of another shape or kind.
     """
     requirements.at_least(1, generation_count=count)
     # Unknown names are found before any run is opened.
-    fits = {name: lookup.find("samplers", name, "fit") for name in samplers}
+    seconds = [name for name in samplers if second_stage.is_run(name)]
+    fits = {name: second_stage.fit_of(name) for name in samplers if name not in seconds}
     opened = [(model, variables, data), *comparable.opened(data, runs, model.spec)]
+    owners = _owners(seconds, opened)
     rows = {}
-    for name, (its_model, its_variables, its_data) in zip(comparable.names(runs), opened, strict=True):
-        if queries.has_prior(its_model):
-            rows[f"{name}: prior"] = queries.generate(its_model, its_variables, key, count)
-            continue
-        key_encode, key_fit, key_draw = jax.random.split(key, 3)
-        codes = _training_codes(its_model, its_variables, its_data, key_encode)
-        for sampler, fit in fits.items():
-            drawn = fit(codes, key_fit)(key_draw, count)
-            rows[f"{name}: {sampler}"] = queries.decode(its_model, its_variables, np.asarray(drawn))
+    for number, (name, of_run) in enumerate(zip(comparable.names(runs), opened, strict=True)):
+        if queries.has_prior(of_run[0]):
+            rows[f"{name}: prior"] = queries.generate(*of_run[:2], key, count)
+        else:
+            rows |= {f"{name}: {sampler}": means for sampler, means in _fitted(fits, *of_run, key, count)}
+        for sampler, second in zip(comparable.names(seconds)[1:], seconds, strict=True):
+            if owners[second] == number:
+                rows[f"{name}: {sampler}"] = _through(second, *of_run, key, count)
     samples = np.stack(list(rows.values()))
     return {"samples": samples, "names": np.array(list(rows)), "limits": style.limits(model.spec, samples)}
+
+
+def _owners(seconds, opened) -> dict[str, int]:
+    """Return {second-stage run: number of the run on whose latents it was trained}, or 0 if that is not among them."""
+    digests = [comparable.digest(variables) for _, variables, _ in opened]
+    data, found = opened[0][2], {}
+    for second in seconds:
+        digest = data.open_run(second).experiment.config.data.get("digest")
+        found[second] = digests.index(digest) if digest in digests else 0
+    return found
+
+
+def _fitted(fits, model, variables, data, key, count) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield (sampler, means at latents that it draws) for each sampler, fitted to latents of training examples."""
+    if not fits:
+        return
+    key_encode, key_fit, key_draw = jax.random.split(key, 3)
+    codes = _training_codes(model, variables, data, key_encode)
+    for sampler, fit in fits.items():
+        yield sampler, queries.decode(model, variables, np.asarray(fit(codes, key_fit)(key_draw, count)))
+
+
+def _through(workdir, model, variables, data, key, count) -> np.ndarray:
+    """Return the means at latents that a second-stage run draws; each class in turn, if it is read."""
+    run = second_stage.opened(workdir, model, variables, data)
+    label = np.arange(count) % model.spec.classes if model.spec.classes else np.zeros((), int)
+    draw = jax.jit(functools.partial(second_stage.draws, run.model))
+    drawn = draw(run.variables, {"mask": np.ones(count, np.float32), "label": label}, key)
+    return queries.decode(model, variables, np.asarray(second_stage.latents(run.spec, model, variables, drawn)), label)
 
 
 def _training_codes(model, variables, data, key):

@@ -20,7 +20,8 @@ def arrays(model, variables, data, key, *, runs: tuple = ()) -> dict[str, np.nda
       "size" [R], the numbers of latent dimensions in increasing order; "mse_per_pixel" and "pca_mse_per_pixel" [R].
     """
     rows = []
-    for other in [(model, variables, data), *map(data.open_run, runs)]:
+    others = [(run.model, run.variables, run.data) for run in map(data.open_run, runs)]
+    for other in [(model, variables, data), *others]:
         size = pca_mse.code_size(*other, key)
         scores = mse.evaluate(*other, key) | pca_mse.evaluate(*other, key)
         rows.append((size, scores["mse_per_pixel"], scores["pca_mse_per_pixel"]))
