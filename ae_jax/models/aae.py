@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from ae_jax.core.distributions import NormalMixture, softplus
 from ae_jax.core.errors import UserError
+from ae_jax.core.forms import Count, Sizes
 from ae_jax.core.types import Batch, Outputs
 from ae_jax.models import ae
 from ae_jax.models.nets import mlp
@@ -31,14 +32,16 @@ class Model(ae.Model):
     """As `ae.Model`, with two penalties in nats: "critic", which the critic's parameters minimise, and
     "generator", which all others do. Reads the random streams "sampling" (the prior) and "latent" (in `generate`).
 
-    labelled: whether the critic sees the label too, so that each class settles on a mode of its own (section 2.3).
+    Args:
+      critic_hidden: widths of the critic's dense layers.
+      labelled: whether the critic sees the label too, so that each class settles on a mode of its own (section 2.3).
         Labels below 0 are unknown: those examples may settle on any mode.
     """
 
     prior: Callable[[int], nn.Module] = standard_normal.Prior
-    critic_hidden: Sequence[int] = (512, 512)
+    critic_hidden: Sizes = (512, 512)
     labelled: bool = False
-    latent_dim: int = 2
+    latent_dim: Count = 2
 
     def setup(self):
         super().setup()

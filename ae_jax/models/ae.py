@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 
 from ae_jax.core.errors import UserError
+from ae_jax.core.forms import Count
 from ae_jax.core.types import Batch, DataSpec, Latent, Outputs
 from ae_jax.models import base
 from ae_jax.models.likelihoods import bernoulli
@@ -19,20 +20,22 @@ from ae_jax.models.nets import ImageEncoder, mlp, words
 class Model(base.Family):
     """Autoencoder of examples of shape `spec.shape`.
 
-    encoder: module, x [N, *shape] -> features [N, F].
-    decoder: module, (z [N, D], output shape) -> [N, *output shape], no activation.
-    likelihood: spec -> module of `ae_jax.models.likelihoods`.
-    latent_dim: D; 0 takes the encoder's features themselves as the code.
-    code_activation: name of the function applied to the code.
-    residual: whether the decoder's outputs are added to the inputs, resized where their shape is another.
-    spatial: whether the latent has `latent_dim` numbers for each place of the encoder's last image. Latents are flat,
+    Args:
+      encoder: module, x [N, *shape] -> features [N, F].
+      decoder: module, (z [N, D], output shape) -> [N, *output shape], no activation.
+      likelihood: spec -> module of `ae_jax.models.likelihoods`.
+      latent_dim: D; 0 takes the encoder's features themselves as the latent.
+      code_activation: name of the function applied to the latent.
+      residual: whether the decoder's outputs are added to the inputs, resized where their shape is another.
+      kernel_init: name of the initialiser of the kernels, see `ae_jax.models.nets.words`.
+      spatial: whether the latent has `latent_dim` numbers for each place of the encoder's last image. Latents are flat,
         [N, h * w * latent_dim], everywhere outside of the networks.
     """
 
     encoder: nn.Module = mlp.Encoder()
     decoder: nn.Module = mlp.Decoder()
     likelihood: Callable[[DataSpec], nn.Module] = bernoulli.Likelihood
-    latent_dim: int = 32
+    latent_dim: Count = 32
     code_activation: str = "identity"
     residual: bool = False
     kernel_init: str = "lecun_normal"

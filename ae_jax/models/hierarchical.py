@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 
 from ae_jax.core.errors import UserError
+from ae_jax.core.forms import Sizes
 from ae_jax.core.types import Batch, Latent
 from ae_jax.models import vae
 from ae_jax.models.nets import mlp
@@ -40,11 +41,12 @@ class Model(vae.Model):
     the posterior that of h1: between layers all are diagonal normals.
 
     upper_dims: the sizes of the layers above h1, upwards.
-    upper_hidden: the dense layers between one stochastic layer and the next, either way; activation: what follows them.
+    upper_hidden: the dense layers between one stochastic layer and the next, either way.
+    activation: name of the function after each of these layers.
     """
 
-    upper_dims: Sequence[int] = (2,)
-    upper_hidden: Sequence[int] = (100, 100)
+    upper_dims: Sizes = (2,)
+    upper_hidden: Sizes = (100, 100)
     activation: str = "relu"
 
     gives_posterior = False

@@ -5,7 +5,7 @@ A bar of the hierarchical decoder is written without knowledge of the bars befor
 that all bars are written at once.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from ae_jax.core.errors import UserError
+from ae_jax.core.forms import Count, Size, Sizes
 from ae_jax.core.types import Batch, DataSpec, Outputs
 from ae_jax.models import vae
 from ae_jax.models.likelihoods import categorical
@@ -30,16 +31,16 @@ class Model(vae.Model):
     bar: events in a bar.
     memory: of the conductor, as that of `nets.recurrent.Lstm`; encoder and decoder have their own.
 
-    hparams["sampling"]: the probability with which, in training, the decoder reads an event of its own in place of the
-        true one (Bengio et al. 2015, arXiv:1506.03099, section 2.4); without it (model.sampling=None) it never does.
+    sampling: the key of hparams that is the probability with which, in training, the decoder reads an event of its own
+        in place of the true one (Bengio et al. 2015, arXiv:1506.03099, section 2.4); without it, it never does.
     """
 
     encoder: nn.Module = recurrent.Encoder(bidirectional=True)
     decoder: nn.Module = autoregressive.Decoder()
     likelihood: Callable[[DataSpec], nn.Module] = categorical.Likelihood
-    conductor_hidden: Sequence[int] = ()
-    bar: int = 16
-    memory: int = 0
+    conductor_hidden: Sizes = ()
+    bar: Size = 16
+    memory: Count = 0
 
     varying = ("sampling",)
     reads_x = True

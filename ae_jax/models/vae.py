@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 
 from ae_jax.core.errors import UserError
+from ae_jax.core.forms import Count
 from ae_jax.core.types import Batch, Latent
 from ae_jax.models import ae, priors
 from ae_jax.models.posteriors import diagonal_normal
@@ -24,7 +25,7 @@ class Model(ae.Model):
 
     posterior: Callable[[int], nn.Module] = diagonal_normal.Posterior
     prior: Callable[[int], priors.Prior] = standard_normal.Prior
-    latent_dim: int = 2
+    latent_dim: Count = 2
 
     roles = {"q_z": "encoder"}  # where encoder and decoder have objectives of their own
     # Whether q(z|x) is over the prior's latents and reads x alone, so that a prior may be made of posteriors.

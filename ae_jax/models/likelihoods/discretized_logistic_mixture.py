@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from ae_jax.core.discretized import LogisticMixture
 from ae_jax.core.errors import UserError
+from ae_jax.core.forms import Size
 from ae_jax.models import likelihoods
 
 _LEAST_LOG_SCALE = -7.0  # as in the paper's code: a component there has 97 % of its mass on one of 256 levels
@@ -19,7 +20,7 @@ class Likelihood(likelihoods.Likelihood):
     mixtures: K. Raises UserError for data that are no images of levels.
     """
 
-    mixtures: int = 10
+    mixtures: Size = 10
 
     support = (0, 1)
 

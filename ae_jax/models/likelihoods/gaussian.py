@@ -14,12 +14,13 @@ _DECAY = 0.99
 
 
 class Likelihood(likelihoods.Likelihood):
-    """Decoder outputs [S, B, *shape] are the means.
+    """Take decoder outputs [S, B, *shape] as the means.
 
-    scale: a number (the standard deviation, in units of x), "learned" (one parameter), or "optimal": the root mean
-    squared error of the training batch, which is where the likelihood is greatest (Rybkin et al. 2021,
-    arXiv:2006.13202, eq. 6); outside training, its running mean.
-    floor: what a learned or optimal scale never falls below, in units of x.
+    Args:
+      scale: a number (the standard deviation, in units of x), "learned" (one parameter), or "optimal": the root mean
+        squared error of the training batch, which is where the likelihood is greatest (Rybkin et al. 2021,
+        arXiv:2006.13202, eq. 6); outside training, its running mean.
+      floor: lower bound of a learned or optimal scale, in units of x.
     """
 
     scale: float | str = 1.0

@@ -10,7 +10,11 @@ from ae_jax.models import likelihoods
 
 
 class Likelihood(likelihoods.Likelihood):
-    """Decoder outputs [S, B, *shape] are the locations; `scale` is in units of x."""
+    """Take decoder outputs [S, B, *shape] as the locations.
+
+    Args:
+      scale: the scale, in units of x.
+    """
 
     scale: float = 0.1
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax.numpy as jnp
 
+from ae_jax.core.forms import Count, Sizes
 from ae_jax.models.nets.recurrent import Lstm
 
 
@@ -24,13 +25,18 @@ class States(nn.Module):
 
 
 class Decoder(nn.Module):
-    """LSTM layers that begin in states made of the code and read it at every step, with the step before.
+    """Write a sequence with LSTM layers that begin in states made of the latent, and read it at every step.
 
-    All steps at once where what stood before is known (`__call__`), or one at a time (`begin`, then `step`).
+    All steps are taken at once where what stood before is known (`__call__`), or one at a time (`begin`, then `step`).
+
+    Args:
+      hidden: widths of the LSTM layers.
+      memory: number of steps of the chrono initialisation, for up to which cells remember before anything is learnt
+        (Tallec and Ollivier 2018, arXiv:1804.11188); 0 for one or two.
     """
 
-    hidden: Sequence[int] = (256,)
-    memory: int = 0  # as `Lstm`'s
+    hidden: Sizes = (256,)
+    memory: Count = 0
 
     def setup(self):
         self.states = States(self.hidden)
@@ -64,8 +70,8 @@ class Decoder(nn.Module):
 class Conductor(nn.Module):
     """LSTM layers that begin in states made of a code and make a code of each part of the sequence, reading nothing."""
 
-    hidden: Sequence[int] = (256,)
-    memory: int = 0  # as `Lstm`'s
+    hidden: Sizes = (256,)
+    memory: Count = 0  # as `Lstm`'s
 
     @nn.compact
     def __call__(self, z, parts: int):

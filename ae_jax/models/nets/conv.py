@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from ae_jax.core import errors
+from ae_jax.core.forms import Count, Size, Sizes
 from ae_jax.models.nets import ImageEncoder, downsampled, lowering, words
 from ae_jax.models.nets.mlp import Mlp
 
@@ -79,18 +80,23 @@ def check_image(who: str, shape: Sequence[int], channels: Sequence[int]):
 
 
 class Encoder(ImageEncoder):
-    """For each of `channels` a convolution, the activation, and a step down; then dense layers: [N, H, W, C] -> [N, F].
+    """Apply convolutions, each with the activation and a step down, then dense layers: [N, H, W, C] -> [N, F].
 
-    kernel, stride: one number, or one for each of `channels`.
-    hidden: widths of the dense layers; with none, the features are the last image [h, w, C] laid out flat.
-    down: how a step shrinks the image: the "stride" of the convolution itself, "max_pool" or "average_pool".
-    spatial: whether the last image [N, h, w, C] is returned as it is, without dense layers.
+    Args:
+      channels: widths of the convolutions, from the largest image to the smallest.
+      kernel: side of the kernels in pixels: one number, or one for each of `channels`.
+      stride: factor by which a step changes the sides of the image: one number, or one for each of `channels`.
+      hidden: widths of the dense layers; with none, the features are the last image [h, w, C] laid out flat.
+      activation: name of the function after each hidden layer, see `ae_jax.models.nets.words`.
+      kernel_init: name of the initialiser of the kernels, see `ae_jax.models.nets.words`.
+      down: how a step shrinks the image: the "stride" of the convolution itself, "max_pool" or "average_pool".
+      spatial: whether the last image [N, h, w, C] is returned as it is, without dense layers.
     """
 
-    channels: Sequence[int] = (32, 64)
-    kernel: int | Sequence[int] = 4
-    stride: int | Sequence[int] = 2
-    hidden: Sequence[int] = (256,)
+    channels: Sizes = (32, 64)
+    kernel: Size | Sizes = 4
+    stride: Size | Sizes = 2
+    hidden: Sizes = (256,)
     activation: str = "relu"
     kernel_init: str = "lecun_normal"
     down: str = "stride"
@@ -117,24 +123,33 @@ class Encoder(ImageEncoder):
 
 
 class Decoder(nn.Module):
-    """The encoder's mirror image, from the same words in the same order: [N, D] -> [N, *shape], no last activation.
+    """Apply the encoder's mirror image, of the same sizes in the same order: [N, D] -> [N, *shape].
 
-    shape: (H, W, C), of any size; what the steps up give too much is cut off at the lower and right edges.
-    up: how a step enlarges the image: a "transposed" convolution, or a convolution and "nearest" neighbours.
-    project: whether a dense layer makes the first, smallest image from the code; without it the code is that image.
-    final_kernel: size of a last convolution without a step; 0 for none, the last step then giving the output itself.
-    spatial: whether the latent has numbers for each place of the smallest image, and no dense layers follow it.
+    The last layer has no activation. The shape (H, W, C) may have any size: what the steps up give too much is cut off
+    at the lower and right edges.
+
+    Args:
+      channels: widths of the convolutions, from the largest image to the smallest.
+      kernel: side of the kernels in pixels: one number, or one for each of `channels`.
+      stride: factor by which a step changes the sides of the image: one number, or one for each of `channels`.
+      hidden: widths of the dense layers.
+      activation: name of the function after each hidden layer, see `ae_jax.models.nets.words`.
+      kernel_init: name of the initialiser of the kernels, see `ae_jax.models.nets.words`.
+      up: how a step enlarges the image: a "transposed" convolution, or a convolution and "nearest" neighbours.
+      project: whether a dense layer makes the smallest image from the latent; without it the latent is that image.
+      final_kernel: side of a last convolution without a step; 0 for none, the last step then gives the output itself.
+      spatial: whether the latent has numbers for each place of the smallest image, and no dense layers follow it.
     """
 
-    channels: Sequence[int] = (32, 64)
-    kernel: int | Sequence[int] = 4
-    stride: int | Sequence[int] = 2
-    hidden: Sequence[int] = (256,)
+    channels: Sizes = (32, 64)
+    kernel: Size | Sizes = 4
+    stride: Size | Sizes = 2
+    hidden: Sizes = (256,)
     activation: str = "relu"
     kernel_init: str = "lecun_normal"
     up: str = "transposed"
     project: bool = True
-    final_kernel: int = 0
+    final_kernel: Count = 0
     spatial: bool = False
 
     @nn.compact

@@ -6,10 +6,10 @@ arXiv:2006.11239, appendix B).
 """
 
 import math
-from collections.abc import Sequence
 
 import flax.linen as nn
 
+from ae_jax.core.forms import Count, Size, Sizes
 from ae_jax.models.nets import ImageEncoder, conv, downsampled, words
 from ae_jax.models.nets.mlp import Mlp
 
@@ -55,22 +55,26 @@ class Block(nn.Module):
 
 
 class _Pyramid(nn.Module):
-    """What both sides have in common: for each of `channels` a size of the image, half that of the one before.
+    """Hold the options of encoder and decoder, and make the blocks of one size of the image.
 
-    blocks: residual blocks at each size.
-    hidden: widths of the dense layers between the smallest image and the features.
-    groups: of the normalisation; the greatest common divisor with the channels where it does not divide them.
-    spatial: whether the latent has numbers for each place of the smallest image, without dense layers.
-    attention: images of at most this many pixels a side have attention; 0: none.
-    remat: whether the backward pass computes the blocks anew instead of keeping what is inside them: less memory, about
-        a third more arithmetic.
+    Args:
+      channels: widths at each size of the image; each size is half the one before.
+      blocks: number of residual blocks at each size.
+      hidden: widths of the dense layers between the smallest image and the features.
+      groups: number of groups of the normalisation; its greatest common divisor with the channels is taken.
+      spatial: whether the latent has numbers for each place of the smallest image, without dense layers.
+      attention: images of at most this many pixels a side have attention; 0 for none.
+      remat: whether to use gradient checkpointing: the backward pass computes the blocks anew, in less memory and with
+        about a third more arithmetic.
+      activation: name of the function after each normalisation, see `ae_jax.models.nets.words`.
+      kernel_init: name of the initialiser of the kernels, see `ae_jax.models.nets.words`.
     """
 
-    channels: Sequence[int] = (64, 128, 256)
-    blocks: int = 2
-    hidden: Sequence[int] = ()
-    groups: int = 32
-    attention: int = 0
+    channels: Sizes = (64, 128, 256)
+    blocks: Count = 2
+    hidden: Sizes = ()
+    groups: Size = 32
+    attention: Count = 0
     remat: bool = False
     spatial: bool = False
     activation: str = "silu"

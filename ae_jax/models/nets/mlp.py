@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import flax.linen as nn
 
+from ae_jax.core.forms import Sizes
 from ae_jax.models.nets import norm, words
 
 
@@ -29,9 +30,15 @@ class Mlp(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Flattens each example, then dense layers: [N, ...] -> [N, hidden[-1]]."""
+    """Flatten each example, then apply dense layers: [N, ...] -> [N, hidden[-1]].
 
-    hidden: Sequence[int] = (512,)
+    Args:
+      hidden: widths of the dense layers.
+      activation: name of the function after each dense layer, see `ae_jax.models.nets.words`.
+      kernel_init: name of the initialiser of the kernels, see `ae_jax.models.nets.words`.
+    """
+
+    hidden: Sizes = (512,)
     activation: str = "relu"
     kernel_init: str = "lecun_normal"
 
@@ -41,9 +48,15 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Dense layers in the reverse of the encoder's order, then a linear one: [N, D] -> [N, *shape]."""
+    """Apply dense layers in the reverse of the encoder's order, then a linear one: [N, D] -> [N, *shape].
 
-    hidden: Sequence[int] = (512,)
+    Args:
+      hidden: widths of the dense layers, in the encoder's order.
+      activation: name of the function after each dense layer, see `ae_jax.models.nets.words`.
+      kernel_init: name of the initialiser of the kernels, see `ae_jax.models.nets.words`.
+    """
+
+    hidden: Sizes = (512,)
     activation: str = "relu"
     kernel_init: str = "lecun_normal"
 

@@ -7,13 +7,13 @@ Hochreiter and Schmidhuber 1997, "Long short-term memory", Neural Computation 9,
 
 import functools
 import math
-from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from ae_jax.core.errors import UserError
+from ae_jax.core.forms import Count, Sizes
 
 
 def step(state, projected, kernel):
@@ -156,22 +156,26 @@ def _remembering(memory):
 
 
 class Encoder(nn.Module):
-    """LSTM layers over time: [N, T, ...] -> the last layer's last output [N, hidden[-1]].
+    """Read a sequence with LSTM layers: [N, T, ...] -> the last layer's last output [N, hidden[-1]].
 
-    bidirectional: whether each layer has a second LSTM, from the end to the beginning; the output is then twice as
-        long: both that were last (Schuster and Paliwal 1997, "Bidirectional recurrent neural networks").
-    part: how many steps make a part, which is read on its own, and then the outputs of all parts, one after another
-        (Simon et al. 2018, "Learning a latent space of multitrack measures", arXiv:1806.00195, section 3), so that
-        nothing need be remembered for longer than the longest part, or the number of parts; 0: there are none.
-    memory: as `Lstm`'s.
+    Args:
+      hidden: widths of the LSTM layers.
+      bidirectional: whether each layer has a second LSTM, from the end to the beginning. The output then holds the last
+        outputs of both, and is twice as long (Schuster and Paliwal 1997, "Bidirectional recurrent neural networks").
+      part: number of steps of a part. Each part is read on its own, and then the outputs of all parts, one after
+        another, so that nothing is remembered for longer than a part, or the number of parts (Simon et al. 2018,
+        "Learning a latent space of multitrack measures", arXiv:1806.00195, section 3). 0 for no parts.
+      memory: number of steps of the chrono initialisation, for up to which cells remember before anything is learnt
+        (Tallec and Ollivier 2018, arXiv:1804.11188); 0 for one or two.
 
-    Raises UserError without layers, or for a part that does not divide the steps.
+    Raises:
+      UserError: there are no layers, or the part does not divide the steps.
     """
 
-    hidden: Sequence[int] = (128,)
+    hidden: Sizes = (128,)
     bidirectional: bool = False
-    part: int = 0
-    memory: int = 0
+    part: Count = 0
+    memory: Count = 0
 
     @nn.compact
     def __call__(self, x):
@@ -195,11 +199,13 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The code at every time step, LSTM layers in the reverse of the encoder's order, a linear layer at every step:
-    [N, D] -> [N, T, ...].
+    """Repeat the latent at every step, then apply LSTM layers and a linear layer: [N, D] -> [N, T, ...].
+
+    Args:
+      hidden: widths of the LSTM layers, in the encoder's order.
     """
 
-    hidden: Sequence[int] = (128,)
+    hidden: Sizes = (128,)
 
     @nn.compact
     def __call__(self, z, shape: tuple[int, ...]):
