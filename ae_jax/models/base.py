@@ -6,7 +6,7 @@ asks a model only for these words, and `Family.says` tells whether a family decl
 """
 
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import flax.linen as nn
 
@@ -26,6 +26,8 @@ class Family(nn.Module):
 
     spec: DataSpec
 
+    # The kinds of data, see `DataSpec.kind`, that the family is for.
+    kinds: ClassVar[tuple[str, ...]] = ("pixels", "reals")
     # {top-level module: player} for modules whose player has another name; see `ae_jax.training.players`.
     roles = {}  # type: dict[str, str]
     # Keys of the config's section `model` that are numbers, and may be schedules: they arrive in `hparams`.

@@ -18,11 +18,12 @@ from ae_jax.models import base
 class Model(base.Family):
     """Logits [positions, levels], zero at first. Reads the random stream "latent" in `generate`."""
 
+    kinds = ("tokens", "events")
     networks = ()
 
     def setup(self):
         """Make the logits of every position. Raise UserError for data that are not tokens."""
-        if self.spec.kind not in ("tokens", "events"):
+        if self.spec.kind not in self.kinds:
             raise UserError(
                 f"model.name='factorised' of {self.spec.kind}\n"
                 "expected tokens or events, such as data.source=codes of a run with a discrete latent"

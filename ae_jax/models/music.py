@@ -51,6 +51,7 @@ class Model(vae.Model):
     bar: Size = 16
     memory: Count = 0
 
+    kinds = ("events",)
     varying = ("sampling",)
     reads_x = True
 
