@@ -11,6 +11,7 @@ import jax.numpy as jnp
 
 from ae_jax.core.distributions import NormalMixture, softplus
 from ae_jax.core.errors import UserError
+from ae_jax.core.forms import Count, Sizes
 from ae_jax.core.types import Batch, Outputs
 from ae_jax.models import ae
 from ae_jax.models.nets import mlp
@@ -52,9 +53,9 @@ class Model(ae.Model):
     """
 
     prior: Callable[[int], nn.Module] = standard_normal.Prior
-    critic_hidden: Sequence[int] = (512, 512)
+    critic_hidden: Sizes = (512, 512)
     labelled: bool = False
-    latent_dim: int = 2
+    latent_dim: Count = 2
 
     def setup(self):
         """Make the autoencoder, the prior and the critic."""

@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 
 from ae_jax.core.errors import UserError
+from ae_jax.core.forms import Count
 from ae_jax.core.types import Batch, DataSpec, Latent, Outputs
 from ae_jax.models import base
 from ae_jax.models.likelihoods import bernoulli
@@ -35,7 +36,7 @@ class Model(base.Family):
     encoder: nn.Module = mlp.Encoder()
     decoder: nn.Module = mlp.Decoder()
     likelihood: Callable[[DataSpec], nn.Module] = bernoulli.Likelihood
-    latent_dim: int = 32
+    latent_dim: Count = 32
     code_activation: str = "identity"
     residual: bool = False
     kernel_init: str = "lecun_normal"

@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 
 from ae_jax.core.errors import UserError
+from ae_jax.core.forms import Sizes
 from ae_jax.core.types import Batch, Latent
 from ae_jax.models import vae
 from ae_jax.models.nets import mlp
@@ -68,8 +69,8 @@ class Model(vae.Model):
       UserError: if `upper_dims` is empty or has a size below 1.
     """
 
-    upper_dims: Sequence[int] = (2,)
-    upper_hidden: Sequence[int] = (100, 100)
+    upper_dims: Sizes = (2,)
+    upper_hidden: Sizes = (100, 100)
     activation: str = "relu"
 
     gives_posterior = False

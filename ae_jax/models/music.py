@@ -5,7 +5,7 @@ In the hierarchical decoder, a conductor makes an embedding of each bar from the
 only through its embedding, so that all bars are written in parallel.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from ae_jax.core.errors import UserError
+from ae_jax.core.forms import Count, Size, Sizes
 from ae_jax.core.types import Batch, DataSpec, Outputs
 from ae_jax.models import vae
 from ae_jax.models.likelihoods import categorical
@@ -46,9 +47,9 @@ class Model(vae.Model):
     encoder: nn.Module = recurrent.Encoder(bidirectional=True)
     decoder: nn.Module = autoregressive.Decoder()
     likelihood: Callable[[DataSpec], nn.Module] = categorical.Likelihood
-    conductor_hidden: Sequence[int] = ()
-    bar: int = 16
-    memory: int = 0
+    conductor_hidden: Sizes = ()
+    bar: Size = 16
+    memory: Count = 0
 
     varying = ("sampling",)
     reads_x = True

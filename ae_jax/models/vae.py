@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 
 from ae_jax.core.errors import UserError
+from ae_jax.core.forms import Count
 from ae_jax.core.types import Batch, Latent
 from ae_jax.models import ae, priors
 from ae_jax.models.posteriors import diagonal_normal
@@ -29,7 +30,7 @@ class Model(ae.Model):
 
     posterior: Callable[[int], nn.Module] = diagonal_normal.Posterior
     prior: Callable[[int], priors.Prior] = standard_normal.Prior
-    latent_dim: int = 2
+    latent_dim: Count = 2
 
     # The posterior's parameters belong to the encoder, for objectives that train encoder and decoder separately.
     roles = {"q_z": "encoder"}

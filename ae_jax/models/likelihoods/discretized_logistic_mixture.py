@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from ae_jax.core.discretized import LogisticMixture
 from ae_jax.core.errors import UserError
+from ae_jax.core.forms import Size
 from ae_jax.models import likelihoods
 
 # The lower bound of log scales in the paper's code. A component at the bound has 97 % of its mass on one of 256 levels.
@@ -29,7 +30,7 @@ class Likelihood(likelihoods.Likelihood):
       UserError: if the examples are not images of pixels, or if `mixtures` is less than 1.
     """
 
-    mixtures: int = 10
+    mixtures: Size = 10
 
     support = (0, 1)
 

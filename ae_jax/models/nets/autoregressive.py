@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax.numpy as jnp
 
+from ae_jax.core.forms import Count, Sizes
 from ae_jax.models.nets.recurrent import Lstm
 
 
@@ -42,8 +43,8 @@ class Decoder(nn.Module):
       memory: the memory of chrono initialisation, in steps; 0 for biases of zero. See `recurrent.Lstm`.
     """
 
-    hidden: Sequence[int] = (256,)
-    memory: int = 0
+    hidden: Sizes = (256,)
+    memory: Count = 0
 
     def setup(self):
         """Make the map to initial states, the map of the latent into the gates, and the LSTM layers."""
@@ -99,8 +100,8 @@ class Conductor(nn.Module):
       memory: the memory of chrono initialisation, in parts; 0 for biases of zero. See `recurrent.Lstm`.
     """
 
-    hidden: Sequence[int] = (256,)
-    memory: int = 0
+    hidden: Sizes = (256,)
+    memory: Count = 0
 
     @nn.compact
     def __call__(self, z, parts: int):

@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from ae_jax.core import errors
+from ae_jax.core.forms import Count, Size, Sizes
 from ae_jax.models.nets import ImageEncoder, downsampled, lowering, words
 from ae_jax.models.nets.mlp import Mlp
 
@@ -140,10 +141,10 @@ class Encoder(ImageEncoder):
       spatial: whether the last image [N, h, w, C] is returned, without dense layers.
     """
 
-    channels: Sequence[int] = (32, 64)
-    kernel: int | Sequence[int] = 4
-    stride: int | Sequence[int] = 2
-    hidden: Sequence[int] = (256,)
+    channels: Sizes = (32, 64)
+    kernel: Size | Sizes = 4
+    stride: Size | Sizes = 2
+    hidden: Sizes = (256,)
     activation: str = "relu"
     kernel_init: str = "lecun_normal"
     down: str = "stride"
@@ -190,15 +191,15 @@ class Decoder(nn.Module):
       spatial: whether the latent has numbers for each place of the smallest image, in place of dense layers.
     """
 
-    channels: Sequence[int] = (32, 64)
-    kernel: int | Sequence[int] = 4
-    stride: int | Sequence[int] = 2
-    hidden: Sequence[int] = (256,)
+    channels: Sizes = (32, 64)
+    kernel: Size | Sizes = 4
+    stride: Size | Sizes = 2
+    hidden: Sizes = (256,)
     activation: str = "relu"
     kernel_init: str = "lecun_normal"
     up: str = "transposed"
     project: bool = True
-    final_kernel: int = 0
+    final_kernel: Count = 0
     spatial: bool = False
 
     @nn.compact

@@ -6,10 +6,10 @@ al. 2020, arXiv:2006.11239, appendix B.
 """
 
 import math
-from collections.abc import Sequence
 
 import flax.linen as nn
 
+from ae_jax.core.forms import Count, Size, Sizes
 from ae_jax.models.nets import ImageEncoder, conv, downsampled, words
 from ae_jax.models.nets.mlp import Mlp
 
@@ -86,11 +86,11 @@ class _Pyramid(nn.Module):
       kernel_init: the initialiser of all layers.
     """
 
-    channels: Sequence[int] = (64, 128, 256)
-    blocks: int = 2
-    hidden: Sequence[int] = ()
-    groups: int = 32
-    attention: int = 0
+    channels: Sizes = (64, 128, 256)
+    blocks: Count = 2
+    hidden: Sizes = ()
+    groups: Size = 32
+    attention: Count = 0
     remat: bool = False
     spatial: bool = False
     activation: str = "silu"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import flax.linen as nn
 
+from ae_jax.core.forms import Sizes
 from ae_jax.models.nets import norm, words
 
 
@@ -48,7 +49,7 @@ class Encoder(nn.Module):
       kernel_init: the initialiser of the dense layers.
     """
 
-    hidden: Sequence[int] = (512,)
+    hidden: Sizes = (512,)
     activation: str = "relu"
     kernel_init: str = "lecun_normal"
 
@@ -67,7 +68,7 @@ class Decoder(nn.Module):
       kernel_init: the initialiser of the dense layers.
     """
 
-    hidden: Sequence[int] = (512,)
+    hidden: Sizes = (512,)
     activation: str = "relu"
     kernel_init: str = "lecun_normal"
 

@@ -7,13 +7,13 @@ Long short-term memory (Hochreiter and Schmidhuber 1997, Neural Computation 9) w
 
 import functools
 import math
-from collections.abc import Sequence
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from ae_jax.core.errors import UserError
+from ae_jax.core.forms import Count, Sizes
 
 
 def step(state, projected, kernel):
@@ -129,7 +129,7 @@ class Lstm(nn.Module):
     features: int
     reverse: bool = False
     blind: bool = False
-    memory: int = 0
+    memory: Count = 0
 
     def setup(self):
         """Make the input projection, or a bias in its place, and the recurrent kernel."""
@@ -216,10 +216,10 @@ class Encoder(nn.Module):
       UserError: if there are no layers, or if `part` does not divide the number of steps.
     """
 
-    hidden: Sequence[int] = (128,)
+    hidden: Sizes = (128,)
     bidirectional: bool = False
-    part: int = 0
-    memory: int = 0
+    part: Count = 0
+    memory: Count = 0
 
     @nn.compact
     def __call__(self, x):
@@ -256,7 +256,7 @@ class Decoder(nn.Module):
       hidden: the sizes of the LSTM layers, in the encoder's order; the decoder reverses it.
     """
 
-    hidden: Sequence[int] = (128,)
+    hidden: Sizes = (128,)
 
     @nn.compact
     def __call__(self, z, shape: tuple[int, ...]):

@@ -6,6 +6,7 @@ Kingma et al. 2016, "Improved variational inference with inverse autoregressive 
 import flax.linen as nn
 
 from ae_jax.core.flows import Autoregressive, Transformed
+from ae_jax.core.forms import Size
 from ae_jax.models import posteriors
 from ae_jax.models.nets import words
 from ae_jax.models.posteriors import diagonal_normal
@@ -21,8 +22,8 @@ class Posterior(posteriors.Posterior):
       kernel_init: the initialiser of the dense layers.
     """
 
-    flows: int = 2
-    flow_hidden: int = 128
+    flows: Size = 2
+    flow_hidden: Size = 128
     kernel_init: str = "lecun_normal"
 
     @nn.compact

@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from ae_jax.core.flows import Planar, Transformed
+from ae_jax.core.forms import Size
 from ae_jax.models import posteriors
 from ae_jax.models.nets import words
 from ae_jax.models.posteriors import diagonal_normal
@@ -25,7 +26,7 @@ class Posterior(posteriors.Posterior):
       kernel_init: the initialiser of the dense layers.
     """
 
-    flows: int = 8
+    flows: Size = 8
     kernel_init: str = "lecun_normal"
 
     flow = Planar

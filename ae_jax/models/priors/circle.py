@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from ae_jax.core.distributions import NormalMixture
 from ae_jax.core.errors import UserError
+from ae_jax.core.forms import Size
 from ae_jax.models import priors
 
 
@@ -20,7 +21,7 @@ class Prior(priors.Prior):
       spread: the standard deviation of each component.
     """
 
-    modes: int = 10
+    modes: Size = 10
     radius: float = 4.0
     spread: float = 0.5
 

@@ -10,6 +10,7 @@ import flax.linen as nn
 
 from ae_jax.core.distributions import standard_normal
 from ae_jax.core.flows import Autoregressive, Inverse, Transformed
+from ae_jax.core.forms import Size
 from ae_jax.models import priors
 
 
@@ -22,8 +23,8 @@ class Prior(priors.Prior):
       flow_hidden: the number of hidden units of each flow's network.
     """
 
-    flows: int = 2
-    flow_hidden: int = 128
+    flows: Size = 2
+    flow_hidden: Size = 128
 
     @nn.compact
     def __call__(self) -> Transformed:

@@ -6,6 +6,7 @@ Dilokthanakul et al. 2016, arXiv:1611.02648, and the "MoG" prior of Tomczak and 
 import flax.linen as nn
 
 from ae_jax.core.distributions import NormalMixture
+from ae_jax.core.forms import Size
 from ae_jax.models import priors
 
 
@@ -19,7 +20,7 @@ class Prior(priors.Prior):
       components: the number of components.
     """
 
-    components: int = 10
+    components: Size = 10
 
     @nn.compact
     def __call__(self) -> NormalMixture:
