@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from ae_jax.commands import reproduce, tables
+from ae_jax.commands import reproduce, tables, verdicts
 from ae_jax.experiments import experiment
 from ae_jax.experiments.configuration import ROOT, load, override
 
@@ -40,7 +40,7 @@ def test_the_table_is_that_of_the_results():
     stored = reproduce.read()
     rows = reproduce.rows()
     assert stored.keys() <= rows.keys()
-    lines = [line for name, row in rows.items() if name in stored for line in reproduce.lines(row, stored)]
+    lines = [line for name, row in rows.items() if name in stored for line in verdicts.lines(row, stored)]
     table = re.search(r"<!-- results -->\n(.*?)\n<!-- /results -->", README, re.DOTALL)[1]
     assert table.strip() == tables.table(lines, markdown=True), "render it: scripts/reproduce.py --markdown"
 

@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ae_jax.commands import charts, reproduce
+from ae_jax.commands import charts, reproduce, verdicts
 from ae_jax.core.errors import UserError
 from ae_jax.data.sources import called
 from ae_jax.experiments import configuration, rundir
@@ -102,7 +102,7 @@ class _Told:
     summary: str
     command: str
     scores: Mapping[str, float]
-    verdicts: Sequence[reproduce.Line]
+    verdicts: Sequence[verdicts.Line]
     config: Mapping[str, Any]  # {dotted key: value}
     changed: Sequence[str]  # keys that differ from what every config starts from
     versions: Mapping[str, Any]
@@ -192,7 +192,7 @@ def _verdicts(name, config, scores, seconds):
     stored = {**reproduce.read(), name: {"seconds": {"0": seconds}, "scores": {"0": scores}}}
     there = {key: entry for key, entry in config.expected.items() if key in scores}
     there = {key: entry for key, entry in there.items() if "row" not in entry or entry["row"] in stored}
-    return reproduce.judge(name, config, there, stored)
+    return verdicts.judge(name, config, there, stored)
 
 
 def _with_error(scores, key):

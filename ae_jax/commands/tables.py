@@ -5,13 +5,13 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ae_jax.commands import reproduce
+from ae_jax.commands import reproduce, verdicts
 from ae_jax.experiments import configuration
 
 _KINDS = ("expected", "obtained", "difference")
 
 
-def table(all_lines: Sequence[reproduce.Line], markdown: bool = False) -> str:
+def table(all_lines: Sequence[verdicts.Line], markdown: bool = False) -> str:
     """Return lines as a table, in text or in Markdown."""
     head = ("row", "metric", "expected", "obtained", "difference", "verdict", "minutes", "expected from")
     body = [
@@ -30,7 +30,7 @@ def table(all_lines: Sequence[reproduce.Line], markdown: bool = False) -> str:
     return _drawn(head, body, markdown)
 
 
-def _obtained(line: reproduce.Line) -> str:
+def _obtained(line: verdicts.Line) -> str:
     excess = "" if math.isnan(line.floor) else f" ({line.obtained - line.floor:.4f} above the floor)"
     return f"{line.obtained:.4g}{_spread(line.spread)}{excess}"
 
@@ -73,7 +73,7 @@ def _cells(row: reproduce.Row, metrics: Sequence[str], stored: Mapping[str, Any]
     if None not in published:
         found["expected"] = f"{published[0]:{like}}" + _in_brackets(published[1:])
     if row.name in stored:
-        means, spread = zip(*(reproduce.of_seeds(row.name, metric, stored) for metric in metrics))
+        means, spread = zip(*(verdicts.of_seeds(row.name, metric, stored) for metric in metrics))
         found["obtained"] = f"{means[0]:{like}}{_spread(spread[0])}" + _in_brackets(means[1:])
     if found.keys() == {"expected", "obtained"}:
         found["difference"] = f"{means[0] - published[0]:+.2f}"

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from ae_jax.commands import reproduce, tables
+from ae_jax.commands import reproduce, tables, verdicts
 from ae_jax.core import lookup
 from ae_jax.core.errors import UserError
 from ae_jax.experiments.configuration import load, override
@@ -14,7 +14,7 @@ ROW = reproduce.Row("simple_ae", "configs/simple_ae.py:mnist")  # expects 0.0914
 
 def verdict(value, row=ROW, metric="bce_nats_per_pixel"):
     entry = {"seconds": {"0": 60.0}, "scores": {"0": {metric: value}}}
-    return reproduce.lines(row, {row.name: entry})[0]
+    return verdicts.lines(row, {row.name: entry})[0]
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_larger_is_better_where_the_metric_says_so():
 
 def test_several_seeds_give_mean_and_spread():
     scores = {str(seed): {"bce_nats_per_pixel": value} for seed, value in enumerate((0.08, 0.09, 0.1))}
-    (line,) = reproduce.lines(ROW, {"simple_ae": {"seconds": {"0": 1, "1": 2, "2": 3}, "scores": scores}})
+    (line,) = verdicts.lines(ROW, {"simple_ae": {"seconds": {"0": 1, "1": 2, "2": 3}, "scores": scores}})
     assert math.isclose(line.obtained, 0.09) and math.isclose(line.spread, 0.01) and line.seconds == 2
 
 
@@ -77,7 +77,7 @@ def test_every_row_has_expected_values_its_metrics_answer():
     for row in rows.values():
         expected = load(row.config).expected
         assert expected, row.name
-        assert [line.metric for line in reproduce.lines(row, stored)] == list(expected)
+        assert [line.metric for line in verdicts.lines(row, stored)] == list(expected)
 
 
 def test_a_row_may_be_compared_with_another():
@@ -86,20 +86,20 @@ def test_a_row_may_be_compared_with_another():
     assert plain.name == "aae_plain"
     others = {"mmd2_prior_to_prior": 0.001, "bce_nats_per_pixel": 0.1}
     entry = lambda value: {"seconds": {"0": 1.0}, "scores": {"0": {"mmd2_to_prior": value, **others}}}
-    lines = reproduce.lines(adversarial, {"aae_plain": entry(0.4), "aae_gaussian": entry(0.019)})
+    lines = verdicts.lines(adversarial, {"aae_plain": entry(0.4), "aae_gaussian": entry(0.019)})
     line = next(line for line in lines if line.metric == "mmd2_to_prior")
     assert math.isclose(line.expected, 0.02) and line.passed
     with pytest.raises(UserError, match="aae_plain"):
-        reproduce.lines(adversarial, {"aae_gaussian": entry(0.019)})
+        verdicts.lines(adversarial, {"aae_gaussian": entry(0.019)})
 
 
 def test_what_is_not_judged_stands_beside_and_passes():
     row = reproduce.rows()["iwae_vae_k1_short"]  # the paper's 86.76 nats took 27 times as long
     entry = lambda nll: {"seconds": {"0": 60.0}, "scores": {"0": {"nll": nll, "active_units": 18.0}}}
-    found = {line.metric: line for line in reproduce.lines(row, {row.name: entry(95.0)})}
+    found = {line.metric: line for line in verdicts.lines(row, {row.name: entry(95.0)})}
     assert found["active_units"].verdict == "not judged" and found["active_units"].passed
     assert found["active_units"].expected == 19 and (found["nll"].expected, found["nll"].verdict) == (89.74, "misses")
-    full = reproduce.lines(reproduce.rows()["iwae_vae_k1"], {"iwae_vae_k1": entry(95.0)})
+    full = verdicts.lines(reproduce.rows()["iwae_vae_k1"], {"iwae_vae_k1": entry(95.0)})
     assert {line.metric: line.verdict for line in full} == {"nll": "misses", "active_units": "not judged"}
 
 

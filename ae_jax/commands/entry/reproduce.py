@@ -29,13 +29,13 @@ def define_flags(into):
 
 def main(line):
     """Train what is named, and print its table; without a name, list the rows and groups."""
-    from ae_jax.commands import reproduce, tables
+    from ae_jax.commands import reproduce, tables, verdicts
 
     flag = line.flags
     stored = reproduce.read()
     if not line.arguments:
         rows = [row for row in reproduce.rows().values() if row.name in stored]
-        done = [each for row in rows for each in reproduce.lines(row, stored)]
+        done = [each for row in rows for each in verdicts.lines(row, stored)]
         print(tables.table(done, flag.markdown))
         if not flag.markdown:
             print("not run yet:", ", ".join(name for name in reproduce.rows() if name not in stored) or "none")
@@ -46,7 +46,7 @@ def main(line):
         seeds = reproduce.seeds(row, flag.seeds)
         by_seed = {seed: reproduce.run(row, pathlib.Path(flag.folder), seed, flag.trust) for seed in seeds}
         stored = reproduce.record(row, by_seed)
-    finished = [each for row in chosen if row.name in stored for each in reproduce.lines(row, stored)]
+    finished = [each for row in chosen if row.name in stored for each in verdicts.lines(row, stored)]
     print(tables.table(finished, flag.markdown))
     if missing := [row.name for row in chosen if row.name not in stored]:
         print("not run yet:", ", ".join(missing))
