@@ -51,7 +51,7 @@ class Family(nn.Module):
     starts_from = "nothing"
     # The least and the greatest value of x, as models see it, that has a likelihood.
     support = (-math.inf, math.inf)
-    # Whether pixels must be dequantised, lest the density of the family's likelihood grow without bound.
+    # Whether pixels must be dequantised, because a density of discrete values could grow without bound.
     needs_dequantised = False
     # The geometry of the latent space, for interpolation and means.
     space = spaces.EUCLIDEAN
@@ -102,7 +102,11 @@ class Family(nn.Module):
         raise NotImplementedError
 
     def embed(self, indices: Any) -> Any:
-        """Return the latents [S, B, ...] that are made of the entries `indices` [S, B, ...] of a discrete latent."""
+        """Return the latents [S, B, ...] of entries of the codebook.
+
+        Args:
+          indices: the numbers of the entries, int32 [S, B, ...].
+        """
         raise NotImplementedError
 
     def log_joint(self, samples: tuple, batch: Batch) -> Any:

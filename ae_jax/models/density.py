@@ -1,6 +1,6 @@
-"""A density of whole examples, without latents: a distribution that `models/priors` has for latents, here for x.
+"""A density of x without latents, made of a module of `ae_jax.models.priors`.
 
-With `prior="flow"` it is a masked autoregressive flow, fitted by maximum likelihood (Papamakarios et al. 2017, "Masked
+With prior="flow" it is a masked autoregressive flow, fitted by maximum likelihood (Papamakarios et al. 2017, "Masked
 autoregressive flow for density estimation", arXiv:1705.07057). On the latents of another run it is a prior for them.
 """
 
@@ -18,10 +18,14 @@ from ae_jax.models.priors import flow
 
 
 class Model(base.Family):
-    """One distribution for all examples. Reads the random stream "latent" in `generate`.
+    """Model all examples by one distribution. Its draws read the random stream "latent".
 
     Args:
-      prior: size -> module of `ae_jax.models.priors`.
+      spec: the shape and kind of one example, which must be pixels or reals.
+      prior: a function from the number of values in an example to a module of `ae_jax.models.priors`.
+
+    Raises:
+      UserError: if the examples are of another kind.
     """
 
     prior: Callable[[int], nn.Module] = flow.Prior
@@ -30,10 +34,11 @@ class Model(base.Family):
     needs_dequantised = True
 
     def setup(self):
-        """Make the distribution. Raise UserError for data that it has no density of."""
+        """Check the kind of the data, and make the distribution."""
         if self.spec.kind not in self.kinds:
             raise UserError(
-                f"model.name='density' of {self.spec.kind}\nexpected pixels or reals; of tokens, model.name=factorised"
+                f"model.name='density' is not for {self.spec.kind}\n"
+                "expected pixels or reals; for tokens, try model.name=factorised"
             )
         self.p_x = self.prior(math.prod(self.spec.shape))
 
@@ -48,6 +53,10 @@ class Model(base.Family):
         return ()
 
     def generate(self, batch: Batch) -> Point:
-        """Return as many examples as batch["mask"] [B] is long, drawn from the density: batch shape [1, B]."""
+        """Draw examples from the density, batch shape [1, B].
+
+        Args:
+          batch: "mask" [B] tells how many examples to draw.
+        """
         x = self.p_x().sample(self.make_rng("latent"), len(batch["mask"]))
         return Point(x.reshape(1, -1, *self.spec.shape), event_ndims=len(self.spec.shape))

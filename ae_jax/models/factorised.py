@@ -1,6 +1,7 @@
-"""A factorised categorical distribution of tokens, without latents: at each position its own, independent of the rest.
+"""A factorised categorical distribution of tokens, without latents.
 
-On the indices of a discrete latent it is the simplest prior that can be learned; all others are judged against it.
+Each position has a distribution of its own, independent of all other positions. For the indices of a discrete latent,
+this is the simplest prior that can be learned, and the baseline for all others.
 """
 
 import math
@@ -16,16 +17,25 @@ from ae_jax.models import base
 
 
 class Model(base.Family):
-    """Logits [positions, levels], zero at first. Reads the random stream "latent" in `generate`."""
+    """Model the tokens at each position by logits of their own.
+
+    Draws read the random stream "latent".
+
+    Args:
+      spec: the shape and kind of one example, which must be tokens or events.
+
+    Raises:
+      UserError: if the examples are of another kind.
+    """
 
     kinds = ("tokens", "events")
     networks = ()
 
     def setup(self):
-        """Make the logits of every position. Raise UserError for data that are not tokens."""
+        """Check the kind of the data, and make the logits [positions, levels], zeros at first."""
         if self.spec.kind not in self.kinds:
             raise UserError(
-                f"model.name='factorised' of {self.spec.kind}\n"
+                f"model.name='factorised' is not for {self.spec.kind}\n"
                 "expected tokens or events, such as data.source=codes of a run with a discrete latent"
             )
         shape = (math.prod(self.spec.shape), self.spec.levels)
@@ -41,7 +51,11 @@ class Model(base.Family):
         return ()
 
     def generate(self, batch: Batch) -> Point:
-        """Return as many examples as batch["mask"] [B] is long, drawn position by position: batch shape [1, B]."""
+        """Draw examples position by position, batch shape [1, B].
+
+        Args:
+          batch: "mask" [B] tells how many examples to draw.
+        """
         tokens = self._distribution(1, len(batch["mask"])).sample(self.make_rng("latent"), 1)[0]
         return Point(tokens, event_ndims=len(self.spec.shape))
 

@@ -1,4 +1,4 @@
-"""From a config's optimizer section to Optax: constants, and numbers that may vary by step and by run."""
+"""Optimisers of Optax from the section `optimizer` of a config."""
 
 import functools
 import inspect
@@ -28,7 +28,14 @@ def names() -> list[str]:
 
 
 def find(name: str) -> Callable[..., optax.GradientTransformation]:
-    """Return the optimiser of Optax with this name, or the user's own "package.module:Name". Raise UserError."""
+    """Return the optimiser of Optax with this name, or the user's own.
+
+    Args:
+      name: a name in `names()`, or "package.module:Name".
+
+    Raises:
+      UserError: if there is no such optimiser.
+    """
     if ":" in name:
         return lookup.function(sys.modules[__name__], name, ("learning_rate",), "optimizer")
     if name not in names():
@@ -37,7 +44,7 @@ def find(name: str) -> Callable[..., optax.GradientTransformation]:
 
 
 def make_tx(section: Mapping[str, Any]) -> tuple[Callable[..., optax.GradientTransformation], dict[str, Any]]:
-    """Return (make, numbers) for an optimizer section: `make(**numbers)` is the Optax transformation.
+    """Return (make, numbers) for an optimizer section: `make(**numbers)` is a transformation.
 
     Args:
       section: the keys name (see `find`), learning_rate, clip (a bound on the global norm of the gradient), any other
@@ -73,7 +80,15 @@ def make_tx(section: Mapping[str, Any]) -> tuple[Callable[..., optax.GradientTra
 
 
 def check_players(section: Mapping[str, Any], modules: Iterable[str]) -> None:
-    """Raise UnknownKey for a player of the section that is none of the model's top-level modules."""
+    """Check that every player of the section is one of the model's top-level modules.
+
+    Args:
+      section: the section `optimizer`.
+      modules: the names of the model's top-level modules.
+
+    Raises:
+      UnknownKey: if a player is none of them.
+    """
     modules = list(modules)
     for player in _players(section):
         if player not in modules:
@@ -82,7 +97,7 @@ def check_players(section: Mapping[str, Any], modules: Iterable[str]) -> None:
 
 
 def _players(section: Mapping[str, Any]) -> dict[str, Any]:
-    """Return {module: section} of the players that are not None. Raise UserError where they are no sections."""
+    """Return {module: section} of the players that are not None, or raise UserError."""
     players = section.get("players") or {}
     if not isinstance(players, Mapping | ConfigDict) or not all(
         isinstance(one, Mapping | ConfigDict | None) for one in players.values()

@@ -101,7 +101,7 @@ def test_the_kl_of_each_layer_has_a_closed_form_given_the_layer_above():
         np.testing.assert_allclose(kl(latent), sampled, atol=0.1)
     found = lookup.find("metrics", "kl_per_dimension", "evaluate")(MODEL, variables(0.3), DATA, KEY)
     assert found.keys() == {"kl_dimension_0", "kl_dimension_1"}
-    with pytest.raises(UserError, match="given x alone"):
+    with pytest.raises(UserError, match="on x alone"):
         lookup.find("metrics", "mutual_information", "evaluate")(MODEL, variables(0.3), DATA, KEY)
 
 
