@@ -352,8 +352,11 @@ def test_help_with_a_wrong_config_says_what_is_wrong(capsys):
 
 def test_each_section_is_resolved_once(monkeypatch):
     calls = []
+
+    def counted(name, function):
+        return lambda *arguments: calls.append(name) or function(*arguments)
+
     for module, name in ((optim, "make_tx"), (corruptions, "find"), (parts, "resolve"), (resolved, "objective")):
-        original = getattr(module, name)
-        monkeypatch.setattr(module, name, lambda one, original=original, name=name: calls.append(name) or original(one))
+        monkeypatch.setattr(module, name, counted(name, getattr(module, name)))
     experiment.build(smoke())
     assert sorted(calls) == ["find", "make_tx", "objective", "resolve"]
