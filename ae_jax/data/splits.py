@@ -1,7 +1,7 @@
 """From a data section to the examples: where they come from, which are held out, and which keep their labels."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -39,8 +39,7 @@ def load(section: Any, seed: int, format: int = FORMAT, whole: bool = False) -> 
     if section.get("labelled") is not None:
         splits["train"] = _with_labels(splits["train"], section.labelled)
     if section.train_on_test:
-        both = {key: np.concatenate([splits["train"][key], splits["test"][key]]) for key in splits["train"]}
-        splits["train"] = both
+        splits["train"] = _joined(splits, ("train", "test"))
     if section.binarize != "none" and spec.kind == "reals":
         _check_probabilities(spec, splits)
     if section.binarize == "fixed":
@@ -107,6 +106,7 @@ def _hold_out(train: Mapping[str, Any], held: int, format: int) -> dict[str, dic
 
 
 def _check_probabilities(spec: DataSpec, splits: Mapping[str, Any]) -> None:
+    """Raise UserError for values outside [0, 1]."""
     for name, split in splits.items():
         if found := outside(split["x"], spec, (0, 1)):
             raise UserError(
@@ -116,7 +116,7 @@ def _check_probabilities(spec: DataSpec, splits: Mapping[str, Any]) -> None:
 
 
 def _with_labels(split: Mapping[str, Any], count: int) -> dict[str, Any]:
-    """The split with the classes of its first `count` examples only; the others have -1, as the unknown class."""
+    """Return the split with the classes of its first `count` examples alone; the others get -1, the unknown class."""
     label = np.asarray(split.get("label", np.zeros(0)))
     if label.ndim > 1:
         raise UserError(f"data.labelled={count} is for classes, and these labels are vectors\nleave it out")
@@ -157,17 +157,17 @@ def other(config: Any, spec: DataSpec, name: str, whole: bool = False) -> dict[s
         splits = {
             side: {key: array for key, array in arrays.items() if key != "label"} for side, arrays in splits.items()
         }
-    return _joined(splits) if whole else splits
+    return {"all": _joined(splits)} if whole else splits
 
 
-def _joined(splits: Mapping[str, Any]) -> dict[str, Any]:
-    """Join all splits into one, "all"."""
-    if "all" in splits:  # the source has joined them
-        return {"all": splits["all"]}
-    parts = [splits[name] for name in ("train", "validation", "test") if name in splits]
-    return {"all": {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}}
+def _joined(splits: Mapping[str, Any], names: Sequence[str] = ("train", "validation", "test")) -> dict[str, Any]:
+    """Join the splits of these names that there are into one. A split "all" is what the source has joined already."""
+    if "all" in splits:
+        return splits["all"]
+    parts = [splits[name] for name in names if name in splits]
+    return {key: mapped.concatenated([part[key] for part in parts]) for key in parts[0]}
 
 
 def depend_on_seed(config: Any) -> bool:
-    """Whether runs of other seeds see other data, rather than the same in another order."""
+    """Return whether runs of other seeds see other data, and not merely the same data in another order."""
     return config.data.binarize == "fixed"
