@@ -168,7 +168,7 @@ class Batches:
         next `until` from the next arrays, and so on up to `target`.
 
         Args:
-          key: the key that `take` will be given.
+          key: the key that `take` will be given. Without one, a single epoch is served.
           start: the number of the first batch: `step` in the first call. It is the last target in each later call.
         """
         return lambda step, target: [(self._resident.arrays, target)]

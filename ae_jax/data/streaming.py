@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ae_jax.core.errors import UserError
@@ -38,7 +37,9 @@ def wanted(stream: bool | None, arrays: Mapping[str, Any]) -> bool:
       UserError: data.stream has another value.
     """
     if stream not in (None, True, False):
-        raise UserError(f"data.stream is {stream!r}\nexpected True, False, or None, which leaves it to the size of the data")
+        raise UserError(
+            f"data.stream is {stream!r}\nexpected True, False, or None, which leaves it to the size of the data"
+        )
     if stream is not None:
         return stream
     if any(mapped.file_bytes(array) > LARGE_FILE for array in arrays.values()):
@@ -51,8 +52,8 @@ class Streamed(Batches):
     """Batches whose arrays stay where they are, such as in a file that is mapped.
 
     Args:
-      chunk_bytes: the bytes that a device gets at a time; it gets at least a batch. Up to five chunks are in memory:
-        the one that is computed with, two that wait, and two that are being read.
+      chunk_bytes: the bytes that a device gets at a time; it gets at least a batch. While one chunk is computed with,
+        the next two are read.
     """
 
     chunk_bytes: int = 2**24
@@ -90,36 +91,34 @@ class Streamed(Batches):
         """Yield the chunks from number `first` on, on the devices: {name: [steps, B, ...]}."""
         import grain
 
-        order = None
-        if key is not None:
-            # A chunk may end one epoch and begin the next.
-            order = functools.lru_cache(maxsize=2)(functools.partial(self._order, np.asarray(jax.random.key_data(key))))
-        # Each device gets as many rows of a batch as any other, so some batches get rows that nothing reads.
+        # In NumPy the key belongs to no device.
+        key = None if key is None else np.asarray(jax.random.key_data(key))
+        # Each device gets as many rows of a batch as any other, so some batches get rows that nothing reads. The mesh
+        # is asked here, because the threads of Grain have none.
         rows = -(-self.batch_size // mesh.size()) * mesh.size()
-        read = functools.partial(self._read, mesh.sharding_of_chunks(), order, rows)
+        read = functools.partial(self._read, mesh.sharding_of_chunks(), rows, key)
+        # An evaluation is one epoch in stored order, and nothing is read beyond its end.
+        last = -(-self.steps_per_epoch // self.steps_per_chunk) if key is None else np.iinfo(np.int32).max
         options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=2)
-        return iter(grain.MapDataset.range(first, np.iinfo(np.int32).max).map(read).to_iter_dataset(options))
+        return iter(grain.MapDataset.range(first, last).map(read).to_iter_dataset(options))
 
-    def _order(self, key, epoch):
-        """Return the numbers of the examples in the order of an epoch, [N]."""
-        # The devices are busy with training, and a permutation that they compute would wait for it.
-        with jax.default_device(jax.local_devices(backend="cpu")[0]):
-            return np.asarray(_permutation(jax.random.wrap_key_data(key), epoch, self.num_examples))
-
-    def _read(self, sharding, order, rows, number):
-        """Return chunk `number` on the devices, each of its batches with `rows` examples.
-
-        Without an `order` the examples come as they are stored.
-        """
+    def _read(self, sharding, rows, key, number):
+        """Return chunk `number` on the devices, its batches of `rows` examples; in stored order without a `key`."""
         steps = number * self.steps_per_chunk + np.arange(self.steps_per_chunk)
         places = steps[:, None] % self.steps_per_epoch * self.batch_size + np.arange(rows)
         index = np.minimum(places, self.num_examples - 1)
-        if order is not None:
-            epochs = (steps // self.steps_per_epoch).tolist()
-            index = np.stack([order(epoch)[row] for epoch, row in zip(epochs, index)])
+        if key is not None:
+            index = self._permuted(key, steps // self.steps_per_epoch, index)
         return {name: self._place(array, index, sharding) for name, array in self.arrays.items()}
 
+    def _permuted(self, key, epochs, index):
+        """Return the numbers of the examples at places `index` [steps, B] of the orders of `epochs` [steps]."""
+        # The devices are busy with training, and what they compute here would wait for it.
+        with jax.default_device(jax.local_devices(backend="cpu")[0]):
+            return np.asarray(_permuted(jax.random.wrap_key_data(key), epochs, index, self.num_examples))
+
     def _place(self, array, index, sharding):
+        """Return the examples number `index` [steps, B] of an array, on the devices."""
         if sharding is None:
             # Leave the array uncommitted: a committed one would recompile the step.
             return jax.device_put(np.asarray(array[index]))
@@ -130,6 +129,9 @@ class Streamed(Batches):
         return jax.make_array_from_callback((*index.shape, *array.shape[1:]), sharding, read)
 
 
-@functools.partial(jax.jit, static_argnums=2)
-def _permutation(key, epoch, n):
-    return permuted(jax.random.fold_in(key, epoch), jnp.arange(n), n)
+@functools.partial(jax.jit, static_argnums=3)
+def _permuted(key, epochs, index, n):
+    def of_one(epoch, index):
+        return permuted(jax.random.fold_in(key, epoch), index, n)
+
+    return jax.vmap(of_one)(epochs, index)
