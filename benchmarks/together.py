@@ -22,7 +22,7 @@ def main():
     with config.unlocked():
         config.data.update(source="idx", dir=options.data, validation=0)
         config.train.epochs = 1
-    shared, numbers = compiled.of(config), make_hparams(**experiment.numbers(config))
+    shared, numbers = compiled.Machine(config), make_hparams(**experiment.numbers(config))
     way, steps = shared.estimate(_COUNT).way, shared.built.steps
 
     def epoch(way: str) -> float:

@@ -11,6 +11,8 @@ from ae_jax.experiments.configuration import parse_arguments
 
 # Each data set, and how many training examples are held out of it for validation. `smoke` has the first, at hand.
 DATASETS = {"digits": 200, "mnist": 5000, "fashion_mnist": 5000}
+# The keys of data.source=codes, the latents of the run in data.path, with their defaults.
+CODES = {"draw": "", "standardise": False, "layer": "", "seed": 0, "digest": ""}
 # The data sets that numbers are expected of, where a config says nothing else.
 _EXPECTED_ON = ("mnist", "melodies_2bar", "melodies_16bar")
 

@@ -14,7 +14,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import hypothesis
 import jax
+import jaxtyping
 import pytest
+
+# Checks the shapes and types that the functions of these packages declare, at every call.
+jaxtyping.install_import_hook(["ae_jax.core", "ae_jax.objectives"], "beartype.beartype")
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 

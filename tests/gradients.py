@@ -1,6 +1,7 @@
 """Gradients of objectives by one module of a model, compared in the mean over many draws."""
 
 import jax
+import jax.flatten_util
 import numpy as np
 
 from ae_jax.training import players

@@ -19,7 +19,7 @@ PACKAGES = {
     "objectives": "core",
     "data": "core devices",
     "training": _MODELLING,
-    "evaluation": f"{_MODELLING} training",  # training: until second stages are runs, samplers train
+    "evaluation": _MODELLING,
     "plots": f"{_MODELLING} evaluation",
     "experiments": f"{_MODELLING} training evaluation plots",
     "sweeps": f"{_MODELLING} training evaluation plots experiments",
@@ -29,7 +29,7 @@ PACKAGES = {
 # May import anything; `import ae_jax` does so only inside functions, so that it costs nothing.
 LAZY = ("__init__", "__main__")
 # What may be imported at the top of a module. All else waits for the function that needs it.
-LIGHT = {"jax", "flax", "optax", "numpy", "ml_collections", "absl"} | set(sys.stdlib_module_names)
+LIGHT = {"jax", "jaxtyping", "flax", "optax", "numpy", "ml_collections", "absl"} | set(sys.stdlib_module_names)
 
 FILES = [path for folder in ("ae_jax", "configs", "scripts") for path in sorted((ROOT / folder).rglob("*.py"))]
 
@@ -48,9 +48,14 @@ def imports(path: Path, at_the_top: bool = False) -> list[list[str]]:
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"line {node.lineno}: imports are absolute"
             names += [f"{node.module}.{alias.name}" for alias in node.names]
-        elif not (at_the_top and isinstance(node, ast.FunctionDef)):
+        elif not (at_the_top and (isinstance(node, ast.FunctionDef) or _is_for_the_type_checker(node))):
             nodes += ast.iter_child_nodes(node)
     return [name.split(".") for name in names]
+
+
+def _is_for_the_type_checker(node: ast.AST) -> bool:
+    """Return whether a statement is `if TYPE_CHECKING:`, whose body never runs."""
+    return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -85,6 +90,13 @@ def test_a_newcomer_finds_few_packages_and_short_files():
     for package in entries - set(LAZY):
         of_package = sum(count for path, count in lines.items() if path.parts[0] == package)
         assert of_package <= sum(lines.values()) / 4, f"{package} holds more than a quarter of the lines"
+
+
+@pytest.mark.parametrize("package", ["core", "objectives"])
+def test_strictly_typed_packages_name_any_only_in_types(package):
+    """`Array`, `Key` and `Tree` of ae_jax.core.types are the only names for what has no exact type."""
+    files = {path for path in (ROOT / "ae_jax" / package).glob("*.py") if path.name != "types.py"}
+    assert not [path for path in files if ["typing", "Any"] in imports(path)]
 
 
 def test_importing_the_package_imports_nothing_heavy():

@@ -1,4 +1,4 @@
-"""The charts of reports, by Plotly: pieces of a page that holds `script`."""
+"""The interactive charts of reports, drawn by Plotly as parts of a page that also holds `script`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from ae_jax.core.errors import UserError
 
 
 def script() -> str:
-    """Plotly's script. Raises UserError where it is not installed."""
+    """Return Plotly's JavaScript. Raise UserError where Plotly is not installed."""
     try:
         from plotly import offline
     except ImportError:
@@ -30,16 +30,21 @@ def _chart(traces, xlabel="", ylabel="", **layout) -> str:
 
 
 def curves(lines_of: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
-    """A chart for each term of training: every split of every run."""
+    """Draw a chart for each term of training, with a line for every split of every run.
+
+    Args:
+      lines_of: {name of a run: the lines of its metrics.jsonl}.
+
+    Returns:
+      The charts as HTML.
+    """
     import plotly.graph_objects as go
 
-    names = dict.fromkeys(
-        key for lines in lines_of.values() for line in lines for key in line if line["split"] == "train"
-    )
+    trained = [line for lines in lines_of.values() for line in lines if line["split"] == "train"]
+    names = {key for line in trained for key in line} - {"step", "split"}
     charts = []
-    for name in sorted(
-        (key for key in names if key not in ("step", "split")), key=lambda name: name == "gradient_norm"
-    ):
+    # The gradient norm comes last: it is a diagnostic, not a part of the loss.
+    for name in sorted(sorted(names), key=lambda name: name == "gradient_norm"):
         traces = []
         for run, lines in lines_of.items():
             for split in dict.fromkeys(line["split"] for line in lines if name in line):
@@ -58,7 +63,15 @@ def _finals(rows):
 
 
 def against_axes(rows, axes) -> list[str]:
-    """Each metric against each axis that is a number, a point a run, and the means over the others."""
+    """Draw each metric against each numeric axis of a sweep: one point per run, and the means as a line.
+
+    Args:
+      rows: the rows of results.csv.
+      axes: the keys that are swept.
+
+    Returns:
+      The charts as HTML.
+    """
     import plotly.graph_objects as go
 
     charts = []
@@ -78,6 +91,12 @@ def against_axes(rows, axes) -> list[str]:
 
 
 def parallel(rows, axes) -> list[str]:
+    """Draw all axes and metrics of a sweep in parallel coordinates; an empty list for fewer than two of either.
+
+    Args:
+      rows: the rows of results.csv.
+      axes: the keys that are swept.
+    """
     import plotly.graph_objects as go
 
     done = [row for row in rows if row["status"] == "done"]

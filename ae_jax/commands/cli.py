@@ -179,7 +179,7 @@ def _help_of(flag: flags.Flag) -> str:
 
 def _overview(names: Sequence[str]) -> str:
     """Return one line for each command."""
-    first = lambda name: importlib.import_module(f"{lookup.package('commands')}.{name}").__doc__.splitlines()[0]
+    first = lambda name: str(importlib.import_module(f"{lookup.package('commands')}.{name}").__doc__).splitlines()[0]
     lines = [f"  {name:10} {first(name)}" for name in names]
     return "\n".join(["ae-jax COMMAND --help tells the flags of a command. The commands:", "", *lines])
 

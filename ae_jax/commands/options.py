@@ -7,7 +7,7 @@ from absl import flags
 from absl.flags import FlagValues
 
 from ae_jax.commands import cli
-from ae_jax.core import lookup
+from ae_jax.core import docstrings, lookup
 from ae_jax.core.errors import UserError
 
 RUN_FLAGS = ("workdir", "checkpoint", "params", "seed", "split", "batch_size", "limit", "data", "trust")
@@ -147,7 +147,7 @@ def _parts(flag: str, value: Sequence[str], default: tuple) -> list[object]:
 
 def _help(kind: str, names: Sequence[str], function: Callable, keyword: str) -> str:
     of = f"{lookup.word(kind)}{'s' * (len(names) > 1)} {', '.join(names)}"
-    return f"{of}: {lookup.told(kind, function, keyword)}"
+    return f"{of}: {docstrings.argument_help(kind, function, keyword)}"
 
 
 def _keywords(function: Callable) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""A page that tells of a run, of several side by side, or of a sweep: all in one file, to be sent or kept."""
+"""Reports: one self-contained page on a run, on several runs side by side, or on a sweep."""
 
 import base64
 import dataclasses
@@ -17,13 +17,21 @@ from ae_jax.core.errors import UserError
 from ae_jax.data.sources import called
 from ae_jax.experiments import configuration, rundir
 from ae_jax.plots import pages
-from ae_jax.sweeps import directory, grouping
+from ae_jax.sweeps import directory, grouping, results
 
 
 def write(workdir: str, compare: Sequence[str] = ()) -> pathlib.Path:
-    """Writes report.html into the directory of a run or of a sweep; answers its path. Only the directory is read.
+    """Write report.html into the directory of a run or of a sweep. Only that directory is read.
 
-    compare: other runs, shown beside this one. Raises UserError where one of them is no run.
+    Args:
+      workdir: the directory.
+      compare: other runs to show beside this one.
+
+    Returns:
+      The path of the page.
+
+    Raises:
+      UserError: if one of the directories is not a run.
     """
     path = pathlib.Path(workdir).absolute()
     if directory.is_sweep(workdir):
@@ -37,7 +45,7 @@ def write(workdir: str, compare: Sequence[str] = ()) -> pathlib.Path:
 
 
 def of_runs(runs: Sequence[rundir.RunDir]) -> pages.Page:
-    """The page of one run, or of several side by side."""
+    """Render the page of one run, or of several side by side."""
     names = _names([run.path for run in runs])
     told = [_tell(name, run, runs[0].path) for name, run in zip(names, runs, strict=True)]
     keys = dict.fromkeys(key for one in told for key in one.config)
@@ -57,8 +65,8 @@ def of_runs(runs: Sequence[rundir.RunDir]) -> pages.Page:
 
 
 def of_sweep(sweep: directory.SweepDir) -> pages.Page:
-    """The page of a sweep: its runs as a table, each metric against each axis, all of it in parallel coordinates."""
-    rows, axes = directory.rows(sweep), list(next(iter(sweep.read()[1].values())))
+    """Render the page of a sweep: a table of its runs, each metric against each axis, and parallel coordinates."""
+    rows, axes = results.rows(sweep), list(next(iter(sweep.read()[1].values())))
     columns = list(dict.fromkeys(key for row in rows for key in row))
     points = _with_numbers(rows, axes)
     links = {
@@ -78,7 +86,7 @@ def of_sweep(sweep: directory.SweepDir) -> pages.Page:
 
 
 def _with_numbers(rows, axes):
-    """The rows of a sweep, whose axes are texts, with numbers for those axes whose values all spell one."""
+    """Return the rows of a sweep with numbers in place of texts for the axes whose values are all numbers."""
     for axis in axes:
         numbers = [grouping.number(row[axis]) for row in rows]
         if all(map(math.isfinite, numbers)):
@@ -88,7 +96,7 @@ def _with_numbers(rows, axes):
 
 @dataclasses.dataclass(frozen=True)
 class _Told:
-    """What the page says of one run."""
+    """The contents of the page that concern one run."""
 
     name: str
     summary: str
@@ -104,7 +112,7 @@ class _Told:
 
 
 def _names(paths: Sequence[pathlib.Path]) -> list[str]:
-    """What the runs are called: their directories, from the common one on where two have the same name."""
+    """Name the runs by their directories, with parent folders where two have the same name."""
     names = [path.name for path in paths]
     if len(set(names)) == len(names):
         return names
@@ -142,13 +150,14 @@ def _tell(name: str, run: rundir.RunDir, base: pathlib.Path) -> _Told:
 
 
 def _defaults():
-    reproduce.rows()  # puts the repository on the import path
+    configuration.make_configs_importable()
     return importlib.import_module("configs.common").start("")[0]
 
 
 def _scores(run: rundir.RunDir, config: Any, lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Every score at the newest step that was evaluated: by the run itself, or by evaluate.py in the same way, which is
-    on all test examples of the run's own data.
+    """Return every score at the newest evaluated step.
+
+    Scores are those of the run itself and of `evaluate`, if it used all test examples of the run's own data.
     """
     params = "raw" if config.train.ema == 0 else "ema"
     same = {"data": called(config.data), "split": "test", "params": params, "limit": None}
@@ -156,7 +165,7 @@ def _scores(run: rundir.RunDir, config: Any, lines: Sequence[Mapping[str, Any]])
     alike = [line for line in evaluations if all(line.get(key) == value for key, value in same.items())]
     lines = [*(line for line in lines if line["split"] != "train"), *alike]
     newest = max((line["step"] for line in lines), default=0)
-    found = {}
+    found: dict[str, float] = {}
     for line in lines:
         if line["step"] == newest:
             found |= {key: value for key, value in line.items() if isinstance(value, float)}
@@ -167,7 +176,10 @@ _NOT_MEASURED = ("step", "window_seconds", "with_compilation")
 
 
 def _timings(lines: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Seconds of training, and the median of whatever else is measured at every window that compiled nothing."""
+    """Return the seconds of training, and the median of every other measurement.
+
+    Windows whose seconds include compilation are left out of the medians.
+    """
     seconds = sum(line["window_seconds"] for line in lines)
     lines = [line for line in lines if not line.get("with_compilation")] or lines
     measured = dict.fromkeys(key for line in lines for key in line if key not in _NOT_MEASURED)

@@ -1,18 +1,19 @@
-"""Rows: configs with an expected value, what was obtained, and the verdict.
+"""Rows of the results table: configs with an expected value, what was obtained, and the verdict.
 
 A row is a config with an `expected` section: `configs/NAME.py`, or one for each entry of its `rows()`, {row: argument}.
-What full-length runs obtain stands in `benchmarks/results.json`, from which the README's table is made.
+`benchmarks/results.json` holds what full-length runs obtained. The README's table is rendered from it.
 
-    expected.METRIC = dict(value=0.0914, source="...")                             a number that somebody obtained
-    expected.METRIC = dict(row="aae_plain", times=0.05, source="...")              times what another row obtained
-    expected.METRIC = dict(metric="baseline_psnr_db", plus=4.0, source="...")  so much above its own other metric
+    expected.METRIC = dict(value=0.0914, source="...")                         a number that somebody obtained
+    expected.METRIC = dict(row="aae_plain", times=0.05, source="...")          a multiple of what another row obtained
+    expected.METRIC = dict(metric="baseline_psnr_db", plus=4.0, source="...")  a margin above another metric of the run
 
-With `paper` a paper's own number stands beside it in that paper's table. With judged=False it stands beside what is
-obtained and decides nothing, as that of a longer training. Better by more than `suspicious` is not believed: something
-else was measured; by default that is a tenth of a `value` that has no `tolerance` of its own.
+`paper` is the paper's own number, shown beside ours in that paper's table. With judged=False the expected value is
+shown and decides nothing, for example when it is from a longer training. A result that is better by more than
+`suspicious` is flagged, because then something else was probably measured. By default `suspicious` is a tenth of a
+`value` that has no `tolerance` of its own.
 
-A config may have `tables()`, {name: dict(metrics=(METRIC, ...), lines={line: {column: row}})}, which show rows as a
-paper does.
+A config may define `tables()`, {name: dict(metrics=(METRIC, ...), lines={line: {column: row}})}, to show rows in the
+layout of a paper.
 """
 
 import dataclasses
@@ -33,28 +34,28 @@ from ae_jax.experiments import configuration, rundir, trusted
 RESULTS = configuration.ROOT / "benchmarks" / "results.json"
 TOLERANCE = 0.015
 _SUSPICIOUS = 0.1
-# Where the data lie, and how a run is watched, is not part of what was run.
-_NOT_HASHED = ("data.source", *configuration.PLACES, "train.log_every", "train.eval_every")
+# These keys do not change a result: where the data are on this machine, and how a run is logged and distributed.
+_NOT_HASHED: tuple[str, ...] = ("data.source", *configuration.PLACES, "train.log_every", "train.eval_every")
 _NOT_HASHED += ("train.checkpoint_every", "train.keep", "data.stream", "mesh.", "expected.", "seed")
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One reproducible number or more: a config file and its argument."""
+    """A config file and its argument, from which one published number or more can be reproduced."""
 
     name: str
     config: str  # "configs/NAME.py:argument"
 
 
 def _configs() -> list[Any]:
-    """The modules of all configs, in alphabetical order."""
+    """Import the modules of all configs, in alphabetical order."""
     configuration.make_configs_importable()
     return [importlib.import_module(f"configs.{name}") for name in configuration.config_names()]
 
 
 def rows() -> dict[str, Row]:
-    """All rows, by name, in the order of their configs."""
-    found = {}
+    """Return all rows by name, in the order of their configs."""
+    found: dict[str, Row] = {}
     for module in _configs():
         file = module.__name__.replace(".", "/") + ".py"
         if hasattr(module, "rows"):
@@ -63,14 +64,15 @@ def rows() -> dict[str, Row]:
 
 
 def tables() -> dict[str, Any]:
-    """All tables, by name."""
+    """Return all tables by name."""
     modules = [module for module in _configs() if hasattr(module, "tables")]
     return {name: table for module in modules for name, table in module.tables().items()}
 
 
 def groups() -> dict[str, list[str]]:
-    """{name: the rows it stands for}: tables, and configs of which no row has the name."""
-    there, found = rows(), {}
+    """Return {group: its rows}. Groups are tables, and configs whose name is not the name of a row."""
+    there = rows()
+    found: dict[str, list[str]] = {}
     for row in there.values():
         found.setdefault(pathlib.Path(row.config.partition(":")[0]).stem, []).append(row.name)
     found |= {
@@ -80,11 +82,16 @@ def groups() -> dict[str, list[str]]:
 
 
 def select(names: list[str]) -> list[Row]:
-    """The rows of these names, or of the groups, each after those that it is compared with.
+    """Return the rows of these names and groups, each after the rows that it is compared with.
 
-    Raises UserError for an unknown one.
+    Args:
+      names: names of rows or groups.
+
+    Raises:
+      UserError: for an unknown name.
     """
-    there, chosen = rows(), {}
+    there = rows()
+    chosen: dict[str, Row] = {}
     all_groups = groups()
     for name in names:
         if name not in there and name not in all_groups:
@@ -98,9 +105,9 @@ def select(names: list[str]) -> list[Row]:
 
 
 def config_hash(config: Any) -> str:
-    """Eight hex digits over all that decides the result but the seed.
+    """Return eight hex digits that identify everything in a config that decides the result, except the seed.
 
-    What is switched off (None, False, "") is left out, so that a new option leaves the old results valid.
+    Keys that are switched off (None, False, "") are left out, so that a new option leaves older results valid.
     """
     plain = configuration.to_plain(config)
     decisive = {
@@ -111,15 +118,22 @@ def config_hash(config: Any) -> str:
 
 
 def seeds(row: Row, count: int) -> range:
-    """So many seeds from the config's own."""
+    """Return `count` seeds, starting with the config's own."""
     first = configuration.load(row.config).seed
     return range(first, first + count)
 
 
 def run(row: Row, folder: pathlib.Path, seed: int | None = None, trust: Sequence[str] = ()) -> dict[str, Any]:
-    """Trains the row (and first what it starts from) below `folder`, or goes on with it; answers its record.
+    """Train a row, and first the row that it starts from, or resume it.
 
-    seed: by default the config's own. trust: as in `runner.train_run`.
+    Args:
+      row: the row.
+      folder: the folder that receives one run directory for each row and seed.
+      seed: the seed; by default the config's own.
+      trust: as in `runner.train_run`.
+
+    Returns:
+      The record: config, hash, seconds of training, device, and the scores.
     """
     from ae_jax.experiments import analysis, runner
 
@@ -146,7 +160,7 @@ def _place(folder: pathlib.Path, row: Row, seed: int) -> pathlib.Path:
 
 
 def device() -> str:
-    """The kind of the devices and how many, if several; of a CPU, how many cores this process may use."""
+    """Describe the devices: their kind and number; for a CPU, how many cores this process may use."""
     import jax
 
     kind = jax.devices()[0]
@@ -157,8 +171,17 @@ def device() -> str:
 
 
 def record(row: Row, by_seed: Mapping[int, Mapping[str, Any]], results: pathlib.Path = RESULTS) -> dict[str, Any]:
-    """Writes what the seeds of a row obtained into the results file, beside other seeds of the same config, on the same
-    device and with the same scores; answers all that stands there: {row: entry}.
+    """Write what the seeds of a row obtained into the results file.
+
+    Results of other seeds are kept if they are of the same config, device and scores.
+
+    Args:
+      row: the row.
+      by_seed: {seed: record} as `run` returns it.
+      results: the results file.
+
+    Returns:
+      The whole content of the file, {row: entry}.
     """
     stored, first = read(results), next(iter(by_seed.values()))
     entry = {key: first[key] for key in ("config", "hash", "device")}
@@ -174,7 +197,7 @@ def record(row: Row, by_seed: Mapping[int, Mapping[str, Any]], results: pathlib.
 
 
 def read(results: pathlib.Path = RESULTS) -> dict[str, Any]:
-    """{row: entry} of all that was run."""
+    """Return {row: entry} of every row that was run."""
     return json.loads(results.read_text()) if results.exists() else {}
 
 
@@ -186,28 +209,46 @@ class Line:
     metric: str
     expected: float
     obtained: float
-    spread: float  # standard deviation over seeds, nan for one
-    floor: float  # what no model gets below, METRIC_floor; nan where none is known
+    spread: float  # standard deviation over seeds; NaN for one seed
+    floor: float  # METRIC_floor, below which no model gets; NaN where none is known
     verdict: str
     source: str
     seconds: float
 
     @property
     def passed(self) -> bool:
+        """Return whether the row is not outside its tolerance."""
         return self.verdict in ("meets it", "better", "not judged")
 
 
 def lines(row: Row, stored: Mapping[str, Any]) -> list[Line]:
-    """The lines of a row: each expected metric against what was obtained, its verdict one-sided (better passes).
+    """Return the table lines of a row: each expected metric beside what was obtained, with its verdict.
 
-    stored: {row: entry}, with this row and those that it is compared with. Raises UserError where one is missing.
+    Args:
+      row: the row.
+      stored: {row: entry}, with this row and the rows that it is compared with.
+
+    Raises:
+      UserError: if a row that this one is compared with was not run.
     """
     config = configuration.load(row.config)
     return judge(row.name, config, config.expected, stored)
 
 
 def judge(name: str, config: Any, expectations: Mapping[str, Any], stored: Mapping[str, Any]) -> list[Line]:
-    """The lines of the row, or run, of this name in `stored`, for these of the config's `expected` metrics."""
+    """Return the table lines of a row or run for some of the config's `expected` metrics.
+
+    The verdict is one-sided: a better result passes.
+
+    Args:
+      name: the name of the row or run in `stored`.
+      config: its config, whose eval.metrics say which direction is better.
+      expectations: {metric: expected}.
+      stored: {row: entry}.
+
+    Raises:
+      UserError: for a metric that none of eval.metrics computes, or a row that was not run.
+    """
     entry, answered = stored[name], []
     modules = [lookup.module("metrics", name) for name in config.eval.metrics]
     better = {key: direction for module in modules for key, direction in module.BETTER.items()}
@@ -230,7 +271,9 @@ def judge(name: str, config: Any, expectations: Mapping[str, Any], stored: Mappi
 def _verdict(gain: float, tolerance: float, suspicious: float) -> str:
     if gain > suspicious:
         return "suspicious: check binarisation and normalisation"
-    return "better" if gain > tolerance else "meets it" if gain >= -tolerance else "misses"
+    if gain > tolerance:
+        return "better"
+    return "meets it" if gain >= -tolerance else "misses"
 
 
 def _expected_value(name: str, metric: str, expected: Mapping[str, Any], stored: Mapping[str, Any]) -> float:
@@ -243,9 +286,18 @@ def _expected_value(name: str, metric: str, expected: Mapping[str, Any], stored:
 
 
 def of_seeds(row: str, metric: str, stored: Mapping[str, Any]) -> tuple[float, float]:
-    """The mean and the standard deviation, nan of one, of a metric over the seeds of a row.
+    """Return the mean and the standard deviation of a metric over the seeds of a row.
 
-    Raises UserError where it was run without that metric.
+    Args:
+      row: the name of the row.
+      metric: the metric.
+      stored: {row: entry}.
+
+    Returns:
+      (mean, standard deviation); the latter is NaN for a single seed.
+
+    Raises:
+      UserError: if the row was run without that metric.
     """
     found = stored[row]["scores"].values()
     if not all(metric in scores for scores in found):

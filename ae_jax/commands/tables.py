@@ -1,4 +1,4 @@
-"""What rows obtained, as text or in Markdown: a line for each metric, or as the row's paper shows it."""
+"""Tables of results, as text or in Markdown: one line per metric, or in the layout of a paper."""
 
 import math
 import statistics
@@ -12,7 +12,7 @@ _KINDS = ("expected", "obtained", "difference")
 
 
 def table(all_lines: Sequence[reproduce.Line], markdown: bool = False) -> str:
-    """The lines as a table, in text or in Markdown."""
+    """Return lines as a table, in text or in Markdown."""
     head = ("row", "metric", "expected", "obtained", "difference", "verdict", "minutes", "expected from")
     body = [
         (
@@ -36,9 +36,16 @@ def _obtained(line: reproduce.Line) -> str:
 
 
 def grid(table: Mapping[str, Any], stored: Mapping[str, Any], markdown: bool = False) -> str:
-    """The rows of a table as its paper shows them: of the first of its metrics, and in brackets of the others, what the
-    paper has, what was obtained, and the first's difference; "-" where a row was not run. Where nobody has published
-    anything, only what was obtained.
+    """Return a table in the layout of its paper.
+
+    Each cell shows the table's first metric, with its other metrics in brackets: the paper's number, the one obtained,
+    and the difference of the first metric. "-" stands for a row that was not run. Where nothing is published, only what
+    was obtained is shown.
+
+    Args:
+      table: dict(metrics=(METRIC, ...), lines={line: {column: row}}).
+      stored: {row: entry}.
+      markdown: whether to return Markdown rather than text.
     """
     there = reproduce.rows()
     columns = list(next(iter(table["lines"].values())))
@@ -57,20 +64,24 @@ def grid(table: Mapping[str, Any], stored: Mapping[str, Any], markdown: bool = F
 
 
 def _cells(row: reproduce.Row, metrics: Sequence[str], stored: Mapping[str, Any]) -> dict[str, str]:
-    """{kind: text}, of the kinds that there are."""
-    section, found = configuration.load(row.config).expected, {}
+    """Return {"expected"?, "obtained"?, "difference"?: text} for one row."""
+    section = configuration.load(row.config).expected
+    found: dict[str, str] = {}
     expected = [section.get(metric, {}) for metric in metrics]
     published = [of.get("paper", of.get("value")) for of in expected]
     like = ".4g" if None in published else ".2f"
-    shown = lambda first, others: first + "".join(f" ({value:.4g})" for value in others)
     if None not in published:
-        found["expected"] = shown(f"{published[0]:{like}}", published[1:])
+        found["expected"] = f"{published[0]:{like}}" + _in_brackets(published[1:])
     if row.name in stored:
         means, spread = zip(*(reproduce.of_seeds(row.name, metric, stored) for metric in metrics))
-        found["obtained"] = shown(f"{means[0]:{like}}{_spread(spread[0])}", means[1:])
+        found["obtained"] = f"{means[0]:{like}}{_spread(spread[0])}" + _in_brackets(means[1:])
     if found.keys() == {"expected", "obtained"}:
         found["difference"] = f"{means[0] - published[0]:+.2f}"
     return found
+
+
+def _in_brackets(values):
+    return "".join(f" ({value:.4g})" for value in values)
 
 
 def _spread(value):
@@ -78,13 +89,13 @@ def _spread(value):
 
 
 def groups(stored: Mapping[str, Any]) -> list[str]:
-    """A line for each group of rows: its name, which rows it has, and what they cost where they were run."""
-    told = []
+    """Return one line for each group of rows: its name, its rows, and the minutes that they took."""
+    listed = []
     for name, members in reproduce.groups().items():
         seconds = [statistics.fmean(stored[row]["seconds"].values()) for row in members if row in stored]
         cost = f"{len(seconds)} of {len(members)} were run, in {sum(seconds) / 60:.0f} minutes"
-        told.append(f"  {name}: {', '.join(members)} ({cost if seconds else 'not run'})")
-    return told
+        listed.append(f"  {name}: {', '.join(members)} ({cost if seconds else 'not run'})")
+    return listed
 
 
 def _drawn(head: Sequence[str], body: Sequence[Sequence[str]], markdown: bool) -> str:

@@ -1,1 +1,1 @@
-"""Words and mathematics that every other package shares; imports nothing of ae_jax."""
+"""Types, mathematics and lookups that all packages share; this one imports no other package."""

@@ -1,18 +1,29 @@
-"""Names of other libraries that are not public, and settings that quieten them; each with the version it was seen in.
+"""Private names of other libraries, and settings that silence them.
 
-Nothing else in ae_jax touches a private name of another library, so a new version of one breaks at most this file.
+Each comes with the version of the library in which it was seen. No other module uses a private name of another
+library, so that a new version of a library can break only this file.
 """
 
+import contextlib
 import functools
 import logging
 import pathlib
 import sys
-from typing import Any
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import optuna
+    import tensorboardX
 
 
 @functools.cache
 def silence_orbax() -> None:
-    """Drop what Orbax 0.12.8 logs: `ae_jax.training.checkpoints` reports damage and full disks itself."""
+    """Drop the log messages of Orbax 0.12.8.
+
+    `ae_jax.training.checkpoints` reports damaged checkpoints and full disks itself.
+    """
     from absl import logging as absl_logging
 
     absl_logging.get_absl_logger().addFilter(lambda record: "orbax" not in pathlib.Path(record.pathname).parts)
@@ -20,9 +31,9 @@ def silence_orbax() -> None:
 
 @functools.cache
 def quieten_process() -> None:
-    """Keep libraries' notes and their tracebacks of background work off the screen of a command.
+    """Keep the notes and background tracebacks of libraries out of a command's output.
 
-    Orbax 0.12.8 reads through asyncio, which prints a traceback for each read that is under way when another fails.
+    Orbax 0.12.8 reads through asyncio. When one read fails, asyncio prints a traceback for each other read under way.
     """
     from absl import logging as absl_logging
 
@@ -31,7 +42,7 @@ def quieten_process() -> None:
     print_other = sys.unraisablehook
     known = ("Event loop is closed", "Encountered error while reading array index")
 
-    def hook(unraisable: Any) -> None:
+    def hook(unraisable: "sys.UnraisableHookArgs") -> None:
         if not str(unraisable.exc_value).startswith(known):
             print_other(unraisable)
 
@@ -39,36 +50,76 @@ def quieten_process() -> None:
 
 
 def jax_cluster(timeout_seconds: int) -> tuple[str, int, int] | None:
-    """Return (coordinator's address, number of processes, own number) as Slurm or a TPU pod says; None without one.
+    """Ask Slurm or a TPU pod how the processes of this run meet.
 
-    JAX 0.10.2 has no public way to ask what `jax.distributed.initialize` would find out.
+    JAX 0.10.2 has no public function for what `jax.distributed.initialize` finds out.
+
+    Args:
+      timeout_seconds: how long to wait for the other processes.
+
+    Returns:
+      (address of the coordinator, number of processes, number of this process); None if neither answers.
     """
     from jax._src import clusters
 
     unset = (None, None, None, None, None, timeout_seconds)
-    found = clusters.ClusterEnv.auto_detect_unset_distributed_params(*unset)[:3]
-    return None if None in found else found
+    address, count, process = clusters.ClusterEnv.auto_detect_unset_distributed_params(*unset)[:3]
+    if address is None or count is None or process is None:
+        return None
+    return address, count, process
 
 
-def jax_key_value_client() -> Any:
-    """Return the client by which the processes of `jax.distributed` exchange texts. JAX 0.10.2 has no public one."""
+@runtime_checkable
+class KeyValueClient(Protocol):
+    """The part of JAX's client for which there is no public type."""
+
+    def key_value_set(self, key: str, value: str) -> None:
+        """Publish a text to all processes."""
+
+    def blocking_key_value_get(self, key: str, timeout_in_ms: int) -> str:
+        """Wait for a text that another process publishes."""
+
+
+def jax_key_value_client() -> KeyValueClient:
+    """Return the client of `jax.distributed` through which processes exchange texts.
+
+    JAX 0.10.2 has no public name for it.
+    """
     from jax._src import distributed
 
-    return distributed.global_state.client
+    client: KeyValueClient | None = distributed.global_state.client
+    assert client is not None, "jax.distributed.initialize comes first"
+    return client
 
 
-def tensorboard_thread(writer: Any) -> Any:
-    """Return the thread by which a tensorboardX writer writes, or None. Seen in tensorboardX 2.6.5."""
-    return getattr(getattr(writer.file_writer, "event_writer", None), "_worker", None)
+@contextlib.contextmanager
+def outside_of_modules() -> Iterator[None]:
+    """Make Linen modules, made in a method of another module, modules of their own. Seen in Flax 0.12.8.
+
+    Otherwise each would become a part of the other module, and be refused.
+    """
+    from flax.linen import module
+
+    module._context.module_stack.append(None)
+    try:
+        yield
+    finally:
+        module._context.module_stack.pop()
 
 
-def abandon_tensorboard(writer: Any) -> None:
-    """Make Python end without waiting for a writer whose thread has died. Seen in tensorboardX 2.6.5."""
+def tensorboard_thread(writer: "tensorboardX.SummaryWriter") -> threading.Thread | None:
+    """Return the thread in which a writer of tensorboardX 2.6.5 writes; None if it has none."""
+    thread: threading.Thread | None = getattr(getattr(writer.file_writer, "event_writer", None), "_worker", None)
+    return thread
+
+
+def abandon_tensorboard(writer: "tensorboardX.SummaryWriter") -> None:
+    """Let Python exit without waiting for a writer of tensorboardX 2.6.5 whose thread has died."""
     writer.file_writer.event_writer._closed = True
 
 
-def optuna_trial(study: Any, frozen: Any) -> Any:
-    """Return the running trial of a frozen one, from any process. Seen in optuna 5.0.0."""
+def optuna_trial(study: "optuna.Study", frozen: "optuna.trial.FrozenTrial") -> "optuna.Trial":
+    """Return the running trial of optuna 5.0.0 for a frozen one, even of another process."""
     import optuna
 
     return optuna.trial.Trial(study, frozen._trial_id)

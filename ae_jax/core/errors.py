@@ -1,52 +1,87 @@
-"""The mistakes a user can make, said in one or two lines: what was expected, what came, what would work."""
+"""The errors that a user can cause, and the helpers that word them in one or two lines."""
 
 import difflib
-import functools
 import zipfile
 import zlib
 from collections.abc import Iterable
-from typing import Any
 
 
 class UserError(ValueError):
-    """A mistake of the caller's. Scripts print it on standard error, without a traceback, and exit with status 2."""
+    """A mistake of the user.
+
+    Commands print it on standard error, without a traceback, and exit with status 2.
+    """
 
 
 class RunFailed(RuntimeError):
-    """A run did not reach its end; the message says where it stands. Scripts exit with status 1."""
+    """A run that did not finish; the message says how far it came. Commands exit with status 1."""
 
 
-# What NumPy raises of a file that is none of its own, or is damaged.
+# What NumPy raises for a damaged file, or for a file in a format that is not NumPy's.
 DAMAGED = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error)
 
 
 def first_line(error: BaseException) -> str:
-    """What an error says, cut to one line; its kind where it says nothing."""
-    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:200]
+    """Return the first line of an error's message, or its type's name; at most 200 characters."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:200]
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """`"; did you mean 'adam'?"` for the valid name nearest to `name`, or the empty string where none is near."""
+    """Return the end of an error message that suggests the valid name nearest to a misspelt one.
+
+    Args:
+      name: the misspelt name.
+      choices: the valid names.
+
+    Returns:
+      Text such as "; did you mean 'adam'?", or "" if no valid name is similar.
+    """
     matches = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.6)
     return f"; did you mean {matches[0]!r}?" if matches else ""
 
 
 def unknown(what: str, name: str, choices: Iterable[str]) -> UserError:
-    """The error for a `name` that is not among the `choices` of a kind (`what`)."""
-    choices = sorted(choices)
-    return UserError(f"unknown {what} {name!r}{nearest(name, choices)}\nwhat exists: {', '.join(choices) or 'nothing'}")
+    """Make the error for a name that does not exist; its second line lists the names that do.
 
-
-def first_difference(there: Any, here: Any) -> str:
-    """The first leaf whose name or shape differs in two trees, for an error message; empty where there is none.
-
-    A place in a list and a key are one name: what Orbax says of a tuple or of a struct is a list or a dict.
+    Args:
+      what: what the name should name, such as "metric".
+      name: the name that the user gave.
+      choices: the valid names.
     """
-    import jax
+    names = sorted(choices)
+    return UserError(f"unknown {what} {name!r}{nearest(name, names)}\nwhat exists: {', '.join(names) or 'nothing'}")
 
-    name = functools.partial(jax.tree_util.keystr, simple=True, separator="/")
-    leaves = jax.tree_util.tree_leaves_with_path
-    there, here = ({name(path): tuple(leaf.shape) for path, leaf in leaves(tree)} for tree in (there, here))
-    differing = min((key for key in there.keys() | here.keys() if there.get(key) != here.get(key)), default=None)
-    tells = lambda shapes: f"of shape {shapes[differing]}" if differing in shapes else "absent"
-    return f"{differing} is {tells(there)} there and {tells(here)} here" if differing else ""
+
+def first_difference(there: object, here: object) -> str:
+    """Describe the first leaf, by name, that differs in name or shape between two pytrees.
+
+    A position in a sequence and a key of a dict count as the same name, because Orbax restores a tuple as a list and a
+    struct as a dict.
+
+    Args:
+      there: pytree of arrays, for example of a checkpoint.
+      here: pytree of arrays to compare it with.
+
+    Returns:
+      Text such as "a/b is of shape (3,) there and absent here", or "" if names and shapes agree.
+    """
+    shapes_there, shapes_here = _leaf_shapes(there), _leaf_shapes(here)
+    names = sorted(shapes_there.keys() | shapes_here.keys())
+    differing = [name for name in names if shapes_there.get(name) != shapes_here.get(name)]
+    if not differing:
+        return ""
+    name = differing[0]
+    return f"{name} is {_shape_or_absent(shapes_there, name)} there and {_shape_or_absent(shapes_here, name)} here"
+
+
+def _leaf_shapes(tree: object) -> dict[str, tuple[int, ...]]:
+    """Return {path of a leaf, joined by slashes: its shape}."""
+    import jax  # here, because commands that only print a message or a help text do without JAX
+
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape) for path, leaf in leaves}
+
+
+def _shape_or_absent(shapes: dict[str, tuple[int, ...]], name: str) -> str:
+    return f"of shape {shapes[name]}" if name in shapes else "absent"

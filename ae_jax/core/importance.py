@@ -1,30 +1,38 @@
-"""Importance weights of a model's samples, which bounds and estimates of log p(x) are made of."""
+"""Importance weights of a model's samples, for bounds and estimates of log p(x)."""
 
 import math
-from typing import Any
 
 import jax
+from jaxtyping import Float
 
 from ae_jax.core.errors import UserError
-from ae_jax.core.types import Batch, Outputs
+from ae_jax.core.types import Array, Batch, Outputs
 
 
-def log_weights(outputs: Outputs, batch: Batch, path: bool = False) -> Any:
-    """log w = log p(x, z) - log q(z|x) of every sample, [S, B].
+def log_weights(outputs: Outputs, batch: Batch, path: bool = False) -> Float[Array, "S B"]:
+    """Return the log importance weights log p(x, z) - log q(z|x) of every sample, in nats.
 
-    path: whether the gradient by the posterior's parameters flows through the samples alone, and not through the
-        density's own dependence on them, whose part has mean zero (Roeder et al. 2017, arXiv:1703.09194).
-    Raises UserError for a deterministic code.
+    Args:
+      outputs: what the model returned for the batch.
+      batch: the batch.
+      path: differentiate with respect to the posterior's parameters through the samples alone. The omitted part of the
+        gradient, through the density's own parameters, has mean zero (Roeder et al. 2017, arXiv:1703.09194).
+
+    Raises:
+      UserError: for a model with a deterministic latent.
     """
-    densities = [(latent.log_p, latent.log_q_path if path else latent.log_q) for latent in outputs.latents]
-    if any(log_q is None for _, log_q in densities):
-        raise UserError(
-            "importance weights need a random code; this model's is deterministic\n"
-            "try --config.objective.name=reconstruction"
-        )
-    return outputs.likelihood.log_prob(batch["x"][None]) + sum(log_p - log_q for log_p, log_q in densities)
+    log_ratios = []
+    for latent in outputs.latents:
+        log_q = latent.log_q_path if path else latent.log_q
+        if log_q is None or latent.log_p is None:
+            raise UserError(
+                "importance weights need a random latent, and this model's latent is deterministic\n"
+                "use --config.objective.name=reconstruction"
+            )
+        log_ratios.append(latent.log_p - log_q)
+    return outputs.likelihood.log_prob(batch["x"][None]) + sum(log_ratios)
 
 
-def log_mean_exp(log_w: Any, axis: int = 0) -> Any:
-    """log of the mean of exp(log_w) along an axis."""
+def log_mean_exp(log_w: Float[Array, "..."], axis: int = 0) -> Float[Array, "..."]:
+    """Return the logarithm of the mean of exp(log_w) along an axis."""
     return jax.nn.logsumexp(log_w, axis=axis) - math.log(log_w.shape[axis])

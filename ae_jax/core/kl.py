@@ -1,24 +1,34 @@
-"""KL divergences KL(q(z|x) || p(z)) of a latent, in nats."""
+"""KL divergences KL(q(z|x) || p(z)) of one layer of latents, in nats."""
 
-from typing import Any
+from jaxtyping import Float
 
 from ae_jax.core import distributions
 from ae_jax.core.errors import UserError
-from ae_jax.core.types import Latent
+from ae_jax.core.types import Array, Latent
 
 
-def kl(latent: Latent) -> Any:
-    """KL(q(z|x) || p(z)) [B]: in closed form where there is one, else averaged over the samples of z."""
-    if latent.posterior is None:
+def kl(latent: Latent) -> Float[Array, " B"]:
+    """Return the KL divergence of each example, in closed form or averaged over the samples.
+
+    Raises:
+      UserError: for a deterministic latent.
+    """
+    if latent.log_q is None or latent.log_p is None:
         raise UserError(
-            "the elbo needs a random code; this model's is deterministic\ntry --config.objective.name=reconstruction"
+            "the ELBO needs a random latent, and this model's latent is deterministic\n"
+            "use --config.objective.name=reconstruction"
         )
     per_dimension = kl_per_dimension(latent)
-    return (latent.log_q - latent.log_p).mean(axis=0) if per_dimension is None else per_dimension.sum(axis=-1)
+    if per_dimension is None:
+        return (latent.log_q - latent.log_p).mean(axis=0)
+    return per_dimension.sum(axis=-1)
 
 
-def kl_per_dimension(latent: Latent) -> Any:
-    """KL(q(z_d|x) || p(z_d)) [B, D] in closed form, averaged over the samples that either depends on; None without."""
+def kl_per_dimension(latent: Latent) -> Float[Array, "B D"] | None:
+    """Return the closed-form KL divergence of each example and dimension; None without one.
+
+    It is averaged over samples if the posterior or the prior depends on the sample of another layer.
+    """
     if latent.posterior is None or not distributions.has_closed_kl(latent.posterior, latent.prior):
         return None
     nats = distributions.kl_per_dimension(latent.posterior, latent.prior)

@@ -1,4 +1,7 @@
-"""From a name to a module or an object: ours, or the user's own `package.module:Name`. The folder is the registry."""
+"""Lookup of modules and objects by name; folders are the registries.
+
+A name is that of a file in the folder, or "package.module:Name" for an object of the user's own.
+"""
 
 import functools
 import importlib
@@ -10,9 +13,15 @@ import pkgutil
 import re
 import sys
 from collections.abc import Callable
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from ae_jax.core import errors
+
+if TYPE_CHECKING:
+    from ae_jax.core.types import Tree
+else:
+    Tree = object  # ae_jax.core.types imports JAX, and commands that only print their help do without it
 
 # {kind: (folder whose files are the registry, the name that each file of the kind defines)}.
 REGISTRIES = {
@@ -30,17 +39,16 @@ REGISTRIES = {
     "tasks": ("commands.apply.tasks", "run"),
     "commands": ("commands.entry", "main"),
 }
-# The kinds of which the user may name an object of their own; of a function, with the names of its first parameters.
-_MAY_BE_OWN = {
+# The kinds of which users may name an object of their own. A function must have these first parameters.
+_MAY_BE_OWN: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("models", "nets", "likelihoods", "posteriors", "priors", "sources"), ()),
     "samplers": ("codes", "key"),
 }
 # "package.module:Name", the only form of a name by which anything outside this package is imported.
 OWN = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):([^\W\d]\w*)")
-# What one of a kind is called, where that is not the kind's name without its s.
+# What a member of a kind is called, if not by the kind's name without its s.
 _WORDS = {"sources": "data source", "sweep_figures": "figure"}
-_SENTENCES = r"\n\n|\.\s+(?=\W*[A-Z`])"
-_CLAUSES = rf"{_SENTENCES}|[;:]\s+(?![^()]*\))|\n(?=.* {{3}})| {{3,}}"  # those of a table, too
+# What the figures of a kind show, for the error that a figure of the other kind causes.
 _FIGURES_OF = {"figures": "one run", "sweep_figures": "a sweep"}
 
 
@@ -51,26 +59,39 @@ def package(kind: str) -> str:
 
 @functools.cache
 def choices(kind: str, attribute: str = "") -> tuple[str, ...]:
-    """List the names that exist of a kind: the files of its folder that define the expected name.
+    """List the names of a kind: the files of its folder that define the expected name.
+
+    The files are read and not imported, because most commands need the names and not the modules.
 
     Args:
       kind: a key of `REGISTRIES`.
-      attribute: the name that a file must define; by default the one of the kind. Files are read, not imported.
+      attribute: the name that a file must define; by default the one of the kind.
     """
     attribute = attribute or REGISTRIES[kind][1]
-    folder = importlib.util.find_spec(package(kind)).submodule_search_locations[0]
+    spec = importlib.util.find_spec(package(kind))
+    assert spec is not None and spec.submodule_search_locations is not None, "a registry is a folder of this package"
+    folder = pathlib.Path(spec.submodule_search_locations[0])
     defines = re.compile(rf"^(?:def|class) {attribute}\b|^{attribute}\b.* = ", re.MULTILINE)
-    files = sorted(pathlib.Path(folder).glob("[a-z]*.py"))
+    files = sorted(folder.glob("[a-z]*.py"))
     return tuple(file.stem for file in files if not attribute or defines.search(file.read_text()))
 
 
 def word(kind: str) -> str:
-    """Return what one of a kind is called."""
+    """Return what a member of a kind is called."""
     return _WORDS.get(kind, kind.removesuffix("s"))
 
 
-def module(kind: str, name: str, attribute: str = "") -> Any:
-    """Import the module of this name. Raises UserError that lists what exists."""
+def module(kind: str, name: str, attribute: str = "") -> ModuleType:
+    """Import the module of a kind that has a name.
+
+    Args:
+      kind: a key of `REGISTRIES`.
+      name: name of a file in the folder of the kind.
+      attribute: the name that the file must define; by default the one of the kind.
+
+    Raises:
+      UserError: if there is none; the message lists the names of the kind.
+    """
     names = choices(kind, attribute)
     if name in names:
         return importlib.import_module(f"{package(kind)}.{name}")
@@ -83,10 +104,16 @@ def module(kind: str, name: str, attribute: str = "") -> Any:
     raise errors.unknown(word(kind), name, names)
 
 
-def find(kind: str, name: str, attribute: str) -> Any:
-    """Return `attribute` of the module `name` of a kind; of some kinds also the object that "package.module:Name" is.
+def find(kind: str, name: str, attribute: str) -> Tree:
+    """Return what a module of a kind defines or, for some kinds, the user's own object.
 
-    Raises UserError where no file of that name defines the attribute, and where the user's own is of another kind.
+    Args:
+      kind: a key of `REGISTRIES`.
+      name: name of a file in the folder of the kind, or "package.module:Name" for the user's own.
+      attribute: the name that the file must define.
+
+    Raises:
+      UserError: if there is none, which lists the names of the kind, or if the user's own object is of another kind.
     """
     if ":" in name and kind in _MAY_BE_OWN:
         first = _MAY_BE_OWN[kind]
@@ -94,30 +121,30 @@ def find(kind: str, name: str, attribute: str) -> Any:
     return getattr(module(kind, name, attribute), attribute)
 
 
-def imported(path: str) -> Any:
-    """Return the object at "package.module:Name" on the import path, which ends with the current folder.
+def imported(path: str) -> Tree:
+    """Import the object at "package.module:Name"; the import path includes the current folder.
 
-    Only `trusted` makes it safe to resolve the names in a config that was read from disk.
+    Importing runs the module. Names in a config that was read from disk must pass `ae_jax.experiments.trusted` first.
 
     Raises:
-        UserError: The text has another form, or there is no such module, or no such name in it.
+      UserError: if the text has another form, or if there is no such module, or no such name in it.
     """
     match = OWN.fullmatch(path)
     if not match:
-        raise errors.UserError(f"{path!r} names nothing\nexpected package.module:Name")
+        raise errors.UserError(f"{path!r} names nothing\nuse package.module:Name")
     module_name, name = match.groups()
-    # Not before the user's own code is asked for: a folder that was downloaded may hold a file named like a package.
+    # Not before the user's own code is needed: a downloaded folder may contain a file named like a package.
     if os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
     try:
         home = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        # A missing import *inside* the user's module is a bug of that module: its traceback is wanted.
+        # An import that fails *inside* the user's module is a bug there, whose traceback the user needs.
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise
         raise errors.UserError(
-            f"no module {module_name!r} on the import path (asked for by {path!r})\n"
-            f"run from the folder that holds it, or add that folder to PYTHONPATH"
+            f"no module {module_name!r} on the import path, which {path!r} needs\n"
+            f"run from the folder that contains it, or add that folder to PYTHONPATH"
         ) from None
     if not hasattr(home, name):
         own = [key for key, value in vars(home).items() if getattr(value, "__module__", "") == module_name]
@@ -125,61 +152,50 @@ def imported(path: str) -> Any:
     return getattr(home, name)
 
 
-def function(home: Any, name: str, first: tuple[str, ...], what: str) -> Any:
-    """Return the function `name` of the module `home`, of any file of the folder `home`, or the user's own.
+def function(home: ModuleType, name: str, first: tuple[str, ...], what: str) -> Callable[..., Tree]:
+    """Return a public function of a module, or of any file of a package, or the user's own.
 
-    Only public functions with these first parameters are found.
+    Args:
+      home: the module or package.
+      name: name of the function, or "package.module:Name" for the user's own.
+      first: names of the first parameters, by which the functions of this kind are recognised.
+      what: what the function is, for the error message.
+
+    Raises:
+      UserError: if there is none; the message lists the functions that exist.
     """
     if ":" in name:
         return _own_function(name, first, what)
-    homes = [home]
-    if hasattr(home, "__path__"):
-        homes = [
-            importlib.import_module(f"{home.__name__}.{file.name}") for file in pkgutil.iter_modules(home.__path__)
-        ]
-    named = {key: value for module in homes for key, value in _functions_of(module).items()}
-    names = [key for key, value in named.items() if _begins_with(value, first)]
-    if name not in names:
-        raise errors.unknown(what, name, names)
+    named: dict[str, Callable[..., Tree]] = {}
+    for each in _files_of(home):
+        for key, value in vars(each).items():
+            is_own = inspect.isfunction(value) and value.__module__ == each.__name__
+            if is_own and not key.startswith("_") and _begins_with(value, first):
+                named[key] = value
+    if name not in named:
+        raise errors.unknown(what, name, named)
     return named[name]
 
 
-def _own_function(path: str, first: tuple[str, ...], what: str) -> Callable:
-    """Return the user's own function. Raise UserError, without calling it, unless its first parameters are these."""
-    found = imported(path)
+def _own_function(path: str, first: tuple[str, ...], what: str) -> Callable[..., Tree]:
+    """Import the user's own function and check its first parameters, without calling it."""
+    found: Callable[..., Tree] = imported(path)
     if not _begins_with(found, first):
-        raise errors.UserError(f"{path!r} is no {what}\nexpected a function whose parameters begin: {', '.join(first)}")
+        raise errors.UserError(f"{path!r} is no {what}\nuse a function whose parameters begin: {', '.join(first)}")
     return found
 
 
-def _begins_with(value: Any, first: tuple[str, ...]) -> bool:
-    """Return whether `value` is a function whose first parameters have these names."""
+def _begins_with(value: Callable[..., object], first: tuple[str, ...]) -> bool:
+    """Return whether the first parameters of a function have these names."""
     try:
         parameters = tuple(inspect.signature(value).parameters)
-    except (TypeError, ValueError):  # it cannot be called, or is written in C and does not say
+    except (TypeError, ValueError):  # not callable, or written in C without a signature
         return False
     return parameters[: len(first)] == first
 
 
-def _functions_of(module: Any) -> dict[str, Callable]:
-    """{name: function} of the public functions that a module defines itself."""
-    mine = lambda key, value: inspect.isfunction(value) and key[0] != "_" and value.__module__ == module.__name__
-    return {key: value for key, value in vars(module).items() if mine(key, value)}
-
-
-def told(kind: str, function: Callable, keyword: str) -> str:
-    """Return what is said of an argument of a function of a kind.
-
-    In its docstring, or in the package's, a line begins with the argument's name and a colon, and more indented ones go
-    on: its first sentence. Else a clause has the name in backticks, which may say "as in `ae_jax.module.function`"; or
-    it is what the module begins with.
-    """
-    own, folder = inspect.getdoc(function) or "", importlib.import_module(package(kind))
-    clause = next((each for each in re.split(_CLAUSES, own) if f"`{keyword}`" in each), "")
-    others = [pkgutil.resolve_name(path) for path in re.findall(r"as\s+in\s+`(ae_jax\.[\w.]+)`", clause)]
-    for text in (own, *map(inspect.getdoc, (*others, folder))):
-        if line := re.search(rf"^( *){keyword}: +(.*(?:\n\1 +.*)*)", text, re.MULTILINE):
-            clause = re.split(_SENTENCES, line[2])[0]
-            break
-    begins = re.split(_SENTENCES, importlib.import_module(function.__module__).__doc__ or "")[0]
-    return " ".join((clause or begins).split()).removesuffix(".")
+def _files_of(home: ModuleType) -> list[ModuleType]:
+    """Import the files of a package; a module is its own only file."""
+    if not hasattr(home, "__path__"):
+        return [home]
+    return [importlib.import_module(f"{home.__name__}.{file.name}") for file in pkgutil.iter_modules(home.__path__)]

@@ -1,32 +1,46 @@
-"""Reduce the terms of each example to the one number that training minimises."""
+"""Reduction of the terms of each example to the one number that training minimises."""
 
+import functools
+import operator
 from collections.abc import Mapping
-from typing import Any
 
 import jax.numpy as jnp
+from jaxtyping import Float, Real
 
 from ae_jax.core import errors
+from ae_jax.core.types import Array, Scalar
 
 
-def masked_mean(values: Any, mask: Any = None) -> Any:
-    """Mean [...] of `values` [B, ...] over the examples whose `mask` [B] is one; over all of them without a mask."""
+def masked_mean(values: Float[Array, "B *rest"], mask: Real[Array, " B"] | None = None) -> Float[Array, "*rest"]:
+    """Return the mean of `values` over the examples whose `mask` is one.
+
+    Without a mask, it is the mean over all examples. If every example is masked out, it is zero.
+    """
     if mask is None:
         return jnp.mean(values, axis=0)
     mask = jnp.reshape(mask, (-1,) + (1,) * (jnp.ndim(values) - 1))
     return jnp.sum(values * mask, axis=0) / jnp.maximum(jnp.sum(mask), 1)
 
 
-def check_weights(terms: Mapping[str, Any], weights: Mapping[str, Any]) -> None:
-    """Raises UserError unless every term has a weight and every weight a term."""
+def check_weights(terms: Mapping[str, object], weights: Mapping[str, object]) -> None:
+    """Check that every term has a weight and every weight a term.
+
+    Args:
+      terms: the terms of the objective by name.
+      weights: the config section `weights`.
+
+    Raises:
+      UserError: if a name has no partner.
+    """
     for name in weights.keys() - terms.keys():
         raise errors.UserError(
-            f"weights.{name} weighs no term of the objective{errors.nearest(name, terms)}\n"
+            f"weights.{name} is not the weight of a term of this objective{errors.nearest(name, terms)}\n"
             f"leave it out, or set it to None; the terms are: {', '.join(sorted(terms))}"
         )
     for name in terms.keys() - weights.keys():
         raise errors.UserError(f"the objective's term {name!r} has no weight\nset weights.{name}")
 
 
-def weighted_sum(terms: Mapping[str, Any], weights: Mapping[str, Any]) -> Any:
-    """The sum of weight * term."""
-    return sum(weights[name] * value for name, value in sorted(terms.items()))
+def weighted_sum(terms: Mapping[str, Float[Array, "..."]], weights: Mapping[str, Scalar]) -> Float[Array, "..."]:
+    """Return the sum of weight * term, in the order of names so that it is reproducible."""
+    return functools.reduce(operator.add, [weights[name] * terms[name] for name in sorted(terms)])

@@ -1,22 +1,32 @@
-"""Geometries of a latent space: how to go from one point to another, and what the mean of points is."""
+"""Geometries of a latent space, which define paths between points and the mean of points."""
 
 import dataclasses
-from typing import Any
 
 import jax.numpy as jnp
+from jaxtyping import Float
+
+from ae_jax.core.types import Array
 
 
 @dataclasses.dataclass(frozen=True)
 class Euclidean:
-    """The flat space: geodesics are straight lines."""
+    """The flat space, whose geodesics are straight lines."""
 
-    def geodesic(self, start: Any, end: Any, at: Any) -> Any:
-        """Return the points [T, ..., D] that lie the shares `at` [T] of the way from `start` to `end` [..., D]."""
+    def geodesic(
+        self, start: Float[Array, "*batch D"], end: Float[Array, "*batch D"], at: Float[Array, " T"]
+    ) -> Float[Array, "T *batch D"]:
+        """Return points on the geodesic between two points.
+
+        Args:
+          start: the points at 0.
+          end: the points at 1.
+          at: positions between 0 and 1.
+        """
         at = jnp.reshape(at, (-1,) + (1,) * jnp.ndim(start))
         return (1 - at) * start[None] + at * end[None]
 
-    def mean(self, points: Any) -> Any:
-        """Return the mean [D] of points [N, D]."""
+    def mean(self, points: Float[Array, "N D"]) -> Float[Array, " D"]:
+        """Return the mean of points."""
         return points.mean(axis=0)
 
 

@@ -1,86 +1,145 @@
-"""The words that the rooms share: what data look like, and what a model answers."""
+"""The types that all packages share: arrays, batches, and what a model returns."""
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, no_type_check, runtime_checkable
 
 import flax.struct
+import jax
+
+# The tests check every call against these annotations, through an import hook that needs jaxtyping's names at run time.
+# In production nothing is checked; importing jaxtyping takes about 1 % of the time that importing JAX takes.
+import jaxtyping
+import numpy as np
+from jaxtyping import Float
+
+if TYPE_CHECKING:
+    Array: TypeAlias = jax.Array
+else:
+    # jaxtyping then accepts whatever has a shape and a dtype, such as NumPy's arrays. The fields of structs are not
+    # checked at all, because `jax.vmap` and others rebuild structs with placeholders instead of arrays.
+    Array = Any
+Key: TypeAlias = jaxtyping.Key[jax.Array, ""]  # made by jax.random.key
+Tree: TypeAlias = Any  # a pytree, or an object of which only its users know the type
+
+Scalar: TypeAlias = int | float | Float[Array, ""]  # a constant, or a number that the compiled program receives
 
 # The number of the rules by which a run reads its data: "format" in its config.json, and in the sweep.json of a sweep.
-# A change of a rule raises it by one. A run that was begun under older rules keeps them, so that it is never evaluated
-# on data that it was trained on.
-#   1  (also where no number is stored) validation is the end of the training split
+# Every change of a rule raises it by one. A run that began under older rules keeps them, so that it is never evaluated
+# on data on which it was trained.
+#   1  (also if no number is stored) validation is the end of the training split
 #   2  validation is the data set's own validation split, or else drawn from the training split by a fixed permutation
 FORMAT = 2
 
-# A batch is a dict of arrays whose first axis is B.
+# A batch is a dict of arrays whose first axis has length B.
 #   "x"       what the model explains: [B, *spec.shape], float32
-#   "inputs"  what the encoder reads: "x", or "x" corrupted
-#   "label"   [B] int32, where the data have classes; [B, L] float32, where they have vectors
-#   "mask"    [B] float32: 1 for an example, 0 for the padding of the last batch of an epoch
-#   "mean"    as "x", each the mean of all training examples: only when a model is made that starts from it
-#   "factors" [B, F] int32, known generative factors, where the data have them; no model reads them
-#   "observed" [B, *spec.shape] float32: 1 where a value is known, where the data say so
+#   "inputs"  what the encoder reads: "x", or a corrupted "x"
+#   "label"   [B] int32 if the data have classes; [B, L] float32 if their labels are vectors
+#   "mask"    [B] float32: 1 for an example, 0 for padding of the last batch of an epoch
+#   "mean"    shaped like "x", each row the mean training example: only in the batch that initialises a model that
+#             starts from it
+#   "factors" [B, F] int32, known generative factors, if the data have them; no model reads them
+#   "observed" [B, *spec.shape] float32: 1 where a value is known, if the data say so
 #   "num_examples" [B] float32, each the size of the training set
-Batch = dict[str, Any]
+Batch: TypeAlias = dict[str, Array]
+
+# The terms of an objective for each example, to be minimised.
+Terms: TypeAlias = dict[str, Float[Array, " B"]]
 
 
+@runtime_checkable
+class Distribution(Protocol):
+    """A distribution with a batch shape and an event shape; see `ae_jax.core.distributions`."""
+
+    def log_prob(self, value: Array) -> Array:
+        """Return the log density of `value` in nats, summed over the event."""
+
+    def sample(self, key: Key, n: int) -> Array:
+        """Draw n samples in a new leading axis."""
+
+    if TYPE_CHECKING:  # A check at run time would compute the mean.
+
+        @property
+        def mean(self) -> Array:
+            """Return the mean, or another point that represents the distribution."""
+
+
+@no_type_check  # no check at run time, because lists are accepted for tuples
 @dataclasses.dataclass(frozen=True)
 class DataSpec:
-    """What one example looks like.
+    """The shape, kind and labels of one example.
 
-    kind: "pixels" are integers 0 .. levels-1, presented to models as value / (levels - 1) in [0, 1];
-          "reals" are floats, presented as they are;
-          "events" are integers 0 .. levels-1 that name classes, presented as they are: melodies;
-          "tokens" are integers 0 .. levels-1 of any shape that name classes, presented as they are: discrete latents.
+    Attributes:
+      shape: shape of an example, channels last.
+      kind: how values are stored and presented to models. "pixels" are integers 0 .. levels-1, presented as
+        value / (levels - 1) in [0, 1]. "reals" are floats, presented unchanged. "events" are integers 0 .. levels-1
+        that number the events of melodies, presented unchanged. "tokens" are integers 0 .. levels-1 of any shape, such
+        as discrete latents, presented unchanged.
+      classes: number of classes; labels are 0 .. classes-1. 0 if the labels are not classes.
+      levels: number of different values of a pixel, an event or a token.
+      names: names of the classes; empty if a class is called by its number.
+      label_dim: length L of labels that are vectors [L] of floats. 0 if the labels are not vectors.
+      mean: of reals that were standardised, the mean that each number of the last axis had before; else empty.
+      deviation: the standard deviation of each, likewise.
     """
 
-    shape: tuple[int, ...]  # channels last
+    shape: tuple[int, ...]
     kind: str = "pixels"
-    classes: int = 0  # labels are 0 .. classes-1; 0 where there are none
+    classes: int = 0
     levels: int = 256
-    names: tuple[str, ...] = ()  # of the classes, where they have others than their numbers
-    label_dim: int = 0  # L, where labels are no classes but vectors [L] of floats
+    names: tuple[str, ...] = ()
+    label_dim: int = 0
+    mean: tuple[float, ...] = ()
+    deviation: tuple[float, ...] = ()
 
-    def __post_init__(self):
-        # Lists where it comes from JSON.
-        object.__setattr__(self, "shape", tuple(self.shape))
-        object.__setattr__(self, "names", tuple(self.names))
+    def __post_init__(self) -> None:
+        """Turn lists, which come from JSON or a user's data source, into tuples, which can be hashed."""
+        lists = {"shape": self.shape, "names": self.names, "mean": self.mean, "deviation": self.deviation}
+        for field, values in lists.items():
+            object.__setattr__(self, field, tuple(values))
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        return self.names or tuple(map(str, range(self.classes)))
+        """Return the name of each class."""
+        return self.names or tuple(str(number) for number in range(self.classes))
 
     @property
     def label_width(self) -> int:
-        """The length of a label as a vector, one-hot for a class; 0 where there are no labels."""
+        """Return the length of a label as a vector, one-hot for a class; 0 without labels."""
         return self.label_dim or self.classes
+
+    def restored(self, x: Array) -> Array:
+        """Return examples x [..., *shape] in the units that they had before they were standardised, if they were."""
+        if not self.mean:
+            return x
+        axes = (1,) * (x.ndim - 1) + (-1,)
+        mean, deviation = (np.asarray(each, np.float32).reshape(axes) for each in (self.mean, self.deviation))
+        return x * deviation + mean
 
     @property
     def labels(self) -> str:
-        """What labels may be, in words."""
+        """Describe the labels for an error message."""
         return f"vectors [N, {self.label_dim}]" if self.label_dim else f"classes 0 to {self.classes - 1}"
 
 
-@flax.struct.dataclass
-class Latent:
-    """One layer of codes. A deterministic code has a sample and nothing else."""
+class Latent(flax.struct.PyTreeNode):
+    """One layer of latent variables. A deterministic layer has a sample and nothing else."""
 
-    sample: Any  # [S, B, ...]
-    posterior: Any = None  # distribution, batch shape [B]; [S, B] where it depends on another layer's sample
-    # Distribution, batch shape [B] or [], or [S, B] below another layer; None where it depends on a sample drawn given
-    # this one.
-    prior: Any = None
-    log_q: Any = None  # [S, B], density of the sample under the posterior
-    log_p: Any = None  # [S, B], density of the sample under the prior
-    log_q_path: Any = None  # [S, B], log_q whose gradient by the posterior's parameters flows through samples alone
-    indices: Any = None  # int32 [S, B, ...] of a discrete latent: the entries that the sample is made of
+    sample: Array  # [S, B, ...]
+    posterior: Distribution | None = None  # batch shape [B]; [S, B] if it depends on the sample of another layer
+    # Batch shape [] or [B]; [S, B] if it depends on the sample of another layer. None if the sample of that layer was
+    # drawn after, and given, this one.
+    prior: Distribution | None = None
+    log_q: Array | None = None  # [S, B]: log density of the sample under the posterior
+    log_p: Array | None = None  # [S, B]: log density of the sample under the prior
+    # [S, B]: log_q, differentiated with respect to the posterior's parameters through the sample alone.
+    log_q_path: Array | None = None
+    indices: Array | None = None  # int32 [S, B, ...]: entries of the codebook of which a discrete sample is made
 
 
-@flax.struct.dataclass
-class Outputs:
-    """What every family of models answers; objectives, evaluations and plots read nothing else."""
+class Outputs(flax.struct.PyTreeNode):
+    """What a model of any family returns. Objectives, metrics and figures read nothing else."""
 
-    likelihood: Any  # distribution over batch["x"], batch shape [S, B]
+    likelihood: Distribution  # over batch["x"], batch shape [S, B]
     latents: tuple[Latent, ...]  # top level first
-    code: Any  # [B, D], what probes, scatters and disentanglement read
-    penalties: dict[str, Any] = flax.struct.field(default_factory=dict)  # {name: [B]}, terms only the family knows
+    code: Array  # [B, D]: the latent vector that probes, metrics and figures read
+    penalties: dict[str, Array] = flax.struct.field(default_factory=dict)  # {name: [B]}: terms only the family knows

@@ -159,7 +159,7 @@ class Batches:
 
     def on_device(self) -> "Batches":
         """Return the same batches with their arrays on the devices, each device with a part of the rows."""
-        return dataclasses.replace(self, arrays={name: mesh.put_rows(array) for name, array in self.arrays.items()})
+        return dataclasses.replace(self, arrays={name: mesh.put_examples(array) for name, array in self.arrays.items()})
 
     def feed(self, key: Any, start: int) -> Callable[[int, int], Iterable[tuple[Mapping[str, Any], int]]]:
         """Return the function (step, target) -> [(arrays, until), ...] that serves batches to the devices.
@@ -175,7 +175,7 @@ class Batches:
 
     def gather(self, arrays: Mapping[str, Any], step: Any, index: Any) -> Batch:
         """Return the examples number `index` [B], which are those of batch number `step`, as stored."""
-        return {name: mesh.rows(values, index) for name, values in arrays.items()}
+        return {name: mesh.take_examples(values, index) for name, values in arrays.items()}
 
     def take(self, arrays: Mapping[str, Any], step: Any, key: Any = None) -> Batch:
         """Return batch number `step`, counted through the epochs.
@@ -188,10 +188,10 @@ class Batches:
         """
         n = self.num_examples
         epoch, place = step // self.steps_per_epoch, step % self.steps_per_epoch
-        position = mesh.whole(place * self.batch_size + jnp.arange(self.batch_size))
+        position = mesh.replicate(place * self.batch_size + jnp.arange(self.batch_size))
         index = jnp.minimum(position, n - 1)
         if key is not None:
-            index = mesh.whole(permuted(jax.random.fold_in(key, epoch), index, n))
+            index = mesh.replicate(permuted(jax.random.fold_in(key, epoch), index, n))
         batch = self.gather(arrays, step, index)
         x = present(batch["x"], self.spec)
         size = jnp.full(self.batch_size, self.training_size or n, jnp.float32)
@@ -222,7 +222,7 @@ class Batches:
 
     @functools.cached_property
     def _take(self):
-        return jax.jit(lambda arrays, step: mesh.whole(self.finish(step, self.take(arrays, step))))
+        return jax.jit(lambda arrays, step: mesh.replicate(self.finish(step, self.take(arrays, step))))
 
 
 def _in_memory(values: Any, numbers: np.ndarray) -> np.ndarray:

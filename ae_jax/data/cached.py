@@ -47,7 +47,7 @@ def kept(home: Path, make: Callable[[], None]) -> tuple[DataSpec, dict]:
     Raises:
       UserError: `make()` raised it, or the set is damaged; all processes raise it.
     """
-    processes.led(home.exists, make)
+    processes.make_once(home.exists, make)
     with processes.agreeing():
         return _read(home)
 

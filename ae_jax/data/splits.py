@@ -14,11 +14,15 @@ from ae_jax.data import corruptions, mapped, sources
 from ae_jax.data.batching import outside
 
 # The keys of section data that a source may take.
-_READABLE = ("name", "dir", "path", "split", "cache", "size")
-_TAKEN = (*_READABLE, "validation", "whole")
+_READABLE = ("name", "dir", "path", "split", "cache", "size", "draw", "standardise", "layer", "seed", "digest")
+# The parameters of a source that are no keys. One that needs another run receives the function that opens it.
+_OPENER = "open_run"
+_TAKEN = (*_READABLE, "validation", "whole", _OPENER)
 
 
-def load(section: Any, seed: int, format: int = FORMAT, whole: bool = False) -> tuple[DataSpec, dict[str, Any]]:
+def load(
+    section: Any, seed: int, format: int = FORMAT, whole: bool = False, open_run: Callable | None = None
+) -> tuple[DataSpec, dict[str, Any]]:
     """Read the examples that a data section names, and split and prepare them as it says.
 
     Args:
@@ -26,6 +30,7 @@ def load(section: Any, seed: int, format: int = FORMAT, whole: bool = False) -> 
       seed: of the run; what is binarised once depends on it.
       format: the rules by which validation is held out, see `ae_jax.core.types.FORMAT`.
       whole: whether to ask the source for all examples as one split, "all"; not every source can.
+      open_run: the function that opens another run, for a source with a parameter `open_run`.
 
     Returns:
       The DataSpec, and {"train", "validation"?, "test"}, or {"all"}: {"x": [N, *shape], "label"?: [N]}, as stored.
@@ -33,7 +38,7 @@ def load(section: Any, seed: int, format: int = FORMAT, whole: bool = False) -> 
     Raises:
       UserError: a key has no meaning here, or the examples cannot be had or split so.
     """
-    spec, splits = _read(section, format, whole)
+    spec, splits = _read(section, format, whole, open_run)
     if section.validation and (format == 1 or "validation" not in splits):
         splits = {**splits, **_hold_out(splits["train"], section.validation, format)}
     if section.get("labelled") is not None:
@@ -47,7 +52,7 @@ def load(section: Any, seed: int, format: int = FORMAT, whole: bool = False) -> 
     return spec, splits
 
 
-def _read(section: Any, format: int, whole: bool) -> tuple[DataSpec, dict[str, Any]]:
+def _read(section: Any, format: int, whole: bool, open_run: Callable | None) -> tuple[DataSpec, dict[str, Any]]:
     """Ask the source of a data section for its examples; raise UserError for a key that it does not take."""
     source = _source(section.source)
     takes = inspect.signature(source).parameters
@@ -63,6 +68,8 @@ def _read(section: Any, format: int, whole: bool) -> tuple[DataSpec, dict[str, A
         given["validation"] = section.validation
     if whole and "whole" in takes:
         given["whole"] = True
+    if _OPENER in takes:
+        given[_OPENER] = open_run
     found = source(**given)
     if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[0], DataSpec)):
         raise UserError(f"data source {section.source!r} returned {type(found).__name__}\nexpected (DataSpec, splits)")
@@ -79,6 +86,11 @@ def _source(name: str) -> Callable:
             f"expected a function with no parameters but some of: {', '.join(_TAKEN)}"
         )
     return source
+
+
+def options_of(name: str) -> tuple[str, ...]:
+    """Return the keys of section data that the source of this name takes. Raise UserError where there is none."""
+    return tuple(key for key in inspect.signature(_source(name)).parameters if key in _READABLE)
 
 
 def _hold_out(train: Mapping[str, Any], held: int, format: int) -> dict[str, dict[str, Any]]:
@@ -125,7 +137,9 @@ def _with_labels(split: Mapping[str, Any], count: int) -> dict[str, Any]:
     return {**split, "label": np.where(np.arange(len(label)) < count, label, -1).astype(label.dtype)}
 
 
-def other(config: Any, spec: DataSpec, name: str, whole: bool = False) -> dict[str, Any]:
+def other(
+    config: Any, spec: DataSpec, name: str, whole: bool = False, open_run: Callable | None = None
+) -> dict[str, Any]:
     """Read other data than a config's own, prepared as its own are.
 
     Args:
@@ -133,6 +147,7 @@ def other(config: Any, spec: DataSpec, name: str, whole: bool = False) -> dict[s
       spec: what its own examples are. Labels of another kind than these have are left out.
       name: "NAME" or "SOURCE:PATH".
       whole: whether to return one split, "all", of all examples: in the order of the file where the source keeps it.
+      open_run: as for `load`.
 
     Returns:
       {"train", "validation"?, "test"}, as the source splits them, or {"all"}.
@@ -145,11 +160,13 @@ def other(config: Any, spec: DataSpec, name: str, whole: bool = False) -> dict[s
     section.update({"validation": 0, "labelled": None, "train_on_test": False, **sources.named(name)})
     if path or source in lookup.choices("sources"):
         section.source = source
-    takes = inspect.signature(_source(section.source)).parameters
+    takes = options_of(section.source)
+    section.update({key: None for key in _READABLE[1:] if key not in takes and key in section})
+    if "digest" in takes:
+        section.digest = ""  # it is of the run that the config's own data are made of
     if path:
         section["path" if "path" in takes else "dir"] = path
-    section.update({key: None for key in ("cache", "size") if key not in takes})
-    found, splits = load(section, config.seed, whole=whole)
+    found, splits = load(section, config.seed, whole=whole, open_run=open_run)
     kinds = [f"{one.shape} of {one.kind}" + f" in {one.levels} levels" * (one.kind != "reals") for one in (found, spec)]
     if kinds[0] != kinds[1]:
         raise UserError(f"--data={name} has examples {kinds[0]}\nthis model was trained on {kinds[1]}")

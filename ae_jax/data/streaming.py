@@ -96,7 +96,7 @@ class Streamed(Batches):
         # Each device gets as many rows of a batch as any other, so some batches get rows that nothing reads. The mesh
         # is asked here, because the threads of Grain have none.
         rows = -(-self.batch_size // mesh.size()) * mesh.size()
-        read = functools.partial(self._read, mesh.sharding_of_chunks(), rows, key)
+        read = functools.partial(self._read, mesh.chunk_sharding(), rows, key)
         # An evaluation is one epoch in stored order, and nothing is read beyond its end.
         last = -(-self.steps_per_epoch // self.steps_per_chunk) if key is None else np.iinfo(np.int32).max
         options = grain.ReadOptions(num_threads=2, prefetch_buffer_size=2)

@@ -1,1 +1,1 @@
-"""Meshes of devices, several processes, and what JAX sees on this machine."""
+"""Device meshes, runs of several processes, and a report of this machine's devices."""

@@ -1,15 +1,15 @@
-"""The devices that compute a run together, and how its arrays lie on them.
+"""The mesh of devices that compute a run together, and how arrays are placed on it.
 
-Within `over(...)` there is an ambient mesh: whatever is compiled is one program for all its devices, on arrays that are
-global. A batch is cut along its examples over all of them; a state lies whole on each row of devices along "data" and
-is cut along "fsdp" (the third stage of Rajbhandari et al. 2020, "ZeRO", arXiv:1910.02054). Without a mesh, and on a
-single device, all functions here leave what they get as it is.
+Inside `over(...)` JAX has an ambient mesh with the axes "data" and "fsdp". Every function that is jitted there runs on
+all devices of the mesh, and its arrays are global. Batches are sharded by example over both axes. States are
+replicated along "data" and sharded along "fsdp" (the third stage of ZeRO, Rajbhandari et al. 2020, arXiv:1910.02054).
+Without a mesh, or on a single device, the functions that place arrays return them unchanged.
 """
 
 import contextlib
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -21,34 +21,62 @@ from jax.sharding import AxisType, PartitionSpec
 from ae_jax.core.errors import UserError
 
 AXES = ("data", "fsdp")
-_SMALL = 4096  # numbers
+# Arrays of fewer numbers are replicated: gathering them takes longer than their memory is worth.
+_SMALL = 4096
+
+_BY_EXAMPLE = PartitionSpec(AXES)
+_REPLICATED = PartitionSpec()
+
+
+# --- the mesh ---------------------------------------------------------------------------------------------------------
 
 
 def shape(data: int, fsdp: int, devices: int) -> tuple[int, int]:
-    """The sizes of both axes; -1 stands for as many as the other leaves. Raises UserError beyond so many devices."""
-    asked, there = f"mesh.data={data}, mesh.fsdp={fsdp}", f"{devices} device{'s' * (devices > 1)}"
-    if any(not isinstance(size, int) or size < -1 or not size for size in (data, fsdp)) or data == fsdp == -1:
-        raise UserError(f"{asked}\nexpected numbers of devices from 1 on, of which one may be -1: all that are there")
-    sizes = [devices // max(data, fsdp) if size == -1 else size for size in (data, fsdp)]
+    """Return the sizes of the mesh axes "data" and "fsdp".
+
+    Args:
+      data: number of devices along "data"; -1 stands for as many as "fsdp" leaves.
+      fsdp: number of devices along "fsdp"; -1 stands for as many as "data" leaves.
+      devices: number of all devices.
+
+    Raises:
+      UserError: if a size is neither positive nor -1, if both are -1, if the mesh needs more devices than there are,
+        or if the other size does not divide the devices beside a -1.
+    """
+    asked = f"mesh.data={data}, mesh.fsdp={fsdp}"
+    there = f"{devices} device{'s' * (devices > 1)}"
+    valid = all(isinstance(size, int) and (size >= 1 or size == -1) for size in (data, fsdp))
+    if not valid or data == fsdp == -1:
+        raise UserError(f"{asked}: sizes of a mesh are numbers of devices\nuse numbers from 1; one may be -1: the rest")
+    rest = devices // max(data, fsdp)
+    sizes = (rest if data == -1 else data, rest if fsdp == -1 else fsdp)
     if 0 in sizes or math.prod(sizes) > devices:
-        raise UserError(f"{asked} is a mesh larger than the {there} here\ntry --config.mesh.data=-1, or smaller sizes")
+        raise UserError(f"{asked} is a mesh larger than the {there} here\nuse --config.mesh.data=-1, or smaller sizes")
     if -1 in (data, fsdp) and math.prod(sizes) != devices:
-        raise UserError(f"{asked} of {there}\nexpected a divisor of {devices} beside the -1")
-    return tuple(sizes)
+        raise UserError(f"{asked} leaves some of the {there} here unused\nuse a divisor of {devices} beside the -1")
+    return sizes
 
 
 @contextlib.contextmanager
-def over(data: int = -1, fsdp: int = 1):
-    """A context in which programs are compiled for `data` times `fsdp` devices, the first ones there are.
+def over(data: int = -1, fsdp: int = 1) -> Iterator[None]:
+    """Set the ambient mesh to the first `data` times `fsdp` devices, within a `with` statement.
 
-    Raises UserError for a mesh larger than the devices, or one that leaves a process without any.
+    Args:
+      data: number of devices along "data", as for `shape`.
+      fsdp: number of devices along "fsdp", as for `shape`.
+
+    Raises:
+      UserError: if `shape` refuses the sizes, or if the mesh leaves a process without a device.
     """
-    sizes, devices = shape(data, fsdp, jax.device_count()), jax.devices()
+    devices = jax.devices()
+    sizes = shape(data, fsdp, len(devices))
     used = devices[: math.prod(sizes)]
-    if idle := {device.process_index for device in devices} - {device.process_index for device in used}:
+    # A process whose devices are all outside the mesh could not take part in its computations.
+    idle = {device.process_index for device in devices} - {device.process_index for device in used}
+    if idle:
         raise UserError(
             f"mesh.data={data}, mesh.fsdp={fsdp} leaves process {min(idle)} without a device\n"
-            f"expected as many as there are, {len(devices)}, or -1"
+            f"use all devices: sizes with the product {len(devices)}, or -1"
         )
     if len(used) == 1:
         yield
@@ -58,132 +86,214 @@ def over(data: int = -1, fsdp: int = 1):
 
 
 def size() -> int:
-    """The number of devices that compute together."""
-    sizes = jax.sharding.get_abstract_mesh().shape  # of a sweep's, the axis is another
+    """Return the number of devices in the ambient mesh, or 1 without one."""
+    # The mesh of a sweep has an axis of runs (see ae_jax/sweeps/fleet.py), over which no array of a run is sharded.
+    sizes = jax.sharding.get_abstract_mesh().shape
     return math.prod(sizes.get(axis, 1) for axis in AXES)
 
 
 def check_batch(batch_size: int) -> None:
-    """Raises UserError unless the devices divide the batch."""
-    if batch_size % size():
-        multiples = [n for n in (batch_size - batch_size % size(), batch_size - batch_size % size() + size()) if n]
+    """Check that the number of devices divides the batch size.
+
+    Args:
+      batch_size: number of examples in a batch.
+
+    Raises:
+      UserError: if it does not; the message names the nearest batch sizes that it divides.
+    """
+    rest = batch_size % size()
+    if rest:
+        multiples = [str(n) for n in (batch_size - rest, batch_size - rest + size()) if n]
         raise UserError(
-            f"train.batch_size={batch_size} is not divided by {size()} devices\n"
-            f"expected a multiple, as {' or '.join(map(str, multiples))}; or fewer devices: --config.mesh.data"
+            f"train.batch_size={batch_size} is not a multiple of the {size()} devices\n"
+            f"use {' or '.join(multiples)}, or fewer devices: --config.mesh.data"
         )
 
 
-def spread(tree: Any) -> Any:
-    """In a program: arrays cut along their first axis, that of the examples, over all devices, evenly or not."""
-    return _constrained(tree, lambda leaf: PartitionSpec(AXES))
+def device_memory() -> int:
+    """Return the memory of a device, in bytes."""
+    statistics = jax.local_devices()[0].memory_stats() or {}
+    # A CPU gives no statistics: its devices share the memory of the machine.
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return statistics.get("bytes_limit") or machine // len(jax.local_devices())
 
 
-def whole(tree: Any) -> Any:
-    """In a program: arrays that every device has whole, so that every process can read them."""
-    return _constrained(tree, lambda leaf: PartitionSpec())
+# --- inside jitted functions ------------------------------------------------------------------------------------------
 
 
-def settled(state: Any) -> Any:
-    """In a program: parameters and what else is kept between steps, cut along "fsdp"."""
-    return _constrained(state, lambda leaf: _cut(leaf.shape))
+def shard(tree: Any) -> Any:
+    """Shard arrays by example, inside a jitted function.
+
+    Args:
+      tree: pytree of arrays [B, ...]. The number of devices need not divide B.
+    """
+    return _constrain(tree, lambda leaf: _BY_EXAMPLE)
 
 
-def summed(grads: Any) -> Any:
-    """In a program: gradients, once they are added up over the devices, cut as the parameters are.
+def replicate(tree: Any) -> Any:
+    """Replicate arrays on all devices, inside a jitted function.
 
-    The sum comes between a matrix product and its transposition, which XLA:CPU then does again for each use of a
-    gradient, unless it is said how the transposed one lies in memory: row by row.
+    Every process can then read them.
+
+    Args:
+      tree: pytree of arrays.
+    """
+    return _constrain(tree, lambda leaf: _REPLICATED)
+
+
+def shard_state(state: Any) -> Any:
+    """Shard arrays that are kept between steps along "fsdp", inside a jitted function.
+
+    Args:
+      state: pytree of arrays, such as the parameters.
+    """
+    return _constrain(state, lambda leaf: _state_spec(leaf.shape))
+
+
+def shard_grads(grads: Any) -> Any:
+    """Shard gradients, summed over the devices, like the parameters, inside a jitted function.
+
+    Args:
+      grads: pytree of arrays with the shapes of the parameters.
     """
     if size() == 1:
         return grads
-    lie = lambda part: with_layout_constraint(part, Layout(tuple(range(part.ndim))))
-    rows_first = lambda part: jax.lax.platform_dependent(part, cpu=lie, default=lambda part: part)
-    cut = lambda leaf: jax.shard_map(rows_first, in_specs=_cut(leaf.shape), out_specs=_cut(leaf.shape))(leaf)
-    return jax.tree.map(cut, grads)
+
+    def shard_leaf(leaf):
+        spec = _state_spec(leaf.shape)
+        return jax.shard_map(_fix_layout, in_specs=spec, out_specs=spec)(leaf)
+
+    return jax.tree.map(shard_leaf, grads)
 
 
-def by_example(function: Callable, shared: Any, examples: Any) -> Any:
-    """In a program: `function(shared, examples)`, which goes through the rows of a tree of arrays [B, ...] one by one
-    and answers such a tree: each device goes through its own; else all devices would go through every row.
+def _fix_layout(part: Any) -> Any:
+    """Store an array in row-major order on CPUs; leave it as it is on other platforms."""
+
+    def row_major(part):
+        return with_layout_constraint(part, Layout(tuple(range(part.ndim))))
+
+    # The sum over devices stands between the matrix product that makes a gradient and the transposition of it.
+    # Without a fixed layout XLA:CPU repeats the transposition for every use of the gradient.
+    return jax.lax.platform_dependent(part, cpu=row_major, default=lambda part: part)
+
+
+def map_examples(function: Callable, shared: Any, examples: Any) -> Any:
+    """Apply a function to the examples of each device, inside a jitted function.
+
+    The function may go through its examples one by one. Without this, every device would go through all examples.
+
+    Args:
+      function: maps (shared, part of the examples) to a pytree of arrays with as many rows as its part.
+      shared: pytree that every call receives as it is.
+      examples: pytree of arrays [B, ...]. The number of devices need not divide B.
+
+    Returns:
+      The results for all examples: a pytree of arrays [B, ...].
     """
     if size() == 1:
         return function(shared, examples)
     count = len(jax.tree.leaves(examples)[0])
-    padded = jnp.minimum(jnp.arange(-(-count // size()) * size()), count - 1)
-    specs = {"in_specs": (PartitionSpec(), PartitionSpec(AXES)), "out_specs": PartitionSpec(AXES)}
-    found = jax.shard_map(function, **specs, check_vma=False)(shared, jax.tree.map(lambda leaf: leaf[padded], examples))
-    return jax.tree.map(lambda leaf: leaf[:count], found)
+    # shard_map needs equal parts: the last example is repeated, and its copies are dropped again below.
+    rows = -(-count // size()) * size()
+    index = jnp.minimum(jnp.arange(rows), count - 1)
+    padded = jax.tree.map(lambda leaf: leaf[index], examples)
+    mapped = jax.shard_map(function, in_specs=(_REPLICATED, _BY_EXAMPLE), out_specs=_BY_EXAMPLE, check_vma=False)
+    return jax.tree.map(lambda leaf: leaf[:count], mapped(shared, padded))
 
 
-def _constrained(tree, spec):
+def _constrain(tree, spec_of):
+    """Constrain every leaf of a pytree to the sharding that `spec_of(leaf)` returns."""
     if size() == 1:
         return tree
-    return jax.tree.map(lambda leaf: jax.lax.with_sharding_constraint(leaf, spec(leaf)), tree)
+
+    def constrain(leaf):
+        return jax.lax.with_sharding_constraint(leaf, spec_of(leaf))
+
+    return jax.tree.map(constrain, tree)
 
 
-def _cut(shape: Sequence[int]) -> PartitionSpec:
-    """The first axis that "fsdp" divides is cut: parts that are whole rows are put together without copies.
+def _state_spec(shape: Sequence[int]) -> PartitionSpec:
+    """Return how an array of a state is sharded: along its first axis that "fsdp" divides.
 
-    An array without such an axis stays whole, and a small one, which takes longer to gather than it saves.
+    An array without such an axis is replicated, and so is a small one.
     """
     parts = dict(zip(AXES, jax.sharding.get_abstract_mesh().axis_sizes))["fsdp"]
+    # The first axis is the best one: its parts are contiguous in memory, and are joined without copies.
     divided = [axis for axis, length in enumerate(shape) if length % parts == 0]
     if parts == 1 or not divided or math.prod(shape) < _SMALL:
-        return PartitionSpec()
+        return _REPLICATED
     return PartitionSpec(*(None,) * divided[0], "fsdp")
 
 
-def sharding(shape: Sequence[int]) -> Any:
-    """Where an array of a state lies, of this shape."""
+# --- placing arrays from the host -------------------------------------------------------------------------------------
+
+
+def state_sharding(shape: Sequence[int]) -> jax.sharding.Sharding:
+    """Return the sharding of an array of a state.
+
+    Args:
+      shape: the shape of the global array.
+    """
     if size() == 1:
         return jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-    return jax.sharding.NamedSharding(jax.sharding.get_mesh(), _cut(shape))
+    return jax.sharding.NamedSharding(jax.sharding.get_mesh(), _state_spec(shape))
 
 
-def sharding_of_chunks() -> Any:
-    """Where chunks of batches [steps, B, ...] lie: each batch cut along its examples; None: on the only device."""
+def chunk_sharding() -> jax.sharding.Sharding | None:
+    """Return the sharding by example of chunks [steps, B, ...]; None on a single device."""
     if size() == 1:
         return None
     return jax.sharding.NamedSharding(jax.sharding.get_mesh(), PartitionSpec(None, AXES))
 
 
-def device_memory() -> int:
-    """Bytes of memory that a device has; its share of the machine's, where it does not say."""
-    stats = jax.local_devices()[0].memory_stats() or {}
-    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return stats.get("bytes_limit") or machine // len(jax.local_devices())
+def put_examples(array: Any) -> jax.Array:
+    """Put an array of examples on the devices, sharded by example.
 
+    A process reads only the examples of its own devices.
 
-def put_rows(array: Any) -> Any:
-    """An array [N, ...] on the devices, each with as many of its rows as any other: zeros follow the last.
+    Args:
+      array: array [N, ...] on the host, which may be memory-mapped.
 
-    A process reads only the rows of its own devices.
+    Returns:
+      Array [M, ...], where M is the smallest multiple of the number of devices from N on; zeros follow the examples.
     """
     if size() == 1:
         return jax.device_put(np.asarray(array))
     padded = -(-len(array) // size()) * size()
 
     def read(index):
+        # `index` is a tuple of slices, of which the first may reach beyond the end of the array.
         rows = np.asarray(array[index[0]])
         missing = len(range(*index[0].indices(padded))) - len(rows)
         return np.pad(rows, [(0, missing), *[(0, 0)] * (rows.ndim - 1)])
 
-    placed = jax.sharding.NamedSharding(jax.sharding.get_mesh(), PartitionSpec(AXES))
-    return jax.make_array_from_callback((padded, *array.shape[1:]), placed, read)
+    sharding = jax.sharding.NamedSharding(jax.sharding.get_mesh(), _BY_EXAMPLE)
+    return jax.make_array_from_callback((padded, *array.shape[1:]), sharding, read)
 
 
-def rows(array: Any, index: Any) -> Any:
-    """In a program: the rows number `index` [B] of what `put_rows` placed."""
+def take_examples(array: jax.Array, index: jax.Array) -> jax.Array:
+    """Select examples by number, inside a jitted function.
+
+    Args:
+      array: array [M, ...] that `put_examples` placed.
+      index: integers [B].
+
+    Returns:
+      Array [B, ...]: sharded by example if the number of devices divides B, else replicated.
+    """
     if size() == 1:
         return array[index]
+    # If the devices divide the batch, each of them receives only the examples with which it will compute.
+    even = len(index) % size() == 0
 
-    def found(part, index):
-        """Each device contributes the rows that it has, the others are zeros in the sum."""
+    def collect(part, index):
+        # Each device contributes the examples that it holds. The others are zeros in the sum over devices.
         place = index - jax.lax.axis_index(AXES) * len(part)
         mine = ((place >= 0) & (place < len(part))).reshape(-1, *(1,) * (part.ndim - 1))
         share = jnp.where(mine, part[place % len(part)], 0)
-        return jax.lax.psum_scatter(share, AXES, tiled=True) if even else jax.lax.psum(share, AXES)
+        if even:
+            return jax.lax.psum_scatter(share, AXES, tiled=True)
+        return jax.lax.psum(share, AXES)
 
-    even = len(index) % size() == 0  # then each device gets only the rows that it will compute with
-    specs, result = (PartitionSpec(AXES), PartitionSpec()), PartitionSpec(AXES if even else None)
-    return jax.shard_map(found, in_specs=specs, out_specs=result)(array, index)
+    out_spec = _BY_EXAMPLE if even else _REPLICATED
+    return jax.shard_map(collect, in_specs=(_BY_EXAMPLE, _REPLICATED), out_specs=out_spec)(array, index)

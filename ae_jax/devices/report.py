@@ -1,4 +1,4 @@
-"""What JAX sees of this machine, and whether it is used well."""
+"""A report of the devices that JAX uses, and of accelerators that it leaves unused."""
 
 import os
 import pathlib
@@ -7,65 +7,104 @@ from typing import Any
 
 from ae_jax.core.errors import UserError
 
-# What is there when the machine has an accelerator: {platform: (files, extra that installs JAX for it)}.
+# {platform: (files that exist on machines with such an accelerator, extra that installs JAX for it)}.
 _HARDWARE = {
     "gpu": (("/dev/nvidia0", "/proc/driver/nvidia/version"), "cuda"),
     "tpu": (("/dev/accel0", "/dev/vfio/0"), "tpu"),
 }
+# JAX names a GPU backend after its vendor's software.
+_PLATFORMS = {"cuda": "gpu", "rocm": "gpu"}
 
 
-def describe(devices: Sequence[Any], backend: str, there: Sequence[str]) -> list[str]:
-    """Lines on these devices of this backend, on a machine that has the hardware `there`, of "gpu" and "tpu"."""
+def report() -> list[str]:
+    """Return lines that describe JAX and the devices of this machine.
+
+    Raises:
+      UserError: if JAX_PLATFORMS names a platform that JAX cannot use here.
+    """
+    import jax
+
+    check_reached()
+    backend = jax.default_backend()
+    described = describe(jax.devices(), _PLATFORMS.get(backend, backend), hardware())
+    return [f"jax {jax.__version__}", *described]
+
+
+def describe(devices: Sequence[Any], backend: str, accelerators: Sequence[str]) -> list[str]:
+    """Describe the devices that JAX uses, and the accelerators that it leaves unused.
+
+    Args:
+      devices: the devices of JAX.
+      backend: their platform: "cpu", "gpu" or "tpu".
+      accelerators: the platforms of the accelerators that this machine has, as `hardware` returns them.
+
+    Returns:
+      Lines of text.
+    """
     kinds = sorted({device.device_kind for device in devices})
     lines = [f"JAX uses {len(devices)} {backend} device{'s' * (len(devices) > 1)}: {', '.join(kinds)}"]
     for device in devices:
-        if memory := (device.memory_stats() or {}).get("bytes_limit"):
+        # Devices of a CPU return None in place of statistics.
+        statistics = device.memory_stats() or {}
+        if memory := statistics.get("bytes_limit"):
             lines.append(f"device {device.id}: {memory / 2**30:.1f} GiB of memory")
     if backend == "cpu":
         lines.append(f"it computes on {cores()} core{'s' * (cores() > 1)}")
-    unused = [platform for platform in there if platform != backend]
+    unused = [platform for platform in accelerators if platform != backend]
     for platform in unused:
-        hidden = _hidden(platform)
-        cure = f"unset {hidden}" if hidden else f"pip install -e .[{_HARDWARE[platform][1]}]"
-        lines.append(f"this machine has a {platform.upper()}, and it is not used\ntry: {cure}")
+        lines.append(f"this machine has a {platform.upper()}, and it is not used\ntry: {_remedy(platform)}")
     return lines if unused else [*lines, "nothing is left unused"]
 
 
 def cores() -> int:
-    """The processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-
-def _hidden(platform: str) -> str:
-    """The setting by which the environment keeps JAX from this hardware; "" where none does."""
-    chosen, visible = os.environ.get("JAX_PLATFORMS"), os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen:
-        return f"JAX_PLATFORMS={chosen}"
-    return f"CUDA_VISIBLE_DEVICES={visible}" if platform == "gpu" and visible in ("", "-1") else ""
+    """Return the number of CPU cores that this process may use."""
+    # The affinity, which batch systems restrict, is known on Linux only.
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
 
 
 def hardware() -> list[str]:
-    """The accelerators that this machine has, whatever JAX makes of them: "gpu", "tpu"."""
-    return [name for name, (files, _) in _HARDWARE.items() if any(pathlib.Path(file).exists() for file in files)]
+    """Return the platforms, "gpu" or "tpu", of this machine's accelerators, used or not."""
+    found = []
+    for platform, (files, _) in _HARDWARE.items():
+        if any(pathlib.Path(file).exists() for file in files):
+            found.append(platform)
+    return found
 
 
 def check_reached() -> None:
-    """Raises UserError where JAX is told to use what it cannot."""
+    """Check that JAX can use the platform that the environment asks for.
+
+    Raises:
+      UserError: if JAX_PLATFORMS names a platform that JAX cannot use here.
+    """
     import jax
 
     try:
         jax.devices()
-    except (RuntimeError, AssertionError):  # JAX asserts where it has no plugin for what it is told to use
+    except (RuntimeError, AssertionError):  # JAX asserts if no plugin for the platform is installed
         raise UserError(
-            f"JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS')}, and JAX reaches no such device here\n"
-            "try: unset JAX_PLATFORMS; or what installs JAX for a device, pip install -e .[cuda] or .[tpu]"
+            f"JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS')}: JAX finds no such device on this machine\n"
+            "unset JAX_PLATFORMS, or install JAX for the device: pip install -e .[cuda] or .[tpu]"
         ) from None
 
 
-def report() -> list[str]:
-    """`describe` of this machine. Raises UserError where JAX is told to use what it cannot."""
-    import jax
+def _remedy(platform: str) -> str:
+    """Return the command that lets JAX use an accelerator."""
+    hiding = _hiding_setting(platform)
+    if hiding:
+        return f"unset {hiding}"
+    _, extra = _HARDWARE[platform]
+    return f"pip install -e .[{extra}]"
 
-    check_reached()
-    backend = {"cuda": "gpu", "rocm": "gpu"}.get(jax.default_backend(), jax.default_backend())
-    return [f"jax {jax.__version__}", *describe(jax.devices(), backend, hardware())]
+
+def _hiding_setting(platform: str) -> str:
+    """Return the setting NAME=VALUE that hides an accelerator from JAX, or "" without one."""
+    chosen = os.environ.get("JAX_PLATFORMS")
+    if chosen:
+        return f"JAX_PLATFORMS={chosen}"
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if platform == "gpu" and visible in ("", "-1"):
+        return f"CUDA_VISIBLE_DEVICES={visible}"
+    return ""

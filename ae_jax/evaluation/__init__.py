@@ -1,1 +1,1 @@
-"""Scores of a trained model, samplers of its latent space, and features to compare samples by."""
+"""Metrics of a trained model, samplers of its latent space, and feature extractors for comparing samples."""

@@ -1,8 +1,12 @@
-"""Other runs that scores and figures set beside one: opened, named, and refused where they cannot be compared."""
+"""Other runs that metrics and figures compare with this one: how they are opened, checked and named."""
 
+import hashlib
 import pathlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+import jax
+import numpy as np
 
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec
@@ -11,30 +15,59 @@ from ae_jax.core.types import DataSpec
 def opened(
     data: Any, runs: Iterable[str], spec: DataSpec, inputs: tuple[int, ...] | None = None
 ) -> list[tuple[Any, Any, Any]]:
-    """(model, variables, data) of each of other `runs`.
+    """Open other runs and check that they can be compared with this one.
 
-    inputs: the shape of what all the models are given to read; None where each reads its own.
-    Raises UserError for a run on examples unlike those of `spec`, or whose model reads inputs of another shape.
+    Args:
+      data: the `EvalData` of this run, whose `open_run` opens the others.
+      runs: directories of the other runs.
+      spec: the description of one example of this run.
+      inputs: shape of the inputs that all models will read; None if each model reads inputs of its own run.
+
+    Returns:
+      (model, variables, data) of each of the other runs.
+
+    Raises:
+      UserError: if a run has examples of another shape or kind, or if its model reads inputs of another shape.
     """
-    found = [data.open_run(run) for run in runs]
+    found = [(run.model, run.variables, run.data) for run in map(data.open_run, runs)]
     for run, (model, _, its_data) in zip(runs, found):
         if (model.spec.shape, model.spec.kind) != (spec.shape, spec.kind):
             raise UserError(
-                f"{run!r} is a run on examples {model.spec.shape} of {model.spec.kind}\n"
-                f"expected {spec.shape} of {spec.kind}, as this run's are"
+                f"run {run!r} has examples of shape {model.spec.shape} and kind {model.spec.kind!r}\n"
+                f"use runs on examples of shape {spec.shape} and kind {spec.kind!r}, as this run has"
             )
         if inputs is not None and its_data.input_shape != inputs:
             raise UserError(
-                f"{run!r} is a run whose model reads inputs {its_data.input_shape}\n"
-                f"expected {inputs}, which it would be given here"
+                f"the model of run {run!r} reads inputs of shape {its_data.input_shape}\n"
+                f"use runs whose models read inputs of shape {inputs}"
             )
     return found
 
 
+def digest(variables: Any) -> str:
+    """Return twelve hex digits that tell the values of a model's variables from others."""
+    leaves = jax.tree.leaves(variables)
+    return hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in leaves)).hexdigest()[:12]
+
+
 def names(runs: Iterable[str]) -> list[str]:
-    """["this run", ...]: each of the `runs` by as few of the last parts of its path as tell them apart."""
-    parts = [pathlib.Path(run).absolute().parts for run in runs]
-    last = lambda count: ["/".join(each[-count:]) for each in parts]
-    longest = max(map(len, parts), default=1)
-    apart = (count for count in range(1, longest) if len(set(last(count))) == len(set(parts)))
-    return ["this run", *last(next(apart, longest))]
+    """Name this run and other runs, by as few parts of their paths as distinguish them.
+
+    Args:
+      runs: directories of the other runs.
+
+    Returns:
+      "this run", then the last parts of the path of each of the other runs.
+    """
+    paths = [pathlib.Path(run).absolute().parts for run in runs]
+    longest = max(map(len, paths), default=1)
+    count = 1
+    # A run that is listed twice keeps one name, so the number of names is compared with that of different paths.
+    while count < longest and len(set(_endings(paths, count))) < len(set(paths)):
+        count += 1
+    return ["this run", *_endings(paths, count)]
+
+
+def _endings(paths: Sequence[tuple[str, ...]], count: int) -> list[str]:
+    """Return the last `count` parts of each path, joined by slashes."""
+    return ["/".join(parts[-count:]) for parts in paths]

@@ -1,4 +1,4 @@
-"""What a metric or a figure may read of the data, opened when it is first read."""
+"""The data that metrics and figures read. Each field is opened when it is first read."""
 
 import dataclasses
 import functools
@@ -11,7 +11,9 @@ from ae_jax.data.batching import Batches
 
 @dataclasses.dataclass(frozen=True)
 class EvalData:
-    """The data of an evaluation. Each field is made when it is first read, and kept.
+    """The data of an evaluation. Each field is made when it is first read, and then kept.
+
+    Metrics and figures that need no data, such as samples from the prior, therefore work where the data are missing.
 
     Args:
       makers: {name of a field: function that makes it}.
@@ -21,51 +23,63 @@ class EvalData:
 
     @classmethod
     def of(cls, **fields: Any) -> "EvalData":
-        """Make one from the fields themselves."""
+        """Make the data of an evaluation from fields that exist already."""
         return cls({name: functools.partial(_identity, value) for name, value in fields.items()})
 
     def replace(self, **fields: Any) -> "EvalData":
-        """Return a copy with these fields in place of its own; the others are still made once for both."""
+        """Return a copy with other values of some fields.
+
+        The remaining fields are still made only once, for the original and the copy together.
+        """
         mine = {name: functools.partial(getattr, self, name) for name in self.makers}
         return EvalData({**mine, **EvalData.of(**fields).makers})
 
     def opened(self, field: str) -> bool:
         """Return whether this field was read."""
-        return field in vars(self)
+        return field in self.__dict__
 
     @functools.cached_property
     def train(self) -> Batches:
-        """Prepared batches of the training split, cut to the limit that was asked for."""
+        """Return prepared batches of the training split, at most --limit examples."""
         return self._make("train")
 
     @functools.cached_property
     def test(self) -> Batches:
-        """Prepared batches of the split that is evaluated, whatever its name."""
+        """Return prepared batches of the split that --split names, which need not be the test split."""
         return self._make("test")
 
     @functools.cached_property
     def corpus(self) -> Batches:
-        """Prepared batches of the training split, whatever the limit."""
+        """Return prepared batches of the whole training split, whatever --limit is."""
         return self._make("corpus")
 
     @functools.cached_property
     def metrics(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl so far."""
+        """Return the lines of metrics.jsonl so far."""
         return self._make("metrics")
 
     @functools.cached_property
-    def open_run(self) -> Callable[[str], tuple[Any, Any, "EvalData"]]:
-        """The function run directory -> (model, variables, EvalData) of another run, with the same split and limit."""
+    def open_run(self) -> Callable[[str], Any]:
+        """Return the function that opens another run, with the same split and limit.
+
+        It takes a run directory and returns an `ae_jax.experiments.analysis.Trained`, which has `model`, `variables`,
+        `data` and `digest`.
+        """
         return self._make("open_run")
 
     @functools.cached_property
     def input_shape(self) -> tuple[int, ...]:
-        """The shape of what the model reads: that of the data, or smaller for super-resolution."""
+        """Return the shape of one input of the model.
+
+        For super-resolution it is smaller than the shape of an example.
+        """
         return self._make("input_shape")
 
     def _make(self, field: str) -> Any:
         if field not in self.makers:
-            raise UserError(f"there is no {field!r} to read here\nexpected the data of a trained run")
+            raise UserError(
+                f"this evaluation has no {field!r}\nuse the data of a trained run, or EvalData.of({field}=...)"
+            )
         return self.makers[field]()
 
 

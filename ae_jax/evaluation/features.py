@@ -1,7 +1,8 @@
-"""Features of a model's samples and of real examples, by which the two are compared.
+"""Features of samples and of real examples, by which metrics such as the Frechet distance compare the two.
 
-They are the `code` of any run, or a file made by any network elsewhere. Their name goes into the name of every score,
-as distances by one network's features cannot be compared with those by another's.
+The feature extractor is the latent of any run, such as a classifier, or an `.npz` file of features that another network
+computed. The name of the extractor is part of the name of each score, because distances between the features of
+different extractors cannot be compared.
 """
 
 import dataclasses
@@ -17,20 +18,26 @@ from ae_jax.core import errors, lookup
 from ae_jax.core.discretized import LogisticMixture
 from ae_jax.core.errors import UserError
 from ae_jax.data.batching import evenly
-from ae_jax.evaluation import comparable, gather, samplers
+from ae_jax.evaluation import comparable, gather, requirements, samplers, second_stage
 
 _SPLITS = ("samples", "test", "train")
 
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-    """Rows [N, F], as many of each: of the model's samples, of the split that was asked for, and of the training split,
-    whose distance from the latter is the floor.
+    """The features of samples, of the evaluated split and of the training split, an equal number of each.
+
+    The distance between the training split and the evaluated split is the floor for the distance of the samples.
+
+    Args:
+      name: name of the feature extractor.
+      digest: hash of the extractor's parameters, or of the file.
+      rows: {"samples", "test", "train"}: features [N, F].
     """
 
     name: str
-    digest: str  # of what made them
-    rows: Mapping[str, np.ndarray]  # {"samples", "test", "train"}
+    digest: str
+    rows: Mapping[str, np.ndarray]
 
 
 def scores(
@@ -44,92 +51,159 @@ def scores(
     sampler: str,
     neighbours: int = 1,
 ) -> dict[str, Any]:
-    """What `score(rows [N, F], real rows [N, F])` -> {name: value} answers of samples, as NAME_FEATURES, and of
-    training examples, as NAME_FEATURES_floor, each against as many of the split; N; and the features' digest.
+    """Score samples of a model against real examples, by their features.
 
-    features: a run directory, or an .npz of "samples", "test" and "train".
-    sampler: "prior", the model's own; or a file of ae_jax/evaluation/samplers, fitted to the codes of training data.
-    neighbours: how many of its own kind an example needs at least.
-    Raises UserError where they cannot be had.
+    Training examples are scored, too. Their score is the floor for that of samples, because both are compared with an
+    equal number of examples of the evaluated split.
+
+    Args:
+      metric: the name of the metric, for its flags and messages.
+      score: called as `score(rows, real)` with features [N, F] of each; returns {name: value}.
+      model: the model whose samples are scored.
+      variables: the parameters and other collections of the model.
+      data: the `EvalData`.
+      key: random key.
+      features: a run directory, or an .npz of "samples", "test" and "train". It is the feature extractor, and required.
+      sampler: where latents of samples are drawn from: "prior"; a file of ae_jax/evaluation/samplers, fitted to the
+        latents of training examples; or the directory of a run that was trained on the latents of this one.
+      neighbours: the metric needs more examples than this.
+
+    Returns:
+      {NAME_EXTRACTOR: of samples, NAME_EXTRACTOR_floor: of training examples}, the number of examples N, and the digest
+      of the extractor.
+
+    Raises:
+      UserError: if there is no extractor, if the samples cannot be drawn, or if there are too few examples.
     """
     if not features:
         raise UserError(
-            f"metric {metric!r} compares features\nexpected evaluate.py --{metric}_features=RUN, or an .npz with "
-            f"{', '.join(_SPLITS)}"
+            f"metric {metric!r} needs a feature extractor\n"
+            f"use --{metric}_features=RUN, such as a run of configs/classifier.py, or an .npz of {', '.join(_SPLITS)}"
         )
-    found = _stored(features) if features.endswith(".npz") else _of_run(features, model, variables, data, key, sampler)
+    if features.endswith(".npz"):
+        found = _stored(features)
+    else:
+        found = _of_run(features, model, variables, data, key, sampler)
     count = len(found.rows["test"])
     if count <= neighbours:
-        raise UserError(f"metric {metric!r} has {count} examples of each kind\nexpected more than {neighbours}")
-    answered = {}
-    for suffix, rows in (("", found.rows["samples"]), ("_floor", found.rows["train"])):
-        against = score(rows, found.rows["test"])
-        named = lambda name, s=suffix: f"{name.removesuffix('_se')}_{found.name}{s}{'_se' * name.endswith('_se')}"
-        answered |= {named(name): float(value) for name, value in against.items()}
-    return {**answered, f"{metric}_examples": float(count), f"{metric}_features_digest": found.digest}
+        raise UserError(f"metric {metric!r} has {count} examples of each kind\nuse more than {neighbours}")
+    of_samples = score(found.rows["samples"], found.rows["test"])
+    of_training = score(found.rows["train"], found.rows["test"])
+    return {
+        **_named(of_samples, found.name),
+        **_named(of_training, f"{found.name}_floor"),
+        f"{metric}_examples": float(count),
+        f"{metric}_features_digest": found.digest,
+    }
+
+
+def _named(values: Mapping[str, float], suffix: str) -> dict[str, float]:
+    """Append a suffix to the names of scores, before the "_se" of a standard error."""
+    named = {}
+    for name, value in values.items():
+        ending = "_se" if name.endswith("_se") else ""
+        named[f"{name.removesuffix('_se')}_{suffix}{ending}"] = float(value)
+    return named
 
 
 def _equal_in_number(rows: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Subsample sets of features to the size of the smallest, evenly, as they may be sorted."""
     count = min(map(len, rows.values()))
     return {name: np.asarray(values[evenly(count, len(values))], np.float64) for name, values in rows.items()}
 
 
 def _stored(file: str) -> Features:
+    """Read features from an .npz file.
+
+    Raises:
+      UserError: if the file is damaged or lacks one of the three sets.
+    """
     path = pathlib.Path(file)
     if not path.is_file():
-        raise UserError(f"no file {file!r}\nexpected an .npz with {', '.join(_SPLITS)}, or a run directory")
-    wanted = f"expected arrays [N, F] of finite numbers, F of all the same: {', '.join(_SPLITS)}"
+        raise UserError(f"there is no file {file!r}\nuse an .npz with {', '.join(_SPLITS)}, or a run directory")
+    remedy = f"use arrays [N, F] of finite numbers, with the same F: {', '.join(_SPLITS)}"
     try:
         with path.open("rb") as stored, np.load(stored) as arrays:
             rows = {name: np.asarray(arrays[name], np.float64) for name in arrays if name in _SPLITS}
     except (*errors.DAMAGED, TypeError) as error:
-        raise UserError(f"{file!r} cannot be read: {error}\n{wanted}") from None
+        raise UserError(f"{file!r} cannot be read: {error}\n{remedy}") from None
     for name in _SPLITS:
         if name not in rows or rows[name].ndim != 2:
-            raise UserError(f"{file!r} has no features {name!r}\n{wanted}")
+            raise UserError(f"{file!r} has no features {name!r}\n{remedy}")
         if rows[name].shape[1] != rows["samples"].shape[1] or not np.isfinite(rows[name]).all():
-            raise UserError(f"{name!r} in {file!r} are {rows[name].shape}, or not all finite\n{wanted}")
+            raise UserError(f"{name!r} in {file!r} has shape {rows[name].shape}, or is not all finite\n{remedy}")
     return Features(path.stem, hashlib.sha256(path.read_bytes()).hexdigest()[:12], _equal_in_number(rows))
 
 
 def _of_run(workdir: str, model: Any, variables: Any, data: Any, key: Any, sampler: str) -> Features:
-    """The codes that the run in `workdir` has for samples of the model and for its clean examples."""
+    """Extract features with a run, whose latents of samples and of clean real examples they are.
+
+    Args:
+      workdir: directory of the run that is the feature extractor.
+      model: the model whose samples are scored.
+      variables: the parameters and other collections of the model.
+      data: the `EvalData`.
+      key: random key.
+      sampler: where latents of samples are drawn from, as for `scores`.
+    """
     ((network, its_variables, _),) = comparable.opened(data, (workdir,), model.spec, model.spec.shape)
     key_draw, key_features, key_examples = jax.random.split(key, 3)
     draw = _sampler(model, variables, data, key_draw, sampler)
     codes = gather.compiled(_codes, network)
 
-    of = lambda x, batch: codes(its_variables, {**batch, "x": x, "inputs": x}, key_features)
-    both = lambda _, batch, key: {"samples": of(draw(batch, key), batch), "test": of(batch["x"], batch)}
-    of_train = lambda _, batch, key: {"train": of(batch["x"], batch)}
-    rows = gather.gather(both, variables, data.test, key_examples)
+    def extract(x, batch):
+        # The extractor reads x itself, also where inputs are corrupted in this run or in its own.
+        return codes(its_variables, {**batch, "x": x, "inputs": x}, key_features)
+
+    def of_samples_and_split(_, batch, key):
+        return {"samples": extract(draw(batch, key), batch), "test": extract(batch["x"], batch)}
+
+    def of_training(_, batch, key):
+        return {"train": extract(batch["x"], batch)}
+
+    rows = gather.gather(of_samples_and_split, variables, data.test, key_examples)
     train, _ = data.train.spread(len(rows["test"]))
-    rows |= gather.gather(of_train, variables, train, key_examples)
-    leaves = jax.tree.leaves(its_variables)
-    digest = hashlib.sha256(b"".join(np.asarray(leaf).tobytes() for leaf in leaves)).hexdigest()[:12]
+    rows |= gather.gather(of_training, variables, train, key_examples)
+    digest = comparable.digest(its_variables)
     return Features(pathlib.Path(workdir).name, digest, _equal_in_number(rows))
 
 
 def _codes(network, variables, batch, key):
-    return network.apply(variables, batch, rngs={"latent": key}).code
+    return requirements.latent_code(network.apply(variables, batch, rngs={"latent": key}))
 
 
 def _sampler(model, variables, data, key, sampler) -> Callable:
-    """(batch, key) -> as many samples [B, *shape] as the batch has examples, and of its labels."""
+    """Return the function that draws samples [B, *shape] of a model for a batch and a key.
+
+    There are as many samples as examples in the batch, with the same labels.
+
+    Raises:
+      UserError: for a model that has no samples, or for the prior of a model without one.
+    """
     if model.adds_inputs:
-        raise UserError("this model adds its inputs to what it decodes, and has no samples\ntry --metrics=psnr")
+        raise UserError("this model adds its inputs to what it decodes, and so has no samples\nuse --metrics=psnr")
     if sampler == "prior":
         if not model.says("generate"):
             others = ", ".join(lookup.choices("samplers"))
-            raise UserError(f"this model has no prior to draw samples from\nexpected a sampler, one of: {others}")
-        draw = gather.compiled(_from_prior, model)
-        return lambda batch, key: draw(variables, batch, key)
+            raise UserError(f"this model has no prior to draw samples from\nuse a sampler, one of: {others}, RUN")
+        generate = gather.compiled(_from_prior, model)
+        return lambda batch, key: generate(variables, batch, key)
+    if second_stage.is_run(sampler):
+        run = second_stage.opened(sampler, model, variables, data)
+        through, both = gather.compiled(_through, model, second=run.model), {"own": variables, "second": run.variables}
+        return lambda batch, key: through(both, batch, key)
+    fit = second_stage.fit_of(sampler)
     key_encode, key_fit = jax.random.split(key)
     one_draw = gather.compiled(_one_draw, model)
     codes = gather.gather(one_draw, variables, data.train, key_encode)["code"]
-    sample = lookup.find("samplers", sampler, "fit")(codes, key_fit)
+    sample = fit(codes, key_fit)
     decode = gather.compiled(_decoded, model)
-    return lambda batch, key: decode(variables, {**batch, "code": np.asarray(sample(key, len(batch["x"])))}, key)
+
+    def draw(batch, key):
+        code = np.asarray(sample(key, len(batch["x"])))
+        return decode(variables, {**batch, "code": code}, key)
+
+    return draw
 
 
 def _one_draw(model, variables, batch, key):
@@ -142,12 +216,23 @@ def _from_prior(model, variables, batch, key):
     return _examples(likelihood, batch, key_x)
 
 
+def _through(model, variables, batch, key, second):
+    """Examples [B, *shape] decoded from latents that a second-stage model draws."""
+    key_code, key_x = jax.random.split(key)
+    drawn = second_stage.draws(second, variables["second"], batch, key_code)
+    code = second_stage.latents(second.spec, model, variables["own"], drawn)
+    return _decoded(model, variables["own"], {**batch, "code": code}, key_x)
+
+
 def _decoded(model, variables, batch, key):
     return _examples(model.apply(variables, (batch["code"][None],), batch, method="decode"), batch, key)
 
 
 def _examples(likelihood, batch, key):
-    """Means [B, *shape]; draws, where the data are zeros and ones, or levels of a mixture, as means would be grey."""
+    """Return samples [B, *shape] of a likelihood: its mean, or a draw from it.
+
+    Means would be grey for binary data and for a mixture over levels, so these are drawn.
+    """
     if isinstance(likelihood, LogisticMixture):
         return likelihood.sample(key, 1)[0, 0]
     binary = ((batch["x"] == 0) | (batch["x"] == 1)).all()

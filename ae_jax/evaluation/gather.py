@@ -1,4 +1,4 @@
-"""Gather what a model computes for many batches: jitted programs, rows of examples, means with standard errors."""
+"""Evaluation of a function of a model over many batches: its values for each example, or means with standard errors."""
 
 import functools
 from collections.abc import Callable, Iterable
@@ -9,53 +9,100 @@ import numpy as np
 
 from ae_jax.core.types import Batch
 from ae_jax.devices import mesh
+from ae_jax.evaluation import requirements
 
 
 @functools.lru_cache(maxsize=64)
 def compiled(function: Callable, model: Any, **options: Any) -> Callable:
-    """`function(model, variables, batch, key, **options)` jitted, the batch cut over all devices that there are.
+    """Compile a function of a model and a batch, with the batch sharded over all devices.
 
-    It is the same program each time the same model is asked the same.
+    The result is cached: the same function, model and options reuse one compiled program.
+
+    Args:
+      function: called as `function(model, variables, batch, key, **options)`.
+      model: the model. It is hashed, as Linen modules are, by its class and fields.
+      **options: further arguments, which are constants of the compiled program.
+
+    Returns:
+      The compiled function of (variables, batch, key). Every device has the whole result, so that every process can
+      read it.
     """
 
     def compute(variables, batch, key):
-        return mesh.whole(function(model, variables, mesh.spread(batch), key, **options))
+        return mesh.replicate(function(model, variables, mesh.shard(batch), key, **options))
 
     return jax.jit(compute)
 
 
 class OnShapes(Exception):
-    """What `gather` raises in place of an answer where the variables are shapes alone: nothing was asked amiss."""
+    """Raised by `gather` for variables that are shapes, after tracing succeeded: valid, but nothing to compute."""
 
 
 def gather(
     compute: Callable, variables: Any, batches: Iterable[Batch], key: Any, count: int | None = None
 ) -> dict[str, np.ndarray]:
-    """What `compute(variables, batch, key)` -> {name: [B, ...]} answers for the first `count` unmasked examples, or for
-    all, as {name: [N, ...]}; trees of arrays, such as distributions, stay trees. Reads as many batches as that takes.
-    Of variables that are shapes alone, it traces the first batch and raises OnShapes.
+    """Collect the values of a function for the examples that are not masked.
+
+    Only as many batches are read as `count` requires.
+
+    Args:
+      compute: called as `compute(variables, batch, key)`; returns {name: [B, ...]}. Pytrees of arrays, such as
+        distributions, are also values.
+      variables: the parameters and other collections of the model.
+      batches: the batches, of which masked examples are left out.
+      key: random key; each batch receives a key of its own.
+      count: how many examples are wanted; None for all.
+
+    Returns:
+      {name: [N, ...]}, each value a NumPy array, or a pytree of them.
+
+    Raises:
+      OnShapes: if variables are shapes (`jax.ShapeDtypeStruct`). The first batch was traced, which raises the errors
+        of a metric that does not fit the model, before any training.
     """
-    parts, missing = {}, count
-    if any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(variables)):
+    if _are_shapes(variables):
         jax.eval_shape(compute, variables, next(iter(batches)), key)
         raise OnShapes
+    parts, missing = {}, count
     for number, batch in enumerate(batches):
         present = np.flatnonzero(np.asarray(batch["mask"]) > 0)[:missing]
         for name, values in compute(variables, batch, jax.random.fold_in(key, number)).items():
-            parts.setdefault(name, []).append(jax.tree.map(lambda leaf, kept=present: np.asarray(leaf)[kept], values))
+            parts.setdefault(name, []).append(_take(values, present))
         missing = None if missing is None else missing - len(present)
+        # Leave before the loop asks for another batch, which might be slow to read.
         if missing == 0:
             break
-    joined = lambda *leaves: np.concatenate(leaves)
-    return {name: jax.tree.map(joined, *values) for name, values in parts.items()}
+    return {name: jax.tree.map(_concatenate, *values) for name, values in parts.items()}
+
+
+def _are_shapes(variables: Any) -> bool:
+    return any(isinstance(leaf, jax.ShapeDtypeStruct) for leaf in jax.tree.leaves(variables))
+
+
+def _take(values: Any, rows: np.ndarray) -> Any:
+    """Return these rows of each array of a pytree, as NumPy arrays."""
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[rows], values)
+
+
+def _concatenate(*leaves: np.ndarray) -> np.ndarray:
+    return np.concatenate(leaves)
 
 
 def mean_and_se(
     per_example: Callable, model: Any, variables: Any, batches: Iterable[Batch], key: Any, **options: Any
 ) -> dict[str, float]:
-    """Means over all unmasked examples of `per_example(model, variables, batch, key, **options)`, {name: [B]}.
+    """Average values over all examples that are not masked, with standard errors.
 
-    Answers {name: mean, name_se: standard error of that mean over the examples}, summed in float64.
+    Args:
+      per_example: called as `per_example(model, variables, batch, key, **options)`; returns {name: [B]}.
+      model: the model.
+      variables: the parameters and other collections of the model.
+      batches: the batches.
+      key: random key.
+      **options: further arguments of `per_example`.
+
+    Returns:
+      {name: mean, name_se: standard error of the mean}.
     """
     result = {}
     for name, values in gather(compiled(per_example, model, **options), variables, batches, key).items():
@@ -64,17 +111,18 @@ def mean_and_se(
 
 
 def mean_with_error(name: str, values: np.ndarray) -> dict[str, float]:
-    """{name: mean of `values` [N], name_se: its standard error}."""
+    """Return {name: mean, name_se: standard error of the mean} of values [N]."""
+    # Summed in float64: over many examples, rounding in float32 would be as large as small differences between runs.
     return {name: float(values.mean(dtype=np.float64)), f"{name}_se": standard_error(values)}
 
 
 def standard_error(values: np.ndarray) -> float:
-    """The standard error of the mean of `values` [N]; nan for a single one."""
+    """Return the standard error of the mean of values [N]; NaN for a single value."""
     deviation = values.std(ddof=1, dtype=np.float64) if len(values) > 1 else np.nan
     return float(deviation / np.sqrt(len(values)))
 
 
 def code_and_label(model: Any, variables: Any, batch: Batch, key: Any) -> dict[str, Any]:
-    """The code [B, D] of a batch and, where there is one, the label [B]."""
+    """Return the latent of a batch as "code" [B, D] and, if the batch has labels, "label" [B]."""
     labels = {"label": batch["label"]} if "label" in batch else {}
-    return {"code": model.apply(variables, batch, rngs={"latent": key}).code, **labels}
+    return {"code": requirements.latent_code(model.apply(variables, batch, rngs={"latent": key})), **labels}

@@ -13,11 +13,12 @@ import jax
 
 from ae_jax.core import lookup
 from ae_jax.core.errors import UserError
+from ae_jax.core.types import DataSpec
 from ae_jax.data import splits
-from ae_jax.data.batching import outside
+from ae_jax.data.batching import Batches, outside
 from ae_jax.data.sources import called
 from ae_jax.devices import mesh
-from ae_jax.evaluation import gather
+from ae_jax.evaluation import comparable, gather
 from ae_jax.evaluation.data import EvalData
 from ae_jax.experiments import experiment, rundir, trusted
 from ae_jax.training.checkpoints import Checkpoints
@@ -33,6 +34,30 @@ class Trained:
     data: EvalData
     context: dict[str, Any]  # what an evaluation's record says of where its numbers come from
     seed: int
+
+    @property
+    def model(self) -> Any:
+        """The model, a Linen module."""
+        return self.experiment.model
+
+    @property
+    def spec(self) -> DataSpec:
+        """What an example looks like."""
+        return self.experiment.spec
+
+    @property
+    def splits(self) -> Mapping[str, Mapping[str, Any]]:
+        """{"train", "validation"?, "test"}: the arrays of the run's own data, as stored."""
+        return self.experiment.splits
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """The digest of the parameters, by which another run refers to them."""
+        return comparable.digest(self.variables)
+
+    def uncorrupted(self, split: str, batch_size: int = 500) -> Batches:
+        """Return the batches of a split of the run's own data, with "x" itself as "inputs"."""
+        return self.experiment.uncorrupted(split, batch_size)
 
 
 def load(
@@ -149,7 +174,10 @@ def data_of(
     """
 
     def batches(name, limit=limit):
-        found = splits.other(built.config, built.spec, other, name == "all") if other else built.splits
+        if not other:
+            found = built.splits
+        else:
+            found = splits.other(built.config, built.spec, other, name == "all", built.open_run)
         if name not in found:
             raise UserError(f"no split {name!r} in these data\nwhat exists: {', '.join(found)}")
         arrays = {key: values[:limit] for key, values in found[name].items()}
@@ -166,7 +194,7 @@ def data_of(
             "test": lambda: batches(split_of(split, other)),
             "corpus": lambda: batches("train", None),
             "metrics": lambda: rundir.read_lines(run.metrics) if run else [],
-            "open_run": lambda: functools.partial(_opened, **options, trust=built.trust),
+            "open_run": lambda: functools.partial(load, **options, trust=built.trust),
             "input_shape": lambda: built.input_shape,
         }
     )
@@ -187,12 +215,6 @@ def _check_reads_no_label(built: experiment.Experiment, other: str) -> None:
             f"{f'--data={other}' if other else 'the data of this run'} has no labels that this model reads\n"
             f"expected data with {built.spec.labels}"
         )
-
-
-def _opened(workdir: str, **options: Any) -> tuple[Any, Any, EvalData]:
-    """(model, variables, data) of another run, for figures that compare runs; options as `load` has them."""
-    other = load(workdir, **options)
-    return other.experiment.model, other.variables, other.data
 
 
 def options_for(function: Callable, prefix: str, options: Mapping[str, Any]) -> dict[str, Any]:

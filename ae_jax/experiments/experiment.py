@@ -17,6 +17,7 @@ from ae_jax.data import corruptions, mapped, splits, streaming
 from ae_jax.data.batching import Batches, check_support, present
 from ae_jax.devices import mesh
 from ae_jax.experiments import parts, ranges, trusted
+from ae_jax.experiments.open_run import RunOpener
 from ae_jax.training import optim, precision
 from ae_jax.training.step import TrainState, make_hparams, make_init, make_train_step, streams
 
@@ -28,7 +29,6 @@ class Experiment:
     config: Any
     spec: DataSpec
     model: Any
-    likelihood: Any  # the model's, which says what it needs of the data
     objective: Any
     tx: Any  # hparams["optimizer"] -> Optax transformation
     prepare: Any
@@ -39,7 +39,12 @@ class Experiment:
     @functools.cached_property
     def splits(self) -> dict[str, Mapping[str, Any]]:
         """{"train", "validation"?, "test"}: arrays as stored."""
-        return splits.load(self.config.data, self.config.seed, self.format)[1]
+        return splits.load(self.config.data, self.config.seed, self.format, open_run=self.open_run)[1]
+
+    @property
+    def open_run(self) -> RunOpener:
+        """The function that opens a run beside this one."""
+        return RunOpener(self.trust)
 
     def batches(self, split: str) -> Batches:
         return self._batches(self.splits[split], self.config.train.batch_size)
@@ -59,6 +64,17 @@ class Experiment:
             return self.prepare(streams(jax.random.fold_in(key, step)), batch, corruption)
 
         return self._batches(arrays, min(batch_size, len(arrays["x"])), finish)
+
+    def uncorrupted(self, split: str, batch_size: int, seed: int = 0) -> Batches:
+        """Return the batches of a split for evaluation, with "x" itself as "inputs"."""
+        arrays = self.splits[split]
+        prepared = self.held_out(arrays, batch_size, seed)
+
+        def finish(step, batch):
+            batch = prepared.finish(step, batch)
+            return {**batch, "inputs": batch["x"]}
+
+        return dataclasses.replace(prepared, finish=finish)
 
     @property
     def steps(self) -> int:
@@ -159,11 +175,12 @@ def build(config: Any, spec: DataSpec | None = None, format: int = FORMAT, *, tr
     """
     ranges.check(config)
     precision.check(config.train.get("precision"))
-    examples = None
+    trust = (*trust, *trusted.modules(config))
+    open_run, examples = RunOpener(trust), None
     if spec is None:
-        spec, examples = splits.load(config.data, config.seed, format)
-    model, likelihood = parts.build(config.model, spec)
-    objective, _ = _objective(config.objective)
+        spec, examples = splits.load(config.data, config.seed, format, open_run=open_run)
+    model = parts.build(config.model, spec, open_run)
+    objective, _ = _objective(config.objective, open_run)
     tx, _ = optim.make_tx(config.optimizer)
     binarize = config.data.binarize
     if binarize not in corruptions.BINARIZATIONS:
@@ -171,12 +188,11 @@ def build(config: Any, spec: DataSpec | None = None, format: int = FORMAT, *, tr
     for key, none, kind in (("binarize", "none", "pixels or reals"), ("transpose", 0, "events")):
         if config.data.get(key, none) != none and spec.kind not in kind:
             raise UserError(f"data.{key}={config.data[key]!r} of {spec.kind}\nexpected {none!r}: it is for {kind}")
-    dequantized = likelihood.needs_dequantised and spec.kind == "pixels" and binarize == "none"
+    dequantized = model.needs_dequantised and spec.kind == "pixels" and binarize == "none"
     corrupt, _ = corruptions.find(config.corruption)
     prepare = corruptions.make_prepare(spec, binarize, dequantized, corrupt)
-    trust = (*trust, *trusted.modules(config))
     hparams = make_hparams(**numbers(config))
-    built = Experiment(config, spec, model, likelihood, objective, tx, prepare, hparams, format, trust)
+    built = Experiment(config, spec, model, objective, tx, prepare, hparams, format, trust)
     if examples is not None:
         built.__dict__["splits"] = examples  # the cached property, already computed
     return built
@@ -192,11 +208,15 @@ def numbers(config: Any) -> dict[str, Any]:
     return {"weights": weights, **found, "optimizer": optimizer, "ema": config.train.ema}
 
 
-def _objective(section: Any) -> tuple[Any, dict[str, Any]]:
-    """(function, its numbers): words and whole numbers are bound here, others vary in hparams."""
+def _objective(section: Any, open_run: Any = None) -> tuple[Any, dict[str, Any]]:
+    """Return (function, its numbers): words and whole numbers are bound here, others vary in hparams.
+
+    The parameter `open_run` is bound too, where the function has it; `key` is an argument that each step gives.
+    """
     options = {key: value for key, value in section.items() if key not in ("name", "num_samples") and value is not None}
     function = lookup.function(objectives, section.name, ("outputs", "batch"), "objective")
-    accepted = dict(list(inspect.signature(function).parameters.items())[2:])
+    parameters = dict(list(inspect.signature(function).parameters.items())[2:])
+    accepted = {key: parameter for key, parameter in parameters.items() if key not in ("key", "open_run")}
     for key in options:
         if key not in accepted:
             raise errors.unknown(f"option of objective {section.name!r}", key, accepted)
@@ -204,4 +224,5 @@ def _objective(section: Any) -> tuple[Any, dict[str, Any]]:
     is_fixed = lambda key, value: isinstance(accepted[key].default, str) or is_whole(key, value)
     fixed = {key: value for key, value in options.items() if is_fixed(key, value)}
     varying = {key: value for key, value in options.items() if key not in fixed}
-    return functools.partial(function, **fixed), varying
+    given = {"open_run": open_run} if "open_run" in parameters else {}
+    return functools.partial(function, **fixed, **given), varying

@@ -1,4 +1,4 @@
-"""What happens beside training every so many steps: a hook is (every, fn(step, state, metrics))."""
+"""Hooks of a training run: the calendar, progress lines, metrics, TensorBoard, profiles and orderly stops."""
 
 import dataclasses
 import math
@@ -17,7 +17,14 @@ from ae_jax.experiments import rundir
 
 @dataclasses.dataclass(frozen=True)
 class Calendar:
-    """At which of `steps` steps what is due, by the periods of a config's section `train`; 0 is never."""
+    """The steps at which metrics are logged, the model is evaluated, and a checkpoint is saved.
+
+    Args:
+      steps: the number of the last step.
+      log_every: the period of logging, in steps. 0 means never, here and below.
+      eval_every: the period of evaluation.
+      checkpoint_every: the period of checkpoints.
+    """
 
     steps: int
     log_every: int
@@ -26,18 +33,22 @@ class Calendar:
 
     @classmethod
     def of(cls, section: Any, steps: int) -> "Calendar":
+        """Make the calendar of a config's section `train`."""
         return cls(steps, section.log_every, section.eval_every, section.checkpoint_every)
 
     @property
     def periods(self) -> list[int]:
+        """Return the periods at which training pauses, in steps."""
         # Every period ends a window of metrics, whatever its purpose, so that a run resumed at any checkpoint has the
         # same windows.
         return sorted({self.log_every, self.eval_every, self.checkpoint_every} - {0})
 
     def evaluates(self, step: int) -> bool:
+        """Return whether the model is evaluated at this step."""
         return bool(self.eval_every) and self._due(step, self.eval_every)
 
     def saves(self, step: int) -> bool:
+        """Return whether a checkpoint is due at this step."""
         return self._due(step, self.checkpoint_every)
 
     def _due(self, step, every):
@@ -45,23 +56,33 @@ class Calendar:
 
 
 class Progress:
-    """A line with the loss and its terms, steps/s, examples/s and the time left; timings.jsonl beside it.
+    """Prints a line with the loss and its terms, steps/s, examples/s and the time left, and writes timings.jsonl.
 
-    Its clock runs from `resume` to the next call: evaluating and saving between them do not count as training.
+    The clock runs from `resume` to the next call, so that evaluating and saving do not count as training.
     """
 
     def __init__(self, run: rundir.RunDir, start: int, steps: int, batch_size: int):
+        """Start the clock.
+
+        Args:
+          run: the run's directory.
+          start: the step at which training begins.
+          steps: the number of the last step.
+          batch_size: examples per step.
+        """
         self._run, self._steps, self._batch_size = run, steps, batch_size
         self._trained_steps, self._trained_seconds, self._printed = 0, 0.0, -math.inf
         self.resume(start)
 
     def resume(self, step: int) -> None:
+        """Start the clock again, at this step."""
         self._from = (step, time.perf_counter())
 
     def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Write the timing of the window that ends at this step; print it at most once a second."""
         now = time.perf_counter()
         steps, seconds = step - self._from[0], now - self._from[1]
-        # The first dispatch holds the compilation: once there is another, it alone tells the rate.
+        # The first dispatch includes compilation, so the rate comes from the later ones once there are any.
         if self._printed > -math.inf:
             self._trained_steps, self._trained_seconds = self._trained_steps + steps, self._trained_seconds + seconds
         rate = self._trained_steps / self._trained_seconds if self._trained_steps else steps / seconds
@@ -82,9 +103,14 @@ class Progress:
 
 
 def timing(step: int, steps: int, seconds: float, batch_size: int, compiled: bool) -> dict[str, Any]:
-    """A line of timings.jsonl: the last `steps` steps, up to number `step`, took `seconds`.
+    """Return a line of timings.jsonl.
 
-    compiled: whether they were the first of this process, whose seconds tell no rate as they hold the compilation.
+    Args:
+      step: the number of the last step of the window.
+      steps: how many steps the window has.
+      seconds: how long they took.
+      batch_size: examples per step.
+      compiled: whether the window is the first of this process, whose seconds include compilation.
     """
     line = {"step": step, "window_seconds": round(seconds, 4), "steps_per_second": round(steps / seconds, 2)}
     line["examples_per_second"] = round(steps / seconds * batch_size, 1)
@@ -94,25 +120,39 @@ def timing(step: int, steps: int, seconds: float, batch_size: int, compiled: boo
 
 
 def clock(seconds: float) -> str:
-    """Seconds as hours, minutes and seconds."""
+    """Return seconds as hours, minutes and seconds."""
     minutes, seconds = divmod(int(seconds), 60)
     return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
 
 
 def record(run: rundir.RunDir, step: int, split: str, metrics: Mapping[str, float]) -> None:
-    """Appends to metrics.jsonl the line of these metrics."""
+    """Append metrics to metrics.jsonl.
+
+    Args:
+      run: the run's directory.
+      step: the step.
+      split: "train", or the split that was evaluated.
+      metrics: {name: value}.
+    """
     rundir.append_line(run.metrics, line(step, split, metrics))
 
 
 def line(step: int, split: str, metrics: Mapping[str, float]) -> dict[str, Any]:
-    """A line of metrics.jsonl. Values that are not finite have no place in JSON and are left out."""
+    """Return a line of metrics.jsonl, without values that are not finite, because JSON has none.
+
+    Args: as for `record`.
+    """
     return {"step": step, "split": split, **{name: value for name, value in metrics.items() if math.isfinite(value)}}
 
 
 class TensorBoard:
-    """Scalars and images, written by a thread; raises OSError once the disk takes no more."""
+    """Scalars and images for TensorBoard, written by a thread.
+
+    Its methods raise OSError once the disk is full.
+    """
 
     def __init__(self, run: rundir.RunDir, start: int):
+        """Open the log of a run; what an earlier process wrote beyond step `start` is hidden."""
         from tensorboardX import SummaryWriter
 
         self._folder = run.tensorboard
@@ -121,16 +161,19 @@ class TensorBoard:
         )
 
     def scalars(self, split: str, step: int, metrics: Mapping[str, float]) -> None:
+        """Write the metrics that are finite."""
         self._check_writes()
         for name, value in metrics.items():
             if math.isfinite(value):
                 self._writer.add_scalar(f"{split}/{name}", value, step)
 
     def image(self, name: str, step: int, image: Any) -> None:
+        """Write an image [H, W, C] with values in [0, 1]."""
         self._check_writes()
         self._writer.add_image(name, image, step, dataformats="HWC")
 
     def close(self) -> None:
+        """Wait until everything is written, unless the thread has died."""
         if self._thread is None or self._thread.is_alive():
             self._writer.close()
         else:
@@ -141,21 +184,22 @@ class TensorBoard:
         return compat.tensorboard_thread(self._writer)
 
     def _check_writes(self):
-        # A full disk ends the thread, for which whoever gave it more would wait for ever.
+        # A full disk ends the thread. A process that then gave it more to write would wait for ever.
         if self._thread is not None and not self._thread.is_alive():
             raise OSError(f"nothing can be written in {self._folder}")
 
 
 class Profile:
-    """A trace of the second window of steps, as the first compiles, or of the only one, for the profiler of JAX."""
+    """A trace for JAX's profiler of the second window of steps, because the first compiles, or of the only one."""
 
     def __init__(self, run: rundir.RunDir, only_one: bool):
+        """Begin the trace at once if there will be only one window."""
         self._path, self._next = str(run.profile), self._start
         if only_one:
             self._start()
 
     def __call__(self) -> None:
-        """Called at the end of every window."""
+        """Begin or end the trace, at the end of a window."""
         self._next()
 
     def _start(self):
@@ -167,12 +211,13 @@ class Profile:
         self._next = lambda: None
 
     def close(self) -> None:
+        """End the trace if training ended within it."""
         if self._next == self._end:
             self._end()
 
 
 def profiled(run: rundir.RunDir) -> Any:
-    """Within it, all that the devices do is traced for the profiler of JAX."""
+    """Return a context in which everything that the devices do is traced for JAX's profiler."""
     return jax.profiler.trace(str(run.profile))
 
 
@@ -180,6 +225,7 @@ class Stop:
     """Turns the first Ctrl-C or SIGTERM into an orderly end at the next hook; a second one ends at once."""
 
     def __init__(self):
+        """Install the signal handlers."""
         self.requested = False
         self._previous = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
 
@@ -189,5 +235,6 @@ class Stop:
         self.restore()
 
     def restore(self) -> None:
+        """Put the earlier signal handlers back."""
         for number, handler in self._previous.items():
             signal.signal(number, handler)

@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -26,14 +26,23 @@ _PARTS = {
 _BASES = {"name": Family, "likelihood": Likelihood, "posterior": Posterior, "prior": Prior}
 
 
-def build(section: Any, spec: DataSpec) -> tuple[Any, Any]:
-    """(model, its likelihood module) from a model section: each part gets the options that it has a field for."""
+def build(section: Any, spec: DataSpec, open_run: Callable | None = None) -> Family:
+    """Return the model of a model section. Each of its parts gets the options that it has a field for.
+
+    Args:
+      section: the model section of a config.
+      spec: what the examples look like.
+      open_run: the function that opens another run, for the family or parts with a field `open_run`.
+
+    Raises:
+      UserError: there is no such family or part, or nothing reads a key.
+    """
     options = {key: value for key, value in section.items() if value is not None}
-    for key, folder in (("name", "models"), ("likelihood", "likelihoods")):
-        if key not in options:
-            raise UserError(f"model.{key} is None\nexpected one of: {', '.join(lookup.choices(folder))}")
+    _check_is_given("name", "models", options)
     family = family_of(options.pop("name"))
     fields, numbers = _parameters(family), varying(family)
+    if "likelihood" in fields:
+        _check_is_given("likelihood", "likelihoods", options)
     options = {key: value for key, value in options.items() if key not in numbers}
     parts, read = {}, set()
     for role, (folder, attribute) in {**_NETS, **_PARTS}.items():
@@ -42,6 +51,7 @@ def build(section: Any, spec: DataSpec) -> tuple[Any, Any]:
             mine = _options_for(part, role, options)
             read |= set(mine)
             arguments = _in_tuples(part, {key.removeprefix(f"{role}_"): value for key, value in mine.items()})
+            arguments |= _opener(part, open_run)
             parts[role] = part(**arguments) if role in _NETS else functools.partial(part, **arguments)
     own = _in_tuples(family, {key: value for key, value in options.items() if key in fields})
     unread = options.keys() - read - own.keys()
@@ -52,8 +62,18 @@ def build(section: Any, spec: DataSpec) -> tuple[Any, Any]:
             f"config key 'model.{key}' is read by nothing{errors.nearest(key, valid)}\n"
             f"leave it out, or set it to None; what this model reads: {', '.join(sorted(valid))}"
         )
-    model = family(spec=spec, **parts, **own)
-    return model, parts["likelihood"](spec)
+    return family(spec=spec, **parts, **own, **_opener(family, open_run))
+
+
+def _check_is_given(key: str, folder: str, options: Mapping[str, Any]) -> None:
+    """Raise UserError where a key of section model is None that has to be set."""
+    if key not in options:
+        raise UserError(f"model.{key} is None\nexpected one of: {', '.join(lookup.choices(folder))}")
+
+
+def _opener(part: Any, open_run: Callable | None) -> dict[str, Any]:
+    """Return the argument `open_run` for a part that has a field of this name."""
+    return {"open_run": open_run} if "open_run" in _signature(part) else {}
 
 
 def family_of(name: str) -> type[Family]:
@@ -72,8 +92,8 @@ def _checked(key: str, found: Any) -> type[nn.Module]:
 
 
 def _parameters(part: Any) -> set[str]:
-    """The names of the arguments of a class, a function, a module or a partial."""
-    return set(_signature(part)) - {"parent", "name"}
+    """Return the names of the arguments that a config may give to a class, a function, a module or a partial."""
+    return set(_signature(part)) - {"parent", "name", "open_run"}
 
 
 def _signature(part: Any) -> Mapping[str, inspect.Parameter]:

@@ -72,8 +72,8 @@ def format_in(file: pathlib.Path) -> int:
     if not os.path.isfile(file):
         return FORMAT
     try:
-        stored = json.loads(file.read_text()).get("format", 1)
-    except (ValueError, AttributeError) as error:
+        stored = dict(json.loads(file.read_text())).get("format", 1)
+    except (ValueError, TypeError) as error:
         raise UserError(f"{file} cannot be read: {error}\nexpected the file that training wrote") from None
     if stored not in range(1, FORMAT + 1):
         raise UserError(f"{file} has format {stored!r}, and this version knows 1 to {FORMAT}\nupdate ae_jax")
@@ -142,7 +142,7 @@ def check_shared(workdir: str) -> None:
         return
     folder = pathlib.Path(workdir).absolute()
     new = [path for path in (folder, *folder.parents) if not path.exists()]
-    met = folder / processes.gathered(f".met-{uuid.uuid4().hex}")[0]
+    met = folder / processes.exchange(f".met-{uuid.uuid4().hex}")[0]
     with processes.agreeing():
         if processes.leads():
             _make(folder, workdir)
@@ -150,7 +150,7 @@ def check_shared(workdir: str) -> None:
     seen = met.exists()
     try:
         lacks = f"workdir {workdir!r} is not the folder that process 0 has there\nexpected one that all hosts share"
-        processes.gathered(None, "" if seen else lacks)
+        processes.exchange(None, "" if seen else lacks)
     finally:
         if processes.leads():
             met.unlink()

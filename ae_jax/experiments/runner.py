@@ -18,7 +18,7 @@ from ae_jax.core.errors import RunFailed, UserError
 from ae_jax.core.types import FORMAT
 from ae_jax.devices import mesh, processes
 from ae_jax.evaluation import gather
-from ae_jax.experiments import analysis, experiment, hooks, rundir
+from ae_jax.experiments import analysis, experiment, hooks, open_run, rundir
 from ae_jax.training import loop, precision
 from ae_jax.training.checkpoints import Checkpoints
 from ae_jax.training.step import TrainState
@@ -50,6 +50,7 @@ def train_run(config: Any, workdir: str, say=print, profile: bool = False, *, tr
 def _train_run(config, workdir, say, profile, trust):
     started, compiling = time.perf_counter(), CompileClock()
     with processes.agreeing():
+        (config,) = open_run.pinned([config], trust)
         notes = rundir.check_new_or_same(workdir, config)
         built = checked(config, rundir.RunDir(pathlib.Path(workdir)).format, trust=trust)
         steps = built.steps

@@ -42,7 +42,7 @@ class Model(ae.Model):
 
     def setup(self):
         super().setup()
-        self.p_z = self.prior(self.latent_dim)
+        self.p_z = self.prior(self.latent_size)
         self.critic = Critic(self.critic_hidden)
 
     def __call__(self, batch: Batch, *, num_samples: int = 1, train: bool = False, hparams=None) -> Outputs:
@@ -70,7 +70,7 @@ class Model(ae.Model):
         known = batch["label"] >= 0
         # As many draws go without a label as there are examples without one.
         mode = jax.random.randint(key_mode, (count,), 0, modes)
-        noise = jax.random.normal(key_noise, (count, self.latent_dim))
+        noise = jax.random.normal(key_noise, (count, self.latent_size))
         draws = prior.loc[mode] + jnp.exp(prior.log_scale[mode]) * noise
         one_hot = lambda label: jax.nn.one_hot(jnp.where(known, label, modes), modes + 1)
         return draws, one_hot(mode), one_hot(batch["label"])

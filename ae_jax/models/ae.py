@@ -3,6 +3,7 @@
 Hinton and Salakhutdinov 2006, "Reducing the dimensionality of data with neural networks", Science 313.
 """
 
+import math
 from collections.abc import Callable
 
 import flax.linen as nn
@@ -12,7 +13,7 @@ from ae_jax.core.errors import UserError
 from ae_jax.core.types import Batch, DataSpec, Latent, Outputs
 from ae_jax.models import base
 from ae_jax.models.likelihoods import bernoulli
-from ae_jax.models.nets import mlp, words
+from ae_jax.models.nets import ImageEncoder, mlp, words
 
 
 class Model(base.Family):
@@ -24,6 +25,8 @@ class Model(base.Family):
     latent_dim: D; 0 takes the encoder's features themselves as the code.
     code_activation: name of the function applied to the code.
     residual: whether the decoder's outputs are added to the inputs, resized where their shape is another.
+    spatial: whether the latent has `latent_dim` numbers for each place of the encoder's last image. Latents are flat,
+        [N, h * w * latent_dim], everywhere outside of the networks.
     """
 
     encoder: nn.Module = mlp.Encoder()
@@ -33,6 +36,7 @@ class Model(base.Family):
     code_activation: str = "identity"
     residual: bool = False
     kernel_init: str = "lecun_normal"
+    spatial: bool = False
 
     @property
     def adds_inputs(self) -> bool:
@@ -49,7 +53,34 @@ class Model(base.Family):
         """Return the least and the greatest value of x that has a likelihood."""
         return self.likelihood(self.spec).support
 
+    @property
+    def needs_dequantised(self) -> bool:
+        """Tell whether pixels must be dequantised, as the likelihood says."""
+        return self.likelihood(self.spec).needs_dequantised
+
+    @property
+    def code_spec(self) -> DataSpec | None:
+        """Describe a spatial latent as data for a second-stage model; None for a vector."""
+        return DataSpec((*self._places(), self.latent_dim), "reals") if self.spatial else None
+
+    @property
+    def latent_size(self) -> int:
+        """Return the length of a flat latent."""
+        return math.prod(self._places()) * self.latent_dim
+
+    def _places(self) -> tuple[int, ...]:
+        """Return the height and width of the encoder's last image; an empty tuple where the latent is a vector."""
+        if not self.spatial:
+            return ()
+        if not isinstance(self.encoder, ImageEncoder) or len(self.spec.shape) != 3:
+            raise UserError(
+                "model.spatial needs images and an encoder that keeps its last image\n"
+                "try model.encoder=conv and model.decoder=conv"
+            )
+        return self.encoder.image_size(self.spec.shape)
+
     def setup(self):
+        self._places()
         self.p_x = self.likelihood(self.spec)
         if self.latent_dim:
             self.z = nn.Dense(self.latent_dim, kernel_init=words.initializer(self.kernel_init))
@@ -62,6 +93,7 @@ class Model(base.Family):
         """batch["inputs"] [B, *shape] -> one code [1, B, D], whatever `num_samples`: nothing is random."""
         features = self.features(batch)
         code = self.z(features) if self.latent_dim else features
+        code = code.reshape(len(code), -1)
         return (Latent(sample=words.activation(self.code_activation)(code)[None]),)
 
     def decode(self, samples: tuple, batch: Batch, train: bool = False):

@@ -27,11 +27,11 @@ class Family(nn.Module):
     spec: DataSpec
 
     # {top-level module: player} for modules whose player has another name; see `ae_jax.training.players`.
-    roles = {}
+    roles = {}  # type: dict[str, str]
     # Keys of the config's section `model` that are numbers, and may be schedules: they arrive in `hparams`.
-    varying = ()
+    varying = ()  # type: tuple[str, ...]
     # The top-level modules that mixed precision computes in bfloat16.
-    networks = ("encoder", "decoder")
+    networks = ("encoder", "decoder")  # type: tuple[str, ...]
     # Whether encoding, decoding or generating reads batch["label"].
     reads_label = False
     # Whether decoding reads batch["x"], as a decoder does that predicts each event from the true ones before it.
@@ -49,6 +49,8 @@ class Family(nn.Module):
     starts_from = "nothing"
     # The least and the greatest value of x, as models see it, that has a likelihood.
     support = (-math.inf, math.inf)
+    # Whether pixels must be dequantised, lest the density of the family's likelihood grow without bound.
+    needs_dequantised = False
     # The geometry of the latent space, for interpolation and means.
     space = spaces.EUCLIDEAN
 
@@ -95,6 +97,10 @@ class Family(nn.Module):
 
     def generate(self, batch: Batch) -> Any:
         """Return p(x | latents) at latents drawn from the prior, batch shape [1, B]; batch["mask"] tells how many."""
+        raise NotImplementedError
+
+    def embed(self, indices: Any) -> Any:
+        """Return the latents [S, B, ...] that are made of the entries `indices` [S, B, ...] of a discrete latent."""
         raise NotImplementedError
 
     def log_joint(self, samples: tuple, batch: Batch) -> Any:

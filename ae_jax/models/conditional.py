@@ -28,6 +28,8 @@ class Model(vae.Model):
         super().setup()
         if not self.spec.label_width:
             raise UserError("a conditional model needs labels, and these data have none\ntry --config.model.name=vae")
+        if self.spatial:
+            raise UserError("a conditional model joins labels to a vector, not to an image\nset model.spatial to False")
         if self.conditional_prior:
             self.p_z_given_y = nn.Dense(2 * self.latent_dim, kernel_init=nn.initializers.zeros)
 
@@ -49,7 +51,8 @@ class Model(vae.Model):
     def prior_of(self, batch: Batch):
         if not self.conditional_prior:
             return super().prior_of(batch)
-        return Normal(*jnp.split(self.p_z_given_y(self.condition(batch)), 2, axis=-1))
+        loc, log_scale = jnp.split(self.p_z_given_y(self.condition(batch)), 2, axis=-1)
+        return Normal(loc, log_scale)
 
     def decode(self, samples: tuple, batch: Batch, train: bool = False):
         z = samples[-1]

@@ -65,7 +65,7 @@ class Model(vae.Model):
             )
         super().setup()
         self.q_up = [self.link(size) for size in self.upper_dims]
-        self.p_down = [self.link(size) for size in (self.latent_dim, *self.upper_dims[:-1])]
+        self.p_down = [self.link(size) for size in (self.latent_size, *self.upper_dims[:-1])]
 
     def link(self, size: int) -> Link:
         return Link(size, self.upper_hidden, self.activation, self.kernel_init)

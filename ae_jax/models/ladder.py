@@ -65,7 +65,9 @@ class Model(hierarchical.Model):
 
     def _mean_code(self, batch: Batch):
         """[B, D]: the posterior mean of the layer next to the data, given the posterior means above it."""
-        return self._descend(batch, lambda posterior: posterior.mean[None])[-1].posterior.mean[0]
+        lowest = self._descend(batch, lambda posterior: posterior.mean[None])[-1]
+        assert lowest.posterior is not None
+        return lowest.posterior.mean[0]
 
 
 def product(one: Normal, other: Normal) -> Normal:

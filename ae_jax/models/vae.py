@@ -23,7 +23,7 @@ class Model(ae.Model):
     """
 
     posterior: Callable[[int], nn.Module] = diagonal_normal.Posterior
-    prior: Callable[[int], nn.Module] = standard_normal.Prior
+    prior: Callable[[int], priors.Prior] = standard_normal.Prior
     latent_dim: int = 2
 
     roles = {"q_z": "encoder"}  # where encoder and decoder have objectives of their own
@@ -50,14 +50,17 @@ class Model(ae.Model):
             raise UserError(f"model.latent_dim is {self.latent_dim}\nexpected at least 1: a random code has a size")
         if self.code_activation != "identity":
             raise UserError(f"model.code_activation={self.code_activation!r} is read by nothing: this code is random")
+        self._places()
         self.p_x = self.likelihood(self.spec)
         self.q_z = self.posterior(self.latent_dim)
+        if self.spatial and not isinstance(self.q_z, diagonal_normal.Posterior):
+            raise UserError("model.spatial needs a posterior for each place\ntry model.posterior=diagonal_normal")
         self.p_z = self.prior(self.prior_dim)
 
     @property
     def prior_dim(self) -> int:
         """The size of the codes that the prior is of."""
-        return self.latent_dim
+        return self.latent_size
 
     def encode(self, batch: Batch, num_samples: int = 1) -> tuple[Latent, ...]:
         """batch["inputs"] [B, *shape] -> samples [S, B, D] with their densities under q(z|x) and p(z)."""

@@ -1,11 +1,9 @@
-"""The reconstruction term alone: what a deterministic autoencoder minimises."""
+"""The reconstruction error alone, which a deterministic autoencoder minimises."""
 
-from typing import Any
-
-from ae_jax.core.types import Batch, Outputs
+from ae_jax.core.types import Batch, Outputs, Terms
 
 
-def reconstruction(outputs: Outputs, batch: Batch) -> dict[str, Any]:
-    """-log p(x|z), averaged over the samples of z."""
+def reconstruction(outputs: Outputs, batch: Batch) -> Terms:
+    """Return -log p(x|z), averaged over samples, as "reconstruction", and the model's penalties."""
     nll = -outputs.likelihood.log_prob(batch["x"][None])
     return {"reconstruction": nll.mean(axis=0), **outputs.penalties}

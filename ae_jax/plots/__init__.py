@@ -1,1 +1,1 @@
-"""Figures of a trained model and web pages to explore it with."""
+"""Figures of a trained model, and web pages to explore it with."""

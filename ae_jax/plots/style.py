@@ -1,6 +1,6 @@
-"""How figures look and how they are kept: one style, one palette, grids of examples, the same bytes for the same run.
+"""The look of figures and their files: one style, one palette, grids of examples, the same bytes for the same run.
 
-Nothing of a model or of data is known here, and nothing of matplotlib's global state is touched.
+This module knows no models and no data sets, and it leaves matplotlib's global state alone.
 """
 
 import contextlib
@@ -8,8 +8,8 @@ import functools
 import math
 import os
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import IO, Any
 
 import numpy as np
 
@@ -17,17 +17,19 @@ from ae_jax.core import errors
 from ae_jax.core.types import DataSpec
 from ae_jax.data.music import events
 
-# Okabe and Ito 2008, "Color universal design", then wine and pale grey of Tol 2021, "Colour schemes": under protanopia,
-# deuteranopia and tritanopia the nearest two of the ten are as far apart as the nearest of the eight, within a tenth.
+# Okabe and Ito 2008, "Color universal design", then wine and pale grey of Tol 2021, "Colour schemes". With protanopia,
+# deuteranopia and tritanopia, the nearest two of these ten are about as far apart as the nearest two of the first
+# eight.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#F0E442", "#661100", "#BBBBBB")
-_UNKNOWN = "#DDDDDD"  # of examples without a class
+_UNKNOWN = "#DDDDDD"  # the colour of examples without a class
 
-WIDTH, HEIGHT = 6.5, 8.5  # inches, the text of a page
-_CELL = 0.55  # inches, the widest an example is drawn in a grid
-_MARGIN = {"x": 0.6, "y": 0.4}  # inches beside and below a grid, for its labels
-_LABEL = {"x": 0.35, "y": 0.15}  # inches that a label needs
-_LINES_HEIGHT = 0.6  # of a cell with lines, in its width
-_ROLL = 0.9  # inches, the height of a piano roll
+# All sizes are inches.
+WIDTH, HEIGHT = 6.5, 8.5  # the text of a page
+_CELL = 0.55  # the greatest width of an example in a grid
+_MARGIN = {"x": 0.6, "y": 0.4}  # beside and below a grid, for its labels
+_LABEL = {"x": 0.35, "y": 0.15}  # the space that a label needs
+_ROLL = 0.9  # the height of a piano roll
+_LINES_HEIGHT = 0.6  # the height of a cell with lines, divided by its width
 
 _STYLE = {
     "font.size": 8,
@@ -46,22 +48,25 @@ _STYLE = {
     "savefig.dpi": 300,
     "savefig.bbox": "tight",
     "savefig.pad_inches": 0.03,
-    "pdf.fonttype": 42,  # embeds TrueType, as publishers ask
-    "image.composite_image": False,  # joining hundreds of images into one takes ten times as long
+    # Publishers ask for embedded TrueType fonts.
+    "pdf.fonttype": 42,
+    # Matplotlib would join the hundreds of images of a grid into one, which takes ten times as long.
+    "image.composite_image": False,
 }
 
-# Without the metadata that would tell one hour, or one machine, from another.
+# {file format: metadata}. Dates and versions are left out, because the same run must give the same bytes.
 _METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Creator": None, "Producer": None}, "html": None}
 
 
 def _style():
     import matplotlib.style
 
+    # "default" first, because the user's own settings would otherwise shine through.
     return matplotlib.style.context(["default", _STYLE])
 
 
 def styled(figure: Callable) -> Callable:
-    """Decorates a plot's `figure(arrays)`: it draws in this project's style, whatever the user's own settings."""
+    """Decorate a `figure(arrays)` so that it draws in this style, not in the user's own."""
 
     @functools.wraps(figure)
     def draw(arrays):
@@ -72,17 +77,18 @@ def styled(figure: Callable) -> Callable:
 
 
 def new(width: float, height: float) -> Any:
-    """An empty Figure of this size in inches, which fits its contents into it."""
+    """Make an empty Figure of a size in inches, which fits its contents into that size."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    # Not by pyplot, which would keep the figure in a global list and might open a window.
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
 def colours(n: int) -> list[Any]:
-    """n colours: those of the palette; beyond its ten, steps of one scale from dark to light."""
+    """Return n different colours: the palette or, beyond its ten, a scale from dark to light."""
     if n <= len(PALETTE):
         return list(PALETTE[:n])
     import matplotlib
@@ -91,21 +97,34 @@ def colours(n: int) -> list[Any]:
 
 
 def of_classes(labels: np.ndarray, count: int = 0) -> np.ndarray:
-    """A colour for each of `labels` [N], of `count` classes or of as many as there are; grey for unknown ones, -1."""
+    """Return a colour [N, 4] for each label.
+
+    Args:
+      labels: classes [N]; -1 for an unknown class, which is grey.
+      count: the number of classes. It is at least the greatest label plus one.
+    """
     from matplotlib.colors import to_rgba
 
+    # Grey comes last, where the label -1 finds it.
     palette = [*colours(max(count, int(labels.max(initial=0)) + 1)), _UNKNOWN]
-    return np.array(list(map(to_rgba, palette)))[np.maximum(labels, -1)]
+    return np.array([to_rgba(colour) for colour in palette])[np.maximum(labels, -1)]
 
 
 def number(value: float, form: str) -> str:
-    """A number as a label, with the minus sign of typography."""
+    """Format a number for a label, with a typographic minus sign."""
     return f"{value:{form}}".replace("-", "\N{MINUS SIGN}")
 
 
 def limits(spec: DataSpec, *values: np.ndarray) -> np.ndarray:
-    """[2], what is drawn as black and as white: 0 and 1 for pixels, else the least and the greatest of `values`; of
-    melodies [0], as they are drawn as piano rolls.
+    """Return the values [2] that are drawn as black and as white.
+
+    Args:
+      spec: the description of one example.
+      *values: arrays of examples.
+
+    Returns:
+      0 and 1 for pixels, else the minimum and the maximum of the values. For melodies, which are drawn as piano rolls,
+      an empty array [0].
     """
     if spec.kind == "events":
         return np.zeros(0, np.float32)
@@ -125,20 +144,31 @@ def grid(
     left: Sequence[float] | None = None,
     gap: float = 0.06,
 ) -> Any:
-    """A Figure of rows of examples, each [H, W, C] (an image), [T] (a line, or a melody) or [T, F] (a line a feature).
+    """Draw rows of examples.
 
-    limits: [2], values drawn as black and white, or at the lower and upper edge of a line's cell; others are clipped;
-        [0] for melodies.
-    left: where the columns begin, in widths of a cell; gap: the space between two cells, as a share of one.
-    Labels that would overlap are thinned out.
+    Args:
+      rows: examples, each an image [H, W, C], a line or a melody [T], or one line for each feature [T, F].
+      limits: values [2] that are drawn as black and white, or at the lower and upper edge of a line's cell. Values
+        beyond them are clipped. Empty for melodies.
+      row_labels: labels of the rows. Labels that would overlap are thinned out.
+      column_labels: labels of the columns. Labels that would overlap are thinned out.
+      xlabel: label of the x-axis.
+      ylabel: label of the y-axis.
+      left: where each column begins, in widths of a cell; by default side by side.
+      gap: the space between two cells, in widths of a cell.
+
+    Returns:
+      The Figure.
     """
     if not len(limits):
         return piano_rolls(rows, row_labels=row_labels, column_labels=column_labels)
     left = np.arange(max(map(len, rows))) if left is None else np.asarray(left)
     shape = rows[0][0].shape
     height = shape[0] / shape[1] if len(shape) == 3 else _LINES_HEIGHT
+    # The page limits both sides, so cells shrink where there are many.
     width = min(_CELL, (WIDTH - _MARGIN["x"]) / (left[-1] + 1), (HEIGHT - _MARGIN["y"]) / (len(rows) * height))
     figure = new(width * (left[-1] + 1) + _MARGIN["x"], width * height * len(rows) + _MARGIN["y"])
+    # All cells share one pair of axes: a pair for each of hundreds of cells would be slow to lay out.
     axes = figure.add_subplot(xlim=(0, left[-1] + 1 - gap), ylim=(len(rows) - gap, 0), aspect=height)
     for y, row in enumerate(rows):
         for x, example in zip(left, row, strict=False):
@@ -152,15 +182,16 @@ def grid(
 
 
 def _label(axis, starts, labels, inches, gap, title):
+    """Label the cells that begin at `starts` along an axis, as many as there is space for."""
     every = math.ceil(_LABEL[axis.axis_name] / inches)
     axis.set_ticks(starts[::every] + (1 - gap) / 2, labels=list(labels)[::every])
     axis.set_label_text(title)
 
 
 def _cell(axes, x, y, size, values, height):
-    """Draws values in [0, 1] into the square cell whose upper left corner is (x, y)."""
+    """Draw values in [0, 1] into the square cell whose upper left corner is (x, y)."""
     if values.ndim == 3:
-        # Channel counts that are not a colour's are drawn as their mean.
+        # An image whose channels are not red, green and blue is drawn as their mean.
         image = values if values.shape[-1] == 3 else np.repeat(values.mean(axis=-1, keepdims=True), 3, axis=-1)
         extent = (x, x + size, y + size, y)
         axes.imshow(image, extent=extent, aspect=height, interpolation="nearest")
@@ -176,19 +207,28 @@ def _cell(axes, x, y, size, values, height):
 def piano_rolls(
     rows: Sequence[Sequence[np.ndarray]], *, row_labels: Sequence[str] = (), column_labels: Sequence[str] = ()
 ) -> Any:
-    """A Figure of rows of melodies, each a grid of events [T]: notes at their pitches over time, counted in bars of
-    4/4. All share the range of pitches that there is."""
+    """Draw rows of melodies as piano rolls, which all show the same range of pitches.
+
+    Args:
+      rows: melodies, each a grid of events [T].
+      row_labels: labels of the rows.
+      column_labels: titles of the columns.
+
+    Returns:
+      The Figure. Time is counted in bars of 4/4, pitch in MIDI numbers.
+    """
     notes = [[events.to_notes(np.asarray(example)) for example in row] for row in rows]
     pitches = np.concatenate([melody[:, 2] for row in notes for melody in row])
     low, high = (pitches.min(), pitches.max()) if len(pitches) else (events.LOWEST, events.HIGHEST)
     bars = np.arange(0, len(rows[0][0]) + 1, events.STEPS)
     figure = new(WIDTH, min(HEIGHT, _ROLL * len(rows) + _MARGIN["y"]))
     axes = figure.subplots(len(rows), max(map(len, rows)), sharex=True, sharey=True, squeeze=False)
-    for axis, melody in (
-        (axis, melody) for line, row in zip(axes, notes, strict=True) for axis, melody in zip(line, row)
-    ):
-        axis.vlines(bars, low - 1, high + 1, color="#DDDDDD", linewidth=0.4, zorder=0)
-        axis.barh(melody[:, 2], melody[:, 1] - 0.2, left=melody[:, 0], height=0.9, color=PALETTE[0])
+    for line, row in zip(axes, notes, strict=True):
+        for axis, melody in zip(line, row):
+            axis.vlines(bars, low - 1, high + 1, color="#DDDDDD", linewidth=0.4, zorder=0)
+            # A small space tells repeated notes apart.
+            axis.barh(melody[:, 2], melody[:, 1] - 0.2, left=melody[:, 0], height=0.9, color=PALETTE[0])
+    # The axes are shared, so the first ones stand for all.
     axes[0, 0].set(xlim=(0, len(rows[0][0])), ylim=(low - 1, high + 1))
     axes[0, 0].set_xticks(bars[:-1], labels=range(1, len(bars)))
     axes[0, 0].locator_params(axis="y", integer=True)
@@ -200,32 +240,43 @@ def piano_rolls(
 
 
 def pixels(figure: Any) -> np.ndarray:
-    """A Figure as uint8 [H, W, 3]."""
+    """Draw a Figure and return its pixels, uint8 [H, W, 3]."""
     figure.canvas.draw()
     return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()
 
 
 def save(path: str | os.PathLike, arrays: Mapping[str, np.ndarray], figure: Any, file_format: str) -> pathlib.Path:
-    """Writes PATH.npz and PATH.png or PATH.pdf, each whole or not at all; answers the picture's path. A page, which
-    states a `file_format` of its own, becomes PATH.html.
+    """Write the arrays of a figure to PATH.npz, and the figure to PATH.png or PATH.pdf.
 
-    Raises UserError for an unknown format, before anything is written.
+    A page is written to PATH.html. Each file is written completely or not at all.
+
+    Args:
+      path: where to write, without a suffix.
+      arrays: the arrays that the figure shows.
+      figure: a Figure, or a page, whose own `file_format` prevails.
+      file_format: "png" or "pdf".
+
+    Returns:
+      The path of the figure.
+
+    Raises:
+      UserError: for an unknown format, before anything is written.
     """
     if file_format not in _METADATA:
         raise errors.unknown("format", file_format, _METADATA)
     file_format = getattr(figure, "file_format", file_format)
     picture = pathlib.Path(f"{path}.{file_format}")
     picture.parent.mkdir(parents=True, exist_ok=True)
-    with whole(pathlib.Path(f"{path}.npz")) as file:
+    with atomic_write(pathlib.Path(f"{path}.npz")) as file:
         np.savez(file, **arrays)
-    with _style(), whole(picture) as file:
+    with _style(), atomic_write(picture) as file:
         figure.savefig(file, format=file_format, metadata=_METADATA[file_format])
     return picture
 
 
 @contextlib.contextmanager
-def whole(path: pathlib.Path):
-    """A file to write that appears under its name once it is complete."""
+def atomic_write(path: pathlib.Path) -> Iterator[IO[bytes]]:
+    """Open a file for writing that appears under its name only when it is complete."""
     temporary = path.with_name(f".{path.name}.tmp")
     try:
         with temporary.open("wb") as file:

@@ -1,1 +1,1 @@
-"""Many runs as one command: axes, plans, compiled groups, engines, searches and figures over runs."""
+"""Sweeps: many runs of a config, trained in compiled groups, searched by Optuna, and drawn."""

@@ -1,198 +1,236 @@
-"""A sweep's directory: every name on disk, what stands in each file, and how a sweep is begun, extended and read."""
+"""A sweep's directory: the names of its files, and how a sweep is begun, extended and read."""
 
 import contextlib
-import csv
 import dataclasses
-import io
 import json
 import os
 import pathlib
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ae_jax.core.errors import UserError
 from ae_jax.experiments import configuration, rundir
 from ae_jax.sweeps.axes import Assignment
 
-ENDED = ("done", "failed", "pruned")  # the status of a run that is not run again
-_PROGRAM = "program.json"
-_HEAD = ("run", "status", "reason", "seconds")
+ENDED = ("done", "failed", "pruned")  # the statuses of runs that are not trained again
+_GROUP = "program.json"  # the file of a compiled group in training: {"runs": names, "way": way}
 
 
 @dataclasses.dataclass(frozen=True)
 class SweepDir:
-    """The paths of a sweep. Each run is a run directory under its own name, with its `result.json`: {"status": "done",
-    "failed", "pruned" or "stopped", "reason", "seconds", "way", "final": {metric: .}, "best": {metric: .}}.
+    """The paths of a sweep.
+
+    Each run has a run directory under its own name. Its `result.json` is {"status": "done", "failed", "pruned" or
+    "stopped", "reason", "seconds", "way", "final": {metric: value}, "best": {metric: value}}.
+
+    Attributes:
+      path: the directory.
     """
 
     path: pathlib.Path
 
     plan = property(lambda self: self.path / rundir.SWEEP)
     results = property(lambda self: self.path / "results.csv")
-    programs = property(lambda self: self.path / "programs")  # what is under way
+    programs = property(lambda self: self.path / "programs")  # one folder for each compiled group in training
     figures = property(lambda self: self.path / "figures")
 
     @property
     def format(self) -> int:
-        """Return the number of the rules by which all its runs read their data, as `rundir.RunDir.format` does."""
+        """Return the format of the directory and of its runs, as `rundir.RunDir.format` does."""
         return rundir.format_in(self.plan)
 
     def run(self, name: str) -> rundir.RunDir:
+        """Return the directory of a run.
+
+        Args:
+          name: the name of the run.
+        """
         return rundir.RunDir(self.path / name)
 
     def read(self) -> tuple[Any, dict[str, Assignment]]:
-        """(base config, {name of a run: its axes}). Raises UserError where this is no sweep's directory."""
+        """Read the plan.
+
+        Returns:
+          (base config, {name of a run: its values of the axes}).
+
+        Raises:
+          UserError: if the directory has no plan, or a damaged one.
+        """
         try:
             stored = json.loads(self.plan.read_text())
-            if strange := [name for name in stored["runs"] if pathlib.Path(name).name != name]:
-                raise ValueError(f"{strange[0]!r} is no name of a run in this directory")
+            # The plan may come from a stranger. A name such as "../x" would lead out of the directory.
+            for name in stored["runs"]:
+                if pathlib.Path(name).name != name:
+                    raise ValueError(f"{name!r} is no name of a run in this directory")
             return configuration.from_plain(stored["config"]), stored["runs"]
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{self.plan} cannot be read: {error}\nexpected the file that sweep.py wrote") from None
+            raise UserError(f"{self.plan} cannot be read: {error}\nuse a directory that sweep.py wrote") from None
 
     def result(self, name: str) -> dict[str, Any] | None:
-        """The result of a run, or None where it has none yet."""
+        """Return the result of a run, or None if it has none yet.
+
+        Args:
+          name: the name of the run.
+        """
         return _read(self.run(name).result)
 
     def ended(self, name: str) -> bool:
+        """Return whether a run has come to its end.
+
+        Args:
+          name: the name of the run.
+        """
         return (self.result(name) or {}).get("status") in ENDED
 
 
+# --- sweeps -----------------------------------------------------------------------------------------------------------
+
+
 def is_sweep(workdir: str) -> bool:
+    """Return whether a directory is that of a sweep.
+
+    Args:
+      workdir: path of the directory.
+    """
     return os.path.isfile(SweepDir(pathlib.Path(workdir)).plan)
 
 
 def check_is_no_sweep(workdir: str) -> None:
-    """Raises UserError, which names a run in it, where this is a sweep's directory."""
+    """Check that a directory is not that of a sweep.
+
+    Args:
+      workdir: path of the directory.
+
+    Raises:
+      UserError: if it is; the message names one of its runs.
+    """
     if is_sweep(workdir):
         sweep = SweepDir(pathlib.Path(workdir))
         names = list(sweep.read()[1])
-        run = next((name for name in names if sweep.run(name).config.exists()), names[0])
-        raise UserError(f"{workdir!r} is a sweep, and this takes one run\ntry --workdir={sweep.run(run).path}")
+        trained = [name for name in names if sweep.run(name).config.exists()]
+        run = sweep.run((trained or names)[0])
+        raise UserError(f"{workdir!r} is a sweep, and this command takes one run\nuse --workdir={run.path}")
 
 
 def check_new_or_same(workdir: str, config: Any, keys: Sequence[str]) -> dict[str, Assignment]:
-    """Checks, writing nothing, that a sweep of these axes of `config` may begin or go on in `workdir`.
+    """Check, without writing, that a sweep may begin or go on in a directory.
 
-    Answers the runs it has already, {name: axes}. Raises UserError where the path is not a writable directory, holds a
-    single run, or a sweep of another config or over other axes.
+    Args:
+      workdir: path of the directory.
+      config: the base config of the sweep.
+      keys: the config keys of its axes.
+
+    Returns:
+      {name: values of the axes} of the runs that the directory has already.
+
+    Raises:
+      UserError: if the directory cannot be written, holds a single run, or holds a sweep with another base config or
+        other axes.
     """
     rundir.check_writable(workdir)
     sweep = SweepDir(pathlib.Path(workdir))
     if rundir.RunDir(sweep.path).config.exists():
-        raise UserError(f"workdir {workdir!r} holds a single run\ntry another --workdir")
+        raise UserError(f"workdir {workdir!r} holds a single run\nuse another --workdir")
     if not sweep.plan.exists():
         return {}
     stored, runs = sweep.read()
     changed = configuration.differences(configuration.to_plain(stored), configuration.to_plain(config))
-    there = next(iter(runs.values())).keys()
-    if list(there) != list(keys):
-        changed["axes"] = (", ".join(there), ", ".join(keys))
+    stored_keys = list(next(iter(runs.values())))
+    if stored_keys != list(keys):
+        changed["axes"] = (", ".join(stored_keys), ", ".join(keys))
     if changed:
         raise UserError(
-            f"workdir {workdir!r} holds a sweep of another plan: {rundir.show(changed)}\ntry another --workdir"
+            f"workdir {workdir!r} holds a sweep of another plan: {rundir.show(changed)}\nuse another --workdir"
         )
     return runs
 
 
 def begin(workdir: str, config: Any, runs: Mapping[str, Assignment]) -> SweepDir:
-    """The directory, with all these runs in sweep.json. Raises UserError where it cannot be made."""
+    """Make the directory of a sweep, and write its plan.
+
+    Args:
+      workdir: path of the directory.
+      config: the base config.
+      runs: {name of a run: its values of the axes} of all runs, those of earlier plans too.
+
+    Raises:
+      UserError: if the directory cannot be made.
+    """
     sweep = SweepDir(pathlib.Path(workdir).absolute())
     try:
         sweep.path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"workdir {workdir!r} cannot be made: {error}\ntry another --workdir") from None
+        raise UserError(f"workdir {workdir!r} cannot be made: {error}\nuse another --workdir") from None
     plan = {"format": sweep.format, "config": configuration.to_plain(config), "runs": dict(runs)}
-    rundir.write_text(sweep.plan, json.dumps(plan, indent=2) + "\n")  # in the order of the axes
+    # The keys are not sorted: the order of the axes has a meaning.
+    rundir.write_text(sweep.plan, json.dumps(plan, indent=2) + "\n")
     return sweep
 
 
-def begin_program(folder: pathlib.Path, names: Sequence[str], way: str) -> None:
-    """The directory of a program under way, which remembers its runs and the way in which they are trained."""
+# --- compiled groups in training --------------------------------------------------------------------------------------
+
+
+def begin_group(folder: pathlib.Path, names: Sequence[str], way: str) -> None:
+    """Make the directory of a compiled group, by which it is found again if it is stopped.
+
+    Args:
+      folder: the directory of the group.
+      names: the names of its runs.
+      way: the way in which they are trained.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    rundir.write_json(folder / _PROGRAM, {"runs": list(names), "way": way})
+    rundir.write_json(folder / _GROUP, {"runs": list(names), "way": way})
 
 
 def way_of(folder: pathlib.Path) -> str | None:
-    """The way in which the program in this directory was begun; None where it was not."""
-    return (_read(folder / _PROGRAM) or {}).get("way")
+    """Return the way in which a compiled group was begun, or None if it was not.
+
+    Args:
+      folder: the directory of the group.
+    """
+    return (_read(folder / _GROUP) or {}).get("way")
 
 
-def programs(sweep: SweepDir) -> list[tuple[list[str], str]]:
-    """(names of the runs, way) of every program that was begun and has not ended."""
-    found = [_read(path) for path in sorted(sweep.programs.glob(f"*/{_PROGRAM}"))]
-    return [(program["runs"], program["way"]) for program in found if program]
+def groups_in_training(sweep: SweepDir) -> list[tuple[list[str], str]]:
+    """Return (names of the runs, way) of every compiled group that was begun and has not ended.
+
+    Args:
+      sweep: the sweep.
+    """
+    found = [_read(path) for path in sorted(sweep.programs.glob(f"*/{_GROUP}"))]
+    return [(group["runs"], group["way"]) for group in found if group]
 
 
 def clear_ended(sweep: SweepDir) -> None:
-    """Removes what a kill has left of programs whose runs had all ended."""
-    for folder in sweep.programs.glob("*"):
-        if (program := _read(folder / _PROGRAM)) and all(map(sweep.ended, program["runs"])):
-            end_program(folder)
+    """Remove what a kill has left of compiled groups whose runs had all ended.
 
-
-def end_program(folder: pathlib.Path) -> None:
-    """Removes the directory of a program whose runs have ended, its checkpoints first: of what a kill leaves, nothing
-    gives a run that is trained anew its old end.
+    Args:
+      sweep: the sweep.
     """
+    for folder in sweep.programs.glob("*"):
+        group = _read(folder / _GROUP)
+        if group and all(map(sweep.ended, group["runs"])):
+            end_group(folder)
+
+
+def end_group(folder: pathlib.Path) -> None:
+    """Remove the directory of a compiled group whose runs have ended.
+
+    Args:
+      folder: the directory of the group.
+    """
+    # The checkpoints go first. If a kill left them, a run that the user deletes to train it again would go on from its
+    # old end.
     shutil.rmtree(rundir.RunDir(folder).checkpoints, ignore_errors=True)
     shutil.rmtree(folder)
-    with contextlib.suppress(OSError):  # others are under way
+    with contextlib.suppress(OSError):  # the folder still holds other groups
         folder.parent.rmdir()
 
 
 def _read(path: pathlib.Path) -> dict[str, Any] | None:
-    """The JSON in a file; None where there is none, or what a power cut left of it."""
+    """Return the JSON in a file, or None if there is no such file or a power cut has damaged it."""
     try:
         return json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
         return None
-
-
-def outcome(lines: Iterable[Mapping[str, Any]], split: str, better: Mapping[str, str]) -> dict[str, dict[str, float]]:
-    """{"final", "best"}: of the scores on `split`, the last ones, and the best of each by its own direction in
-    `better`. A run that was never evaluated has as its final ones the means of its last steps.
-    """
-    plain = [{k: v for k, v in line.items() if k != "step"} for line in lines]
-    scored = [line for line in plain if line["split"] == split] or plain[-1:]
-    final = {k: v for k, v in (scored[-1] if scored else {}).items() if k != "split"}
-    found = {k: values for k in better if (values := [line[k] for line in scored if k in line])}
-    return {"final": final, "best": {k: (max if better[k] == "max" else min)(values) for k, values in found.items()}}
-
-
-def rows(sweep: SweepDir) -> list[dict[str, Any]]:
-    """One row a run, in the order of the plan: its name, status, reason, seconds, axes, final.METRIC, best.METRIC."""
-    answered = []
-    for name, axes in sweep.read()[1].items():
-        result = sweep.result(name) or {"status": "waiting", "reason": "", "seconds": ""}
-        row = {"run": name, **{key: result[key] for key in _HEAD[1:]}, **axes}
-        for kind in ("final", "best"):
-            row |= {f"{kind}.{metric}": value for metric, value in result.get(kind, {}).items()}
-        answered.append(row)
-    return answered
-
-
-def write_results(sweep: SweepDir) -> None:
-    """Brings results.csv up to date."""
-    found, axes = rows(sweep), next(iter(sweep.read()[1].values()))
-    numbers = dict.fromkeys(key for row in found for key in row)
-    head = dict.fromkeys((*_HEAD, *axes, *sorted(numbers, key=lambda key: key.startswith("best."))))
-    file = io.StringIO()
-    writer = csv.DictWriter(file, list(head), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(found)
-    rundir.write_text(sweep.results, file.getvalue())
-
-
-def table(sweep: SweepDir, column: str, direction: str, count: int) -> str:
-    """The `count` runs with the best numbers in this column of results.csv, with their axes; "" where none has it."""
-    axes = list(next(iter(sweep.read()[1].values())))
-    scored = [row for row in rows(sweep) if row["status"] == "done" and column in row]
-    scored = sorted(scored, key=lambda row: row[column], reverse=direction == "max")[:count]
-    if not scored:
-        return ""
-    body = [[f"{row[column]:.5g}", *(row[key] for key in axes)] for row in scored]
-    widths = [max(map(len, cells)) for cells in zip((column, *axes), *body)]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(cells, widths)) for cells in ((column, *axes), *body))
-    return "\n".join(line.rstrip() for line in lines)

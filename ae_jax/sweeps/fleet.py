@@ -1,17 +1,21 @@
-"""The runs of a program, advanced together, in three ways; on all devices of this machine.
+"""Three ways to train the runs of a compiled group together, on all devices of this machine.
 
-"map" runs one after the other, on each device, through the program that trains a single run, compiled once and called
-once a run. So every run ends in the bytes that it has alone, by construction; of a `lax.map` over the runs, which would
-be compiled anew for every number of them, one could only observe it. "threads" calls the same program as many times at
-once as there are cores: small networks leave most of them idle. "vmap" runs all side by side, in arrays with an axis of
-runs that is spread over the devices: what an accelerator likes; sums are then taken in another order, and steps differ
-by rounding.
-The same bytes, of one run as of many, take the same device: on a CPU also as many cores, by which XLA splits products.
+"map": the devices take the runs in turn, and each device trains its runs one after the other, by the function that
+trains a single run, which is compiled once. So a run ends with the same bytes as when it is trained alone. A `lax.map`
+over the runs would be compiled anew for every number of runs, and equal bytes could be observed but not guaranteed.
+
+"threads": like "map", with as many calls at a time as there are CPU cores. Small networks leave most cores idle.
+
+"vmap": all runs advance side by side, in arrays with a leading axis of runs that is sharded over the devices. This is
+fast on accelerators. Sums are taken in another order, so the steps of a run differ by rounding from those it takes
+alone.
+
+Equal bytes also need the same kind of device, and on a CPU the same number of cores, by which XLA splits products.
 """
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent import futures
 from typing import Any
 
@@ -23,124 +27,220 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from ae_jax.devices import report
 from ae_jax.training.step import TrainState
 
-WAYS = ("map", "threads", "vmap")
-_RUNS = "runs"  # the axis of the mesh
+_RUNS = "runs"  # the axis of the mesh over which runs are sharded
+_BY_RUN = PartitionSpec(_RUNS)
+_REPLICATED = PartitionSpec()
 
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """What one run did in one dispatch."""
+    """What one run did in one dispatch of several steps.
+
+    Attributes:
+      step: the step that it reached.
+      bad_steps: how many steps in a row were not finite at the end.
+      totals: sums over the steps, as `ae_jax.training.loop.make_run` returns them.
+      seconds: the run's share of the time.
+    """
 
     step: int
-    bad_steps: int  # non-finite ones in a row at its end
-    totals: Mapping[str, Any]  # as of `train.make_run`
-    seconds: float  # its share
+    bad_steps: int
+    totals: Mapping[str, Any]
+    seconds: float
 
 
 class OneByOne:
-    """Every run's state on its own, on one of the devices in turn.
-
-    run: as of `train.compiled_run`; arrays_on: a device or a sharding -> the data there; threads: how many on a device.
-    """
+    """Runs whose states are apart, each on one of the devices: the ways "map" and "threads"."""
 
     def __init__(self, run: Callable, arrays_on: Callable, states: Sequence[Any], hparams: Sequence[Any], threads: int):
+        """Place the runs on the devices of this machine, in turn.
+
+        Args:
+          run: trains a single run, as `ae_jax.training.loop.compiled_run` makes it.
+          arrays_on: maps a device or a sharding to the arrays of the data there.
+          states: the states of the runs.
+          hparams: the traced numbers of the runs.
+          threads: how many runs train at a time on each device.
+        """
         devices = jax.local_devices()
-        self._run, self._lanes = run, len(devices) * threads
+        self._run = run
+        self._threads = len(devices) * threads
         self._devices = [devices[i % len(devices)] for i in range(len(states))]
         self._arrays = {device: arrays_on(device) for device in set(self._devices)}
-        self._states = [jax.device_put(*placed) for placed in zip(states, self._devices)]
-        self._hparams = [jax.device_put(*placed) for placed in zip(hparams, self._devices)]
+        self._states = list(map(jax.device_put, states, self._devices))
+        self._hparams = list(map(jax.device_put, hparams, self._devices))
         self._compiled = set()
 
-    def advance(self, until: int, going: Sequence[int]) -> Iterable[tuple[int, Window]]:
-        """Takes the runs with these numbers up to step number `until`."""
+    def advance(self, until: int, going: Sequence[int]) -> Sequence[tuple[int, Window]]:
+        """Train runs up to a step.
+
+        Args:
+          until: the step.
+          going: the numbers of the runs to train.
+
+        Returns:
+          (number of a run, what it did) for each of these runs.
+        """
         start, done = time.perf_counter(), {}
-        for i in going:  # threads that met a new program together would each compile it
+        # Threads that call a function before it is compiled would each compile it. So the first run of every device
+        # goes ahead of the others.
+        for i in going:
             if self._devices[i] not in self._compiled:
                 self._compiled.add(self._devices[i])
                 done[i] = self._advance(i, until)
-        with futures.ThreadPoolExecutor(self._lanes) as pool:
-            rest = [i for i in going if i not in done]
+        rest = [i for i in going if i not in done]
+        with futures.ThreadPoolExecutor(self._threads) as pool:
             done |= dict(zip(rest, pool.map(lambda i: self._advance(i, until), rest)))
         share = (time.perf_counter() - start) / len(going)
         return [(i, Window(*done[i], share)) for i in going]
 
     def _advance(self, i, until):
+        """Train run number `i` up to a step, and return (step, bad_steps, totals) as in `Window`."""
         arrays = self._arrays[self._devices[i]]
         self._states[i], totals = self._run(self._states[i], arrays, self._hparams[i], jnp.int32(until))
         return int(self._states[i].step), int(self._states[i].bad_steps), jax.device_get(totals)
 
     def state(self, i: int) -> TrainState:
+        """Return the state of a run.
+
+        Args:
+          i: the number of the run.
+        """
         return self._states[i]
 
     def stacked(self) -> TrainState:
-        """All states, with an axis of runs in front."""
+        """Return the states of all runs in one tree, with a leading axis of runs."""
         return stack(self._states)
 
 
 class SideBySide:
-    """All states in arrays with an axis of runs in front, of which each device holds a part.
-
-    run_on: mesh -> what `side_by_side` makes; arrays_on: as of `OneByOne`.
-    """
+    """Runs whose states are stacked, with an axis sharded over the devices: the way "vmap"."""
 
     def __init__(self, run_on: Callable, arrays_on: Callable, states: Sequence[Any], hparams: Sequence[Any]):
+        """Stack the runs and shard them over the devices of this machine.
+
+        Args:
+          run_on: maps a mesh of devices to what `side_by_side` makes for it.
+          arrays_on: maps a device or a sharding to the arrays of the data there.
+          states: the states of the runs.
+          hparams: the traced numbers of the runs.
+        """
         devices = jax.local_devices()[: len(states)]
         mesh = Mesh(devices, (_RUNS,))
-        self._count, filled = len(states), -len(states) % len(devices)  # the last run, again
-        join = lambda trees: stack([*trees, *[trees[-1]] * filled])
-        spread = lambda tree: jax.device_put(jax.tree.map(jnp.copy, tree), NamedSharding(mesh, PartitionSpec(_RUNS)))
-        self._run, self._arrays = run_on(mesh), arrays_on(NamedSharding(mesh, PartitionSpec()))
-        self._states, self._hparams = spread(join(states)), spread(join(hparams))
+        self._count = len(states)
+        # Every device must have equally many runs: copies of the last run fill the places that are left.
+        copies = -len(states) % len(devices)
 
-    def advance(self, until: int, going: Sequence[int]) -> Iterable[tuple[int, Window]]:
-        """Takes all runs that did not fail up to step number `until`; answers for those with these numbers."""
+        def shard(trees):
+            stacked = stack([*trees, *[trees[-1]] * copies])
+            # The caller keeps its states. A copy of them is donated to the first step.
+            return jax.device_put(jax.tree.map(jnp.copy, stacked), NamedSharding(mesh, _BY_RUN))
+
+        self._run = run_on(mesh)
+        self._arrays = arrays_on(NamedSharding(mesh, _REPLICATED))
+        self._states, self._hparams = shard(states), shard(hparams)
+        self._on_host = None  # a copy of the states, made when one of them is read
+
+    def advance(self, until: int, going: Sequence[int]) -> Sequence[tuple[int, Window]]:
+        """Train all runs up to a step; a run that has failed stays where it is.
+
+        Args:
+          until: the step.
+          going: the numbers of the runs to report on.
+
+        Returns:
+          (number of a run, what it did) for each of these runs.
+        """
         start = time.perf_counter()
         self._states, totals = self._run(self._states, self._arrays, self._hparams, jnp.int32(until))
+        self._on_host = None
         step, bad_steps, totals = jax.device_get((self._states.step, self._states.bad_steps, totals))
         share = (time.perf_counter() - start) / len(going)
-        self._here = None
         return [(i, Window(int(step[i]), int(bad_steps[i]), at(totals, i), share)) for i in going]
 
     def state(self, i: int) -> TrainState:
-        self._here = on_host(self._states) if self._here is None else self._here
-        return at(self._here, i)
+        """Return the state of a run.
+
+        Args:
+          i: the number of the run.
+        """
+        # One copy for all runs: slicing the arrays on a device would compile and dispatch for every leaf of each run.
+        if self._on_host is None:
+            self._on_host = on_host(self._states)
+        return at(self._on_host, i)
 
     def stacked(self) -> TrainState:
-        """All states, with an axis of runs in front."""
+        """Return the states of all runs in one tree, with a leading axis of runs."""
         return jax.tree.map(lambda leaf: leaf[: self._count], self._states)
 
 
 def side_by_side(run: Callable, mesh: Mesh) -> Callable:
-    """`train.make_run` of all runs at once, jitted; the devices of the mesh, each with its part, never wait for others.
+    """Make the jitted function that trains all runs at once.
 
-    The states passed in are donated.
+    Each device of the mesh has its part of the runs and never waits for the others. The states passed to the function
+    are donated.
+
+    Args:
+      run: trains a single run, as `ae_jax.training.loop.make_run` makes it.
+      mesh: a mesh of devices with the axis "runs".
+
+    Returns:
+      The function (states, arrays, hparams, until) -> (states, totals); all but arrays and until have an axis of runs.
     """
-    spread, whole = PartitionSpec(_RUNS), PartitionSpec()
-    many = jax.vmap(run, in_axes=(0, None, 0, None))
-    specs = {"in_specs": (spread, whole, spread, whole), "out_specs": spread}
-    return jax.jit(jax.shard_map(many, mesh=mesh, **specs, check_vma=False), donate_argnums=0)
+    all_runs = jax.vmap(run, in_axes=(0, None, 0, None))
+    specs = {"in_specs": (_BY_RUN, _REPLICATED, _BY_RUN, _REPLICATED), "out_specs": _BY_RUN}
+    return jax.jit(jax.shard_map(all_runs, mesh=mesh, **specs, check_vma=False), donate_argnums=0)
 
 
 def threads() -> int:
-    """How many runs may be under way on one device: as many as cores, where the device is made of them."""
-    return report.cores() if jax.default_backend() == "cpu" and len(jax.local_devices()) == 1 else 1
+    """Return how many runs should train at a time on a device: on a CPU the cores, else 1."""
+    # Several devices of a CPU share its cores already.
+    if jax.default_backend() == "cpu" and len(jax.local_devices()) == 1:
+        return report.cores()
+    return 1
+
+
+# --- trees with a leading axis of runs --------------------------------------------------------------------------------
 
 
 def stack(states: Sequence[Any]) -> Any:
-    """One tree with an axis of runs in front of every leaf."""
+    """Stack trees along a new leading axis of runs.
 
-    join = lambda *leaves: np.stack(leaves) if isinstance(leaves[0], np.ndarray) else jnp.stack(leaves)
+    Args:
+      states: pytrees of the same structure.
+    """
+
+    def join(*leaves):
+        # Random keys are arrays of JAX, which NumPy cannot stack.
+        if isinstance(leaves[0], np.ndarray):
+            return np.stack(leaves)
+        return jnp.stack(leaves)
+
     return jax.tree.map(join, *map(on_host, states))
 
 
 def on_host(tree: Any) -> Any:
-    """The same in memory where taking single runs out is cheap. Keys stay what they are."""
-    is_key = lambda leaf: jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
-    as_array = lambda leaf: jax.random.wrap_key_data(np.asarray(jax.random.key_data(leaf)))
-    return jax.tree.map(lambda leaf: as_array(leaf) if is_key(leaf) else np.asarray(leaf), tree)
+    """Copy a tree into NumPy arrays, from which single runs are cheap to take.
+
+    Random keys stay arrays of keys.
+
+    Args:
+      tree: pytree of arrays.
+    """
+
+    def copy(leaf):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(np.asarray(jax.random.key_data(leaf)))
+        return np.asarray(leaf)
+
+    return jax.tree.map(copy, tree)
 
 
 def at(stacked: Any, i: int) -> Any:
-    """What belongs to run number `i`, of a tree with an axis of runs in front of every leaf."""
+    """Return the part of a tree that belongs to one run.
+
+    Args:
+      stacked: pytree of arrays with a leading axis of runs.
+      i: the number of the run.
+    """
     return jax.tree.map(lambda leaf: leaf[i], stacked)

@@ -1,13 +1,13 @@
-"""The plan of a sweep: which runs the axes make of a config, and which of them are one compiled program.
+"""The runs that axes make of a config, and the compiled groups into which they fall.
 
-Runs share a program where nothing that is fixed in tracing tells them apart: their seeds, weights, schedules' numbers,
-optimiser's and corruption's numbers may differ, their shapes, parts and data may not.
+Runs of a group share one compiled program. They may differ in numbers that are traced: seeds, weights, the numbers of
+schedules, optimizers and corruptions. They agree in everything that is fixed in tracing: shapes, parts and data.
 """
 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -18,13 +18,18 @@ from ae_jax.data import splits
 from ae_jax.experiments import configuration, experiment, ranges
 from ae_jax.sweeps.axes import Assignment
 
-MOST_RUNS = 10_000
-_LONGEST_NAME = 100  # bytes, by which file systems measure
+_LONGEST_NAME = 100  # in bytes, like the limits of file systems
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One config of a sweep, under the name of its directory."""
+    """One run of a sweep.
+
+    Attributes:
+      name: the name of its directory.
+      axes: its values of the axes.
+      config: its full config.
+    """
 
     name: str
     axes: Assignment
@@ -32,31 +37,50 @@ class Run:
 
 
 @dataclasses.dataclass(frozen=True)
-class Program:
-    """Runs that differ only in what is traced."""
+class Group:
+    """A compiled group: runs that share one compiled program.
+
+    Attributes:
+      runs: the runs, whose configs differ only in what is traced.
+    """
 
     runs: tuple[Run, ...]
 
     @property
     def name(self) -> str:
-        """A digest of the runs' names."""
+        """Return a digest of the names of the runs."""
         return hashlib.sha256("\n".join(run.name for run in self.runs).encode()).hexdigest()[:12]
 
-    def parts(self, most: int) -> list["Program"]:
-        """The program in parts of about equal size, of at most so many runs."""
-        size = -(-len(self.runs) // -(-len(self.runs) // most))
-        return [Program(self.runs[start : start + size]) for start in range(0, len(self.runs), size)]
+    def parts(self, most: int) -> list["Group"]:
+        """Split the group into parts of about equal size.
+
+        Args:
+          most: the largest number of runs in a part.
+        """
+        count = -(-len(self.runs) // most)
+        size = -(-len(self.runs) // count)
+        return [Group(self.runs[start : start + size]) for start in range(0, len(self.runs), size)]
+
+
+# --- runs -------------------------------------------------------------------------------------------------------------
 
 
 def make_runs(
     base: ConfigDict, assignments: Iterable[Assignment], known: Mapping[str, Assignment] | None = None
 ) -> list[Run]:
-    """The runs of a config with these keys set. `known`, {name: assignment}, are those of earlier plans of this sweep:
-    they keep their names.
+    """Make the runs of a sweep.
 
-    Raises UserError for an unknown key, a value that does not fit, and for two runs of the same config.
+    Args:
+      base: the config that all runs share.
+      assignments: the values of the axes, of one run each.
+      known: {name: values of the axes} of the runs of earlier plans of this sweep, which keep their names.
+
+    Raises:
+      UserError: if a key is unknown, if a value is not valid, or if two runs have the same config.
     """
-    known = {_identity(_config(base, axes), axes): name for name, axes in (known or {}).items()}
+    names = {}
+    for name, axes in (known or {}).items():
+        names[_identity(_config(base, axes), axes)] = name
     runs, seen = [], {}
     for axes in assignments:
         config = _config(base, axes)
@@ -65,19 +89,25 @@ def make_runs(
         if identity in seen:
             raise UserError(f"the same run twice: {_spelled(seen[identity])} and {_spelled(axes)}\nleave one out")
         seen[identity] = axes
-        runs.append(Run(known.get(identity) or _name(axes, len(known.keys() | seen.keys()) - 1), axes, config))
+        # A long name is a number: that of the run among those of all plans of this sweep.
+        number = len(names.keys() | seen.keys()) - 1
+        runs.append(Run(names.get(identity) or _name(axes, number), axes, config))
     return runs
 
 
 def _config(base: ConfigDict, axes: Assignment) -> ConfigDict:
+    """Return a copy of a config with the values of the axes."""
     config = base.copy_and_resolve_references()
     configuration.override_all(config, axes.items())
     return config
 
 
 def _identity(config: ConfigDict, axes: Assignment) -> tuple[Any, ...]:
-    """What the axes make of the config: equal for equal configs, as 1 and 1.0 are."""
-    return tuple((key, configuration.value_at(config, key)) for key in sorted({*axes, "train.steps", "train.epochs"}))
+    """Return the values that the axes set in a config, which are equal for equal configs."""
+    # 1 and 1.0 are equal, though their texts differ.
+    # An axis over one of the lengths of training clears the other.
+    keys = sorted({*axes, "train.steps", "train.epochs"})
+    return tuple((key, configuration.value_at(config, key)) for key in keys)
 
 
 def _spelled(axes: Assignment) -> str:
@@ -85,24 +115,42 @@ def _spelled(axes: Assignment) -> str:
 
 
 def _name(axes: Assignment, number: int) -> str:
-    """ "weights.kl=1,seed=0"; a number and a digest where that is too long for a directory, or is a path itself."""
+    """Return the name of a run's directory: its axes, such as "weights.kl=1,seed=0".
+
+    A name that is too long or not possible becomes the run's number and a digest of the axes.
+    """
     name = _spelled(axes)
     if len(name.encode()) <= _LONGEST_NAME and "/" not in name and name.isprintable():
         return name
     return f"{number:04d}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
+# --- compiled groups --------------------------------------------------------------------------------------------------
+
+
 def fixed(config: ConfigDict) -> dict[str, Any]:
-    """{dotted key: what of its value is fixed when the run is traced}: the value itself, but of what is traced only
-    its form, as "number" or "linear"; of the seed nothing, unless the data depend on it.
+    """Return what of a config is fixed when its run is traced.
+
+    Args:
+      config: the config of a run.
+
+    Returns:
+      {dotted key: its value}. Of a value that is traced, only its form is fixed, such as "number" or "linear". Nothing
+      of the seed is fixed, unless the data depend on it.
     """
     found = {key: _hashable(configuration.value_at(config, key)) for key in configuration.keys(config)}
-    found |= {key: schedules.form(value) for key, value in _numbers(experiment.numbers(config)) if key in found}
+    for key, value in _numbers(experiment.numbers(config)):
+        if key in found:
+            found[key] = schedules.form(value)
+    # Without an average the state has no place for it, so 0 is another form than a positive number.
     found["train.ema"] = "off" if config.train.ema == 0 else schedules.form(config.train.ema)
-    return found if splits.depend_on_seed(config) else {**found, "seed": "any"}
+    if not splits.depend_on_seed(config):
+        found["seed"] = "any"
+    return found
 
 
-def _numbers(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
+def _numbers(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield (dotted key, value) for every leaf of nested mappings."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
             yield from _numbers(value, f"{prefix}{key}.")
@@ -111,32 +159,54 @@ def _numbers(tree: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, A
 
 
 def _hashable(value: Any) -> Any:
+    """Return a value with tuples in place of its lists."""
     return tuple(map(_hashable, value)) if isinstance(value, tuple | list) else value
 
 
-def program_of(config: ConfigDict) -> str:
-    """A text that is the same for the configs of one program, and no others."""
+def group_key(config: ConfigDict) -> str:
+    """Return a text that is the same for all configs of a compiled group, and for no others.
+
+    Args:
+      config: the config of a run.
+    """
     return json.dumps(fixed(config), sort_keys=True)
 
 
-def group(runs: Sequence[Run]) -> list[Program]:
-    """The programs, in the order of their first runs."""
-    programs = {}
+def group_runs(runs: Sequence[Run]) -> list[Group]:
+    """Return the compiled groups of runs, in the order of their first runs.
+
+    Args:
+      runs: the runs of a sweep.
+    """
+    groups = {}
     for run in runs:
-        programs.setdefault(program_of(run.config), []).append(run)
-    return [Program(tuple(members)) for members in programs.values()]
+        groups.setdefault(group_key(run.config), []).append(run)
+    return [Group(tuple(members)) for members in groups.values()]
 
 
-def describe_runs(runs: Sequence[Run], programs: Sequence[Program]) -> str:
-    """How many runs and programs, which axes are traced, and which split programs."""
-    forms = [fixed(run.config) for run in runs]
+# --- the printed plan -------------------------------------------------------------------------------------------------
+
+
+def describe_runs(runs: Sequence[Run], groups: Sequence[Group]) -> str:
+    """Describe a plan: the numbers of runs and groups, and which axes are traced.
+
+    Args:
+      runs: the runs of a sweep.
+      groups: their compiled groups, which the text calls programs.
+    """
     keys = list(dict.fromkeys(key for run in runs for key in run.axes))
-    kinds = {key: list(dict.fromkeys(str(form.get(key)) for form in forms)) for key in keys}
-    own = lambda run, key: _hashable(configuration.value_at(run.config, key))
-    traced = [key for key in keys if any(form.get(key) != own(run, key) for run, form in zip(runs, forms))]
-    splitting = [f"{key} ({', '.join(kinds[key])})" for key in keys if len(kinds[key]) > 1]
+    forms = [fixed(run.config) for run in runs]
+    traced, splitting = [], []
+    for key in keys:
+        values = [_hashable(configuration.value_at(run.config, key)) for run in runs]
+        # Where a value itself is fixed, its form is the value.
+        if any(form.get(key) != value for form, value in zip(forms, values)):
+            traced.append(key)
+        kinds = list(dict.fromkeys(str(form.get(key)) for form in forms))
+        if len(kinds) > 1:
+            splitting.append(f"{key} ({', '.join(kinds)})")
     return (
-        f"{_count(len(runs), 'run')} in {_count(len(programs), 'program')}\n"
+        f"{_count(len(runs), 'run')} in {_count(len(groups), 'program')}\n"
         f"  traced, so that it varies inside a program: {', '.join(traced) or 'nothing'}\n"
         f"  fixed, so that it splits programs: {', '.join(splitting) or 'nothing'}"
     )

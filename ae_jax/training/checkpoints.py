@@ -137,7 +137,7 @@ class Checkpoints:
         from orbax.checkpoint import args
 
         # Where a leaf lies is said here, and not in what was saved: that may have been on other devices.
-        placed = lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=mesh.sharding(leaf.shape))
+        placed = lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=mesh.state_sharding(leaf.shape))
         target = jax.tree.map(placed, _plain(like))
         items = args.Composite(state=args.StandardRestore(target), record=args.JsonRestore())
         read = self._manager.restore(step, args=items)

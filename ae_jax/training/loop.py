@@ -27,9 +27,9 @@ def make_run(step: Callable, batches: Batches, max_bad_steps: int = 10):
     """
 
     def one(state, arrays, hparams):
-        batch = mesh.spread(batches.take(arrays, state.step, order_key(state)))
+        batch = mesh.shard(batches.take(arrays, state.step, order_key(state)))
         state, metrics = step(state, batch, hparams)
-        return mesh.settled(state), metrics
+        return mesh.shard_state(state), metrics
 
     one = jax.jit(one, inline=True)  # traced once, for the shapes and for the loop
 
@@ -54,7 +54,7 @@ def make_run(step: Callable, batches: Batches, max_bad_steps: int = 10):
 
         go_on = lambda carry: (carry[0].step < until) & (carry[0].bad_steps < max_bad_steps)
         state, totals = jax.lax.while_loop(go_on, body, (state, totals))
-        return mesh.settled(state), totals
+        return mesh.shard_state(state), totals
 
     return run
 

@@ -18,20 +18,22 @@ class Policy:
 
     def score(self, metrics: Mapping[str, float] | None) -> float | None:
         """The criterion among these metrics, where it is there and finite."""
-        value = (metrics or {}).get(self.criterion, math.nan)
+        if metrics is None or self.criterion is None:
+            return None
+        value = metrics.get(self.criterion, math.nan)
         return value if math.isfinite(value) else None
 
     def best(self, scores: Mapping[int, float | None]) -> int | None:
         """The step of the best score, the first of several."""
-        scored = [step for step, score in scores.items() if score is not None]
-        return max(scored, key=lambda step: self._sign * scores[step], default=None)
+        scored = {step: self._sign * score for step, score in scores.items() if score is not None}
+        return max(scored, key=lambda step: scored[step], default=None)
 
     def is_best(self, metrics: Mapping[str, float], scores: Mapping[int, float | None]) -> bool:
         """Whether these metrics beat every one of the scores."""
-        if self.criterion not in metrics:
+        if self.criterion is None or self.criterion not in metrics:
             return False
-        best = self.best(scores)
-        return best is None or self._sign * (metrics[self.criterion] - scores[best]) > 0
+        value = metrics[self.criterion]
+        return all(self._sign * (value - score) > 0 for score in scores.values() if score is not None)
 
     def kept(self, scores: Mapping[int, float | None]) -> dict[int, float | None]:
         """The scores of the checkpoints to keep."""

@@ -20,8 +20,7 @@ _STREAMS = ("augmentation", "corruption", "latent", "sampling", "dropout", "obje
 _SUMS = "sums"
 
 
-@flax.struct.dataclass
-class TrainState:
+class TrainState(flax.struct.PyTreeNode):
     """All that training changes; a checkpoint is exactly this."""
 
     step: Any  # int32, updates attempted
@@ -65,7 +64,7 @@ def make_init(model: Any, tx: Any, prepare=as_it_is, ema: bool = False, kind: st
         average = jax.tree.map(jnp.copy, params) if ema else None
         opt_state = _transformation(tx, hp).init(params)
         params = precision.stored(kind, params)
-        return mesh.settled(TrainState(jnp.int32(0), params, average, extra, opt_state, state_key, jnp.int32(0)))
+        return mesh.shard_state(TrainState(jnp.int32(0), params, average, extra, opt_state, state_key, jnp.int32(0)))
 
     return init
 
@@ -103,7 +102,7 @@ def make_train_step(
         keys = streams(jax.random.fold_in(state.key, state.step))
         batch = prepare(keys, batch, hp["corruption"])
         grads, metrics, extra = gradient(state.params, _without_sums(state.extra), batch, keys, hp)
-        grads = mesh.summed(grads)
+        grads = mesh.shard_grads(grads)
         loss, metrics = metrics["loss"], {**metrics, "gradient_norm": optax.global_norm(grads)}
 
         def accept():

@@ -5,7 +5,7 @@ import pytest
 from ae_jax.commands import charts, report
 from ae_jax.core.errors import UserError
 from ae_jax.experiments import analysis, configuration, rundir, runner
-from ae_jax.sweeps import axes, directory, launch
+from ae_jax.sweeps import axes, launch, results
 
 NAME = "run <script>alert(1)</script> 'q\" ü漢"
 
@@ -96,10 +96,10 @@ def test_a_sweeps_table_sorts_filters_and_links_its_runs(sweep, browser):
     page, said = visit(browser, report.write(str(sweep.path)))
     assert page.locator("h1").text_content() == "a <b> sweep"
     shown = lambda: page.locator("#results tbody tr:visible td:first-child").all_text_contents()
-    assert shown() == [row["run"] for row in directory.rows(sweep)]
+    assert shown() == [row["run"] for row in results.rows(sweep)]
     for order in (1, -1):
         page.get_by_role("button", name="final.elbo").click()
-        rows = sorted(directory.rows(sweep), key=lambda row: order * row["final.elbo"])
+        rows = sorted(results.rows(sweep), key=lambda row: order * row["final.elbo"])
         assert shown() == [row["run"] for row in rows]
     page.get_by_label("show the rows with").fill("kl=10 seed=1")
     assert shown() == ["weights.kl=10,seed=1"]

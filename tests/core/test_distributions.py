@@ -166,14 +166,15 @@ def test_kl_without_a_closed_form_says_so():
 @pytest.mark.parametrize("logit", [-100.0, -40.0, -0.0, 0.0, 40.0, 100.0])
 @pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
 def test_bernoulli_gradient_is_value_minus_mean(logit, value):
-    gradient = jax.grad(lambda x: Bernoulli(x, event_ndims=0).log_prob(value))(logit)
+    gradient = jax.grad(lambda x: Bernoulli(x, event_ndims=0).log_prob(np.float32(value)))(logit)
     np.testing.assert_allclose(gradient, value - special.expit(logit), atol=1e-6)
 
 
 @pytest.mark.parametrize("log_scale", [-10.0, 10.0])
 @pytest.mark.parametrize("value", [-1.0, 0.0, 1.0])
 def test_normal_gradients_are_finite(log_scale, value):
-    gradients = jax.grad(lambda m, s: Normal(m, s, event_ndims=0).log_prob(value), argnums=(0, 1))(0.0, log_scale)
+    log_prob = lambda loc, log_scale: Normal(loc, log_scale, event_ndims=0).log_prob(np.float32(value))
+    gradients = jax.grad(log_prob, argnums=(0, 1))(0.0, log_scale)
     standardised = value * np.exp(-log_scale)
     np.testing.assert_allclose(gradients, (standardised * np.exp(-log_scale), standardised**2 - 1), rtol=1e-5)
     for q, p in itertools.product(*[(Normal(value, log_scale, 0), Normal(0.0, -log_scale, 0))] * 2):

@@ -91,27 +91,3 @@ def test_objectives_are_those_functions_that_read_outputs():
 def test_nearest():
     assert nearest("adm", ["sgd", "adam"]) == "; did you mean 'adam'?"
     assert nearest("completely different", ["sgd", "adam"]) == ""
-
-
-def explained(*, first, second, third, fourth, features, render):
-    """Of `first`; beside it (so it is; indeed) of `second` things: others.
-
-    third: what a line begins with,
-        and goes on with. No more.
-    `features` as in `ae_jax.evaluation.features.scores`.
-    """
-
-
-@pytest.mark.parametrize(
-    "keyword, said",
-    [
-        ("first", "Of `first`"),
-        ("second", "beside it (so it is; indeed) of `second` things"),
-        ("third", "what a line begins with, and goes on with"),
-        ("fourth", "Names become objects: ours, or the user's; a miss says what there is"),  # as this module begins
-        ("features", 'a run directory, or an .npz of "samples", "test" and "train"'),
-        ("render", "whether melodies are also written as sound, .wav"),  # as all tasks say
-    ],
-)
-def test_what_is_told_of_an_argument(keyword, said):
-    assert lookup.told("tasks", explained, keyword) == said

@@ -10,6 +10,7 @@ import pytest
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec
 from ae_jax.data import corruptions
+from ae_jax.evaluation.data import EvalData
 from ae_jax.evaluation.metrics import mse
 from ae_jax.experiments import configuration, experiment
 from ae_jax.training import loop
@@ -164,7 +165,7 @@ def test_the_clean_target_never_reaches_the_encoder():
         state, _ = loop.fit(
             built.init(jax.random.key(0)), built.batches("train"), built.step, built.hparams, steps=built.steps
         )
-        data = {"test": built.held_out(built.splits["train"], 500)}
+        data = EvalData.of(test=built.held_out(built.splits["train"], 500))
         errors[level] = mse.evaluate(built.model, {"params": state.params}, data, jax.random.key(0))["mse_per_pixel"]
     x = built.splits["train"]["x"] / 16
     assert errors[0.0] < x.var(axis=0).mean() <= errors[1.0] + 1e-6

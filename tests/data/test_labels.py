@@ -119,7 +119,7 @@ def encoded(trained, x, label):
 
 
 def test_a_prior_of_labels_is_no_prior_of_all_codes(run):
-    with pytest.raises(UserError, match="needs one prior for all examples, and this model's depends on the label\ntry"):
+    with pytest.raises(UserError, match="needs one prior for all examples, .*\nuse"):
         analysis.evaluate_run(analysis.load(run("classes")), ["aggregate_kl"], {})
 
 
@@ -139,7 +139,7 @@ def test_a_model_of_vectors_is_evaluated_and_drawn(run, folder):
 
 @pytest.mark.parametrize("figure", ["class_grid", "samples", "manifold", "explorer", "code_and_prior"])
 def test_a_figure_of_classes_refuses_vectors(run, figure):
-    with pytest.raises(UserError, match=r"labels that are vectors \[N, 3\], and is given classes\ntry"):
+    with pytest.raises(UserError, match=r"vectors \[N, 3\].*\n(try|use)"):
         analysis.draw(analysis.load(run("vectors")), [figure], {}, "png")
 
 
@@ -148,7 +148,7 @@ def test_a_grid_of_classes_refuses_vectors_whose_prior_does_not_read_them(folder
     config.data.update(source="files", path=str(folder / "vectors.npz"), validation=0)
     built = experiment.build(config)
     variables = {"params": built.init(jax.random.key(0)).params}
-    with pytest.raises(UserError, match="is given classes"):
+    with pytest.raises(UserError, match=r"class_grid.*vectors \[N, 3\]"):
         class_grid.arrays(built.model, variables, {}, jax.random.key(0))
 
 

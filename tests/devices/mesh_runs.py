@@ -47,8 +47,8 @@ def rows_agree(count):
     """Whether rows taken from the devices are those of the array, whatever does not divide what."""
     array, index = (np.arange(3 * count, dtype=np.uint8).reshape(count, 3), np.arange(0, count, 3)[::-1])
     with mesh.over():
-        placed = mesh.put_rows(array)
-        return bool((np.asarray(jax.jit(mesh.rows)(placed, index)) == array[index]).all())
+        placed = mesh.put_examples(array)
+        return bool((np.asarray(jax.jit(mesh.take_examples)(placed, index)) == array[index]).all())
 
 
 def shares(name, **sizes):

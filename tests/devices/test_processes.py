@@ -58,7 +58,7 @@ def test_numbers_that_do_not_match_are_told_to_all(monkeypatch):
 def test_nobody_waits_for_ever(monkeypatch):
     said = "process 1 of 2: no answer from the coordinator at HOST:PORT in 0 s"
     assert meeting(monkeypatch, (2, 1), patience=0.3) == [said]
-    said = "process 0 of 3 at HOST:PORT: process 2 did not come in 1 s"
+    said = "process 0 of 3 at HOST:PORT: process 2 did not connect in 1 s"
     assert meeting(monkeypatch, (3, 0), (3, 1), patience=1.0) == [said] * 2
     assert meeting_place.PATIENCE <= 60
 
@@ -68,9 +68,9 @@ def test_nobody_waits_for_ever(monkeypatch):
     [
         (("127.0.0.1:1", 2, None), "--process_id is missing"),
         (("", 2, 0), "--coordinator is missing"),
-        (("nowhere", 2, 0), "--coordinator=nowhere is no address"),
-        (("127.0.0.1:70000", 2, 0), "--coordinator=127.0.0.1:70000 is no address"),
-        (("127.0.0.1:1", 2, 2), "--process_id=2 of --num_processes=2"),
+        (("nowhere", 2, 0), "--coordinator=nowhere is not an address"),
+        (("127.0.0.1:70000", 2, 0), "--coordinator=127.0.0.1:70000 is not an address"),
+        (("127.0.0.1:1", 2, 2), "--process_id=2 must be less than --num_processes=2"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(arguments, said):
@@ -186,7 +186,7 @@ def test_two_processes_are_one_run_stopped_and_gone_on_with_by_two_and_by_one(tm
 def test_processes_that_are_told_to_do_different_things_do_nothing(tmp_path):
     runs = Runs(tmp_path)
     both = ends(*runs.start_two("run", 10, of_one=["--config.seed=5"]))
-    said = "process 1 was started with --config.seed=5, process 0 without --config.seed\nexpected the same command"
+    said = "process 1 was started with --config.seed=5, process 0 without --config.seed\nuse the same command"
     assert all(status == 2 and told.startswith(said) for status, _, told in both), both
     places = tmp_path / "here", tmp_path / "there"  # as of two hosts that share no disk
     for place in places:

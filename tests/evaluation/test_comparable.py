@@ -1,5 +1,7 @@
 """Runs set beside one another: what is opened and how it is named, and the numbers of figures that compare them."""
 
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import pytest
@@ -53,7 +55,7 @@ def test_runs_are_named_by_as_little_of_their_paths_as_tells_them_apart():
 
 
 def test_another_run_is_opened_at_the_same_split_and_limit(runs, loaded):
-    _, _, data = loaded["a/run"].data.open_run(runs["b/run"])
+    data = loaded["a/run"].data.open_run(runs["b/run"]).data
     (ours, theirs) = ([batch["x"] for batch in data.test] for data in (loaded["a/run"].data, data))
     jax.tree.map(np.testing.assert_array_equal, theirs, ours)
     assert (data.test.num_examples, data.train.num_examples) == (40, 40)
@@ -112,8 +114,8 @@ def test_codes_of_several_lengths_are_compared_with_as_many_components(runs, loa
 def test_models_that_read_images_of_two_sizes_are_not_compared(figure):
     made = [experiment.build(super_resolution.get_config(f"smoke,factor={factor}")) for factor in (2, 4)]
     half, quarter = (analysis.data_of(built) for built in made)
-    data = half.replace(open_run=lambda run: (made[1].model, None, quarter))
-    message = r"'other' is a run whose model reads inputs \(2, 2, 1\)\nexpected \(4, 4, 1\)"
+    data = half.replace(open_run=lambda run: SimpleNamespace(model=made[1].model, variables=None, data=quarter))
+    message = r"'other' reads inputs of shape \(2, 2, 1\)\nuse .* \(4, 4, 1\)"
     with pytest.raises(UserError, match=message):
         lookup.find("figures", figure, "arrays")(made[0].model, None, data, KEY, runs=("other",))
 
@@ -121,8 +123,9 @@ def test_models_that_read_images_of_two_sizes_are_not_compared(figure):
 def test_features_are_of_networks_that_read_whole_examples(loaded):
     small = experiment.build(super_resolution.get_config("smoke"))
     trained = loaded["vae"]
-    data = EvalData.of(test=trained.data.test, open_run=lambda run: (small.model, None, analysis.data_of(small)))
-    with pytest.raises(UserError, match=r"'other' is a run whose model reads inputs \(4, 4, 1\)\nexpected \(8, 8, 1\)"):
+    other = SimpleNamespace(model=small.model, variables=None, data=analysis.data_of(small))
+    data = EvalData.of(test=trained.data.test, open_run=lambda run: other)
+    with pytest.raises(UserError, match=r"'other' reads inputs of shape \(4, 4, 1\)\nuse .* \(8, 8, 1\)"):
         lookup.find("metrics", "fid", "evaluate")(
             trained.experiment.model, trained.variables, data, KEY, features="other"
         )

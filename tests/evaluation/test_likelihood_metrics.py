@@ -141,7 +141,7 @@ def test_bits_per_dimension_of_what_knows_nothing():
     ("likelihood", "message"), [(gaussian, "a Normal is a density of reals"), (bernoulli, "Bernoulli of grey levels")]
 )
 def test_a_density_of_reals_and_a_loss_have_no_bits(likelihood, message):
-    with pytest.raises(UserError, match=f"{message}.*\ntry model.likelihood=discretized_logistic_mixture"):
+    with pytest.raises(UserError, match=f"{message}.*\nuse model.likelihood=discretized_logistic_mixture"):
         score("bits_per_dimension", *of_zeros(likelihood, 256))
 
 
@@ -163,12 +163,12 @@ def test_a_bernoulli_of_grey_levels_is_called_a_surrogate(levels, suffix):
 def test_a_deterministic_code_has_none_of_them(metric):
     model = ae.Model(SPEC, mlp.Encoder(()), mlp.Decoder(()), MODEL.likelihood, latent_dim=2)
     variables = model.init(jax.random.key(0), next(iter(DATA.test)))
-    message = "log_joint" if metric == "ais" else "needs a random code.*\ntry --metrics=mse"
+    message = "log_joint" if metric == "ais" else "needs a random latent.*\nuse --metrics=mse"
     with pytest.raises(UserError, match=message):
         score(metric, variables, model)
 
 
 @pytest.mark.parametrize(("metric", "option"), [("nll", "samples"), ("nll", "repeats"), ("ais", "examples")])
 def test_no_samples_are_no_estimate(metric, option):
-    with pytest.raises(UserError, match=f"--{metric}_{option} is 0\nexpected at least 1"):
+    with pytest.raises(UserError, match=f"--{metric}_{option} is 0\nuse at least 1"):
         score(metric, **{option: 0})

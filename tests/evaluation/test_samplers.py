@@ -39,30 +39,6 @@ def test_a_mixture_finds_the_clusters_that_one_normal_misses():
     assert gap["mixture"] < 0.03 > gap["codes"] and gap["gaussian"] > 0.08
 
 
-def test_a_flow_finds_how_one_dimension_follows_from_another():
-    generator = np.random.default_rng(0)
-    x = generator.normal(size=N)
-    codes = np.column_stack([x, x**2 + 0.3 * generator.normal(size=N), np.ones(N)]).astype(np.float32)
-    off = {}
-    for name, options in (("gaussian", {}), ("flow", {"flows": 2, "steps": 500})):
-        sample = lookup.find("samplers", name, "fit")(codes, KEY, **options)
-        draws = np.asarray(jax.jit(sample, static_argnums=1)(KEY, N))
-        off[name] = np.median(np.abs(draws[:, 1] - draws[:, 0] ** 2))
-    assert off["flow"] < 0.55 < 0.9 < off["gaussian"]
-    np.testing.assert_allclose(draws.mean(axis=0), codes.mean(axis=0), atol=0.25)
-    np.testing.assert_allclose(draws.std(axis=0), codes.std(axis=0), atol=0.35)
-
-
-def test_a_second_stage_parts_the_clusters():
-    codes = two_clusters()
-    sample = lookup.find("samplers", "two_stage", "fit")(codes, KEY, hidden=64, steps=2500)
-    draws = np.asarray(jax.jit(sample, static_argnums=1)(KEY, N))
-    assert ((2.5 < draws[:, 0]) & (draws[:, 0] < 3.5)).mean() < 0.05  # one normal has above 0.08 there
-    assert (draws[:, 0] > 3).mean() == pytest.approx(0.25, abs=0.1)
-    np.testing.assert_allclose(draws.std(axis=0), codes.std(axis=0), atol=0.3)
-    assert len(lookup.find("samplers", "two_stage", "fit")(codes[:9], KEY, steps=1)(KEY, 3)) == 3
-
-
 def test_too_few_codes_for_a_mixture():
     with pytest.raises(UserError, match="5 codes"):
         lookup.find("samplers", "mixture", "fit")(np.zeros((5, 2), np.float32), KEY)

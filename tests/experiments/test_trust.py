@@ -15,7 +15,7 @@ from ae_jax.commands import cli
 from ae_jax.core import lookup
 from ae_jax.core.errors import UserError
 from ae_jax.experiments import analysis, configuration, experiment, parts, runner, trusted
-from ae_jax.sweeps import compiled, directory, launch, lockstep
+from ae_jax.sweeps import directory, launch, lockstep
 from ae_jax.sweeps.engines import Engine
 
 CONFIGS = [path.stem for path in sorted((configuration.ROOT / "configs").glob("[a-z]*.py")) if path.stem != "common"]
@@ -157,8 +157,8 @@ def test_the_trust_covers_the_runs_beside(honest, evil, here):
     with pytest.raises(UserError) as error:
         open_run(str(evil))
     assert says_what_to_trust(error) and not_imported(here)
-    model, _, _ = analysis.load(str(honest), limit=20, trust=("evilmod",)).data.open_run(str(evil))
-    assert model.spec.shape == (8, 8, 1)
+    opened = analysis.load(str(honest), limit=20, trust=("evilmod",)).data.open_run(str(evil))
+    assert opened.model.spec.shape == (8, 8, 1)
 
 
 def test_a_run_to_start_from_is_trusted_as_the_command_that_starts(honest, evil, here):
@@ -173,14 +173,12 @@ def test_a_run_to_start_from_is_trusted_as_the_command_that_starts(honest, evil,
     runner.first_state(experiment.build(config))
 
 
-def test_workers_of_a_sweep_receive_the_trust(evil, here, monkeypatch):
-    monkeypatch.setattr(compiled, "_machines", {})
+def test_workers_of_a_sweep_receive_the_trust(evil, here):
     config = configuration.load("configs/vae.py:smoke")
     config.model.update(posterior="diagonal_normal", prior="standard_normal")
     config.train.init_from = str(evil)
 
-    def train_elsewhere(tasks, ended):
-        monkeypatch.setattr(compiled, "_machines", {})
+    def train_elsewhere(tasks, ended, machines):
         return all(lockstep.train_task(task, say=lambda *_, **__: None) for task in pickle.loads(pickle.dumps(tasks)))
 
     arguments = (config, [{"seed": "0"}, {"seed": "1"}], "map", Engine(train_elsewhere))
@@ -191,13 +189,12 @@ def test_workers_of_a_sweep_receive_the_trust(evil, here, monkeypatch):
     assert [folder.result(name)["status"] for name in folder.read()[1]] == ["done", "done"]
 
 
-def test_a_sweep_that_goes_on_trains_no_runs_that_its_command_would_not(here, monkeypatch):
-    monkeypatch.setattr(compiled, "_machines", {})
+def test_a_sweep_that_goes_on_trains_no_runs_that_its_command_would_not(here):
     base = configuration.load("configs/vae.py:smoke")
     base.data.source = "digits"
     strange = {"a": {"objective.name": "elbo"}, "b": {"objective.name": "'evilmod:objective_name'"}}
     folder = directory.begin(str(here / "sweep"), base, strange)
-    directory.begin_program(folder.programs / "p", list(strange), "map")
+    directory.begin_group(folder.programs / "p", list(strange), "map")
     with pytest.raises(UserError) as error:
         launch.make_plan(str(folder.path), base, [{"objective.name": "elbo"}])
     assert says_what_to_trust(error, "objective.name") and not_imported(here)

@@ -17,7 +17,7 @@ from ae_jax.data.batching import Batches
 from ae_jax.experiments import configuration, experiment
 from ae_jax.models import ae, base, vae
 from ae_jax.models.likelihoods import gaussian
-from ae_jax.models.nets import mlp
+from ae_jax.models.nets import conv, mlp
 from ae_jax.objectives.elbo import elbo
 from ae_jax.objectives.reconstruction import reconstruction
 from ae_jax.plots import queries
@@ -39,6 +39,8 @@ ALLOWED = {
     "data/music/abc.py": "tokens by their kind",
     "data/sources/tfds.py": "features of TFDS",
     "devices/processes.py": "arrays of NumPy and of JAX",
+    "evaluation/data.py": "fields of EvalData by name",
+    "experiments/rundir.py": "a stored record",
     "devices/report.py": "functions that not every system has",
     "experiments/configuration.py": "functions of a config file",
     "experiments/parts.py": "functions and partials of parts",
@@ -48,8 +50,6 @@ ALLOWED = {
     "plots/page_program.py": "jaxprs",
     "plots/style.py": "figures and pages",
     "sweeps/engines/__init__.py": "settings of JAX by name",
-    "sweeps/members.py": "fields by name",
-    "sweeps/search.py": "distributions of Optuna",
     "training/checkpoints.py": "fields of the state",
     "training/optim.py": "optimisers of Optax by name, and sections of a config",
     "training/precision.py": "leaves that are arrays",
@@ -275,3 +275,26 @@ def test_interpolations_follow_the_geodesics_of_the_latent_space():
 def test_indices_travel_with_a_latent():
     latent = jax.jit(lambda index: Latent(index.astype(float), indices=index))(jnp.arange(6).reshape(1, 3, 2))
     np.testing.assert_array_equal(latent.indices, np.arange(6).reshape(1, 3, 2))
+
+
+def spatial_model(kind, **options):
+    nets = {"encoder": conv.Encoder((4, 8), spatial=True), "decoder": conv.Decoder((4, 8), spatial=True)}
+    return kind(DataSpec((10, 8, 1)), **nets, latent_dim=3, spatial=True, **options)
+
+
+@pytest.mark.parametrize("kind", [ae.Model, vae.Model])
+def test_a_spatial_latent_keeps_the_places_of_an_image(kind):
+    model, x = spatial_model(kind), np.random.default_rng(0).random((2, 10, 8, 1), np.float32)
+    batch = {"x": x, "inputs": x, "mask": np.ones(2)}
+    outputs, variables = model.init_with_output({"params": KEY, "latent": KEY}, batch)
+    assert model.code_spec == DataSpec((3, 2, 3), "reals") and outputs.code.shape == (2, 18)
+    corner = np.zeros((1, 2, 18), np.float32)
+    corner[:, 1, :3] = 10.0  # the latent of the upper left place of the second example
+    likelihood = model.apply(variables, (corner,), {"mask": np.ones(2)}, method="decode")
+    changed = np.abs(likelihood.logits[0, 1] - likelihood.logits[0, 0])[..., 0]
+    assert (changed[:3, :3] > 0).all() and (changed[-2:, -1] == 0).all()
+
+
+def test_a_spatial_latent_needs_a_network_that_keeps_images():
+    with pytest.raises(UserError, match="model.spatial.*\n.*model.encoder=conv"):
+        ae.Model(DataSpec((10, 8, 1)), spatial=True).init(KEY, {"inputs": np.zeros((1, 10, 8, 1))})

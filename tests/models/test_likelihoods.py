@@ -14,6 +14,7 @@ from ae_jax.models.likelihoods import bernoulli, gaussian
 from ae_jax.models.posteriors import diagonal_normal
 from ae_jax.models.priors import mixture, vamp
 from ae_jax.objectives.importance_weighted import dreg, iwae, piwae
+from ae_jax.training import players
 
 S, B, SHAPE = 2, 4, (3, 3, 1)
 SPEC = DataSpec(SHAPE)
@@ -130,7 +131,7 @@ def test_the_vamp_prior_is_the_mixture_of_the_posteriors_of_its_inputs(key):
     np.testing.assert_allclose(latent.log_p, special.logsumexp(parts, axis=0) - np.log(3), rtol=1e-4)
     assert iwae(outputs, batch)["bound"].shape == (B,)
     for objective in (piwae, dreg):
-        with pytest.raises(UserError, match="vamp"):
-            objective(outputs, batch)
+        with pytest.raises(UserError, match="model.prior"):
+            players.check(players.by_player(objective(outputs, batch)), model)
     with pytest.raises(UserError, match="plain VAE"):
         hierarchical.Model(SPEC, prior=vamp.Prior).init({"params": key, "latent": key}, batch)

@@ -133,9 +133,9 @@ def test_mistakes_are_explained():
         elbo(outputs, batch)
     with pytest.raises(UserError, match="did you mean 'sum'"):
         elbo(*example(), free_bits=1.0, free_bits_on="sums")
-    with pytest.raises(UserError, match="needs a model with a critic\ntry --config.model.name=aae"):
+    with pytest.raises(UserError, match="needs a model with a critic\n.*--config.model.name=aae"):
         adversarial(outputs, batch)
-    with pytest.raises(UserError, match="weights.lk weighs no term.*\n.*the terms are: kl, reconstruction"):
+    with pytest.raises(UserError, match="weights.lk .*\n.*the terms are: kl, reconstruction"):
         reduce.check_weights({"kl": 0, "reconstruction": 0}, {"lk": 1, "kl": 1, "reconstruction": 1})
     with pytest.raises(UserError, match="'kl' has no weight\nset weights.kl"):
         reduce.check_weights({"kl": 0, "reconstruction": 0}, {"reconstruction": 1})

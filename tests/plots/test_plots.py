@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -113,7 +114,7 @@ def test_principal_components_are_those_of_scikit_learn(dims):
     expected = reference.fit_transform(codes)
     points, axes = projections.plane(codes.astype(np.float32), "pca")
     shares = reference.explained_variance_ratio_
-    assert axes == [f"PC {i} of the {dims}-D code ({share:.1%} of variance)" for i, share in enumerate(shares, 1)]
+    assert axes == [f"PC {i} of the {dims}-D latent ({share:.1%} of variance)" for i, share in enumerate(shares, 1)]
     loadings = reference.components_
     greatest = np.take_along_axis(loadings, np.abs(loadings).argmax(axis=1, keepdims=True), axis=1)
     close(points, expected * np.sign(greatest)[:, 0])
@@ -131,7 +132,7 @@ def test_scatter_shows_each_example_once_with_its_class(dims, axes):
     if dims == 2:
         close(found["points"], codes)
     if dims == 5:
-        assert "of the 5-D code" in found["axes"][0] and "% of variance" in found["axes"][0]
+        assert "of the 5-D latent" in found["axes"][0] and "% of variance" in found["axes"][0]
     drawn = lookup.find("figures", "scatter", "figure")(found)
     assert [text.get_text() for text in drawn.legends[0].get_texts()] == list("0123456789")
 
@@ -163,7 +164,7 @@ def test_reconstructions_show_what_the_encoder_read_where_it_is_not_the_example(
 
 def test_interpolations_are_straight_lines_between_neighbours():
     found, (_, codes) = arrays("interpolations", options={"count": 3, "steps": 5}), encoded("vae")
-    x = np.asarray(made("vae")[2]["test"].arrays["x"], np.float32) / 255
+    x = np.asarray(made("vae")[2].test.arrays["x"], np.float32) / 255
     close(found["start"], x[0:6:2])
     close(found["end"], x[1:6:2])
     close(found["path"][2, 0], decoded("vae", codes[4]))
@@ -209,13 +210,19 @@ def test_curves_hold_every_term_of_training_for_every_split():
 @pytest.mark.parametrize(
     "name, family, of, options, expected",
     [
-        ("samples", "ae", {}, {}, "needs a model with a prior.*\ntry --figures=reconstructions"),
-        ("manifold", "vae", {"latent_dim": 5}, {}, "needs a code of size 2, and this model's has 5\ntry --figures="),
-        ("manifold", "vae", {}, {"mass": 1.0}, "mass is 1.0\nexpected a number between 0 and 1"),
-        ("manifold", "vae", {}, {"label": 10}, "label is 10\nexpected a class from 0 to 9"),
-        ("reconstructions", "ae", {}, {"count": 0}, "count is 0\nexpected at least 1"),
-        ("interpolations", "ae", {}, {"steps": 1}, "steps is 1\nexpected at least 2"),
-        ("traversals", "ae", {}, {"example": N}, f"example is {N}, .*\nexpected an example from 0 to {N - 1}"),
+        ("samples", "ae", {}, {}, "needs a model with a prior.*\nuse --figures=reconstructions"),
+        (
+            "manifold",
+            "vae",
+            {"latent_dim": 5},
+            {},
+            "needs a latent of 2 dimensions, and this one has 5\nuse --figures=",
+        ),
+        ("manifold", "vae", {}, {"mass": 1.0}, "--manifold_mass is 1.0\nuse a number between 0 and 1"),
+        ("manifold", "vae", {}, {"label": 10}, "--manifold_label is 10\nuse a class from 0 to 9"),
+        ("reconstructions", "ae", {}, {"count": 0}, "--reconstructions_count is 0\nuse at least 1"),
+        ("interpolations", "ae", {}, {"steps": 1}, "--interpolations_steps is 1\nuse at least 2"),
+        ("traversals", "ae", {}, {"example": N}, f"--traversals_example is {N}\nuse an example from 0 to {N - 1}"),
     ],
 )
 def test_what_cannot_be_drawn_is_said(name, family, of, options, expected):
@@ -226,7 +233,7 @@ def test_what_cannot_be_drawn_is_said(name, family, of, options, expected):
 
 def test_a_decoder_that_adds_the_inputs_is_not_asked_to_decode_codes_alone():
     model, variables, data = made("ae")
-    with pytest.raises(UserError, match="decodes codes alone, and this model adds its inputs\ntry --figures=recon"):
+    with pytest.raises(UserError, match="decodes latents alone, and this model adds its inputs.*\nuse --figures=recon"):
         lookup.find("figures", "traversals", "arrays")(model.clone(residual=True), variables, data, KEY)
 
 
@@ -234,8 +241,9 @@ def test_a_decoder_that_adds_the_inputs_is_not_asked_to_decode_codes_alone():
 def test_runs_on_examples_of_another_size_are_not_compared(name):
     model, variables, data = made("ae")
     larger = model.clone(spec=dataclasses.replace(model.spec, shape=(9, 9, 1)))
-    data = data.replace(open_run=lambda run: (larger, variables, data))
-    with pytest.raises(UserError, match=r"'other' is a run on examples \(9, 9, 1\) of pixels\nexpected"):
+    other = SimpleNamespace(model=larger, variables=variables, data=data)
+    data = data.replace(open_run=lambda run: other)
+    with pytest.raises(UserError, match=r"'other' has examples of shape \(9, 9, 1\).*\nuse .*\(8, 8, 1\)"):
         lookup.find("figures", name, "arrays")(model, variables, data, KEY, runs=("other",))
 
 
@@ -245,6 +253,6 @@ def test_curves_without_metrics_are_refused():
 
 
 def test_the_comparison_with_pca_is_of_two_errors_per_pixel():
-    found, x = arrays("pca_comparison", "ae"), np.asarray(made("ae")[2]["test"].arrays["x"], np.float64).reshape(N, -1)
+    found, x = arrays("pca_comparison", "ae"), np.asarray(made("ae")[2].test.arrays["x"], np.float64).reshape(N, -1)
     pca = sklearn.decomposition.PCA(2, svd_solver="full").fit(x / 255)
     close(found["pca_mse_per_pixel"], [np.square(x / 255 - pca.inverse_transform(pca.transform(x / 255))).mean()])

@@ -54,7 +54,7 @@ def test_noise_in_the_code_is_measured_in_its_deviations():
     epsilon = jax.random.normal(KEY, (4, 2))
     close(found["decoded"][0, 3], decoded("vae", codes[3]))
     close(found["decoded"][1, 3], decoded("vae", codes[3] + 2 * codes.std(axis=0) * epsilon[3]))
-    close(found["original"], made("vae")[2]["test"].arrays["x"][:4] / 255)
+    close(found["original"], made("vae")[2].test.arrays["x"][:4] / 255)
 
 
 @pytest.mark.parametrize("size, rows", [(8, []), (4, ["bicubic"])])

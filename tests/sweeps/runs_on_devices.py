@@ -1,5 +1,5 @@
 """What `test_fleet.py` runs in a process of its own, as JAX settles the number of devices once: on eight of them, the
-runs of a program against the same runs one by one on the first. Prints where each run was.
+runs of a compiled group against the same runs one by one on the first. Prints where each run was.
 """
 
 import json
@@ -24,7 +24,7 @@ def runs():
 
 
 def main(folder):
-    shared, members = compiled.of(base()), runs()
+    shared, members = compiled.Machine(base()), runs()
     first = lambda: [shared.first_state(*member) for member in members]
     arrays, hparams = shared._batches.arrays, [numbers for _, numbers in members]
     alone = [shared._run(state, arrays, numbers, STEPS)[0] for state, numbers in zip(first(), hparams)]

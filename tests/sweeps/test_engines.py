@@ -14,7 +14,7 @@ from ae_jax.core.errors import UserError
 from ae_jax.sweeps.directory import SweepDir
 from ae_jax.sweeps.engines import local, ray
 
-AXES = ("model.latent_dim=2,3", "seed=0,1")  # two programs
+AXES = ("model.latent_dim=2,3", "seed=0,1")  # two compiled groups
 
 
 @pytest.fixture(scope="module")
@@ -55,12 +55,12 @@ def test_a_process_that_dies_ends_the_sweep_which_goes_on_later(sweeps):
     sweeps.reach(process, "jobs", 30)
     os.kill(workers(process)[0], signal.SIGKILL)
     _, said = process.communicate(timeout=300)
-    assert process.returncode == 1 and "a process that trained a program died" in said
+    assert process.returncode == 1 and "a process that trained a compiled group died" in said
 
 
 def test_processes_are_stopped_together_and_go_on_to_the_same_bytes(sweeps, here):
     status, said = sweeps.interrupt(signal.SIGTERM, 60, "jobs", *flags("--jobs=2"), all_processes=True)  # as Slurm does
-    assert (status, said.splitlines()[-1]) == (1, "the same command goes on from there")
+    assert status == 1 and "the same command" in said.splitlines()[-1]
     assert ",stopped," in SweepDir(sweeps.folder / "jobs").results.read_text()
     status, said, _ = sweeps.finish("jobs", *flags("--jobs=2"))
     assert status == 0 and "going on from step" in said

@@ -6,6 +6,18 @@ import pathlib
 import subprocess
 import sys
 
+import numpy as np
+
+from ae_jax.sweeps import fleet
+
+
+def test_states_can_be_read_before_the_first_step():
+    states = [{"params": np.full(3, i, np.float32)} for i in range(2)]
+    runs = fleet.SideBySide(lambda mesh: None, lambda place: {}, states, [{"kl": np.float32(1)}] * 2)
+    for i, state in enumerate(states):
+        np.testing.assert_array_equal(runs.state(i)["params"], state["params"])
+    assert runs.stacked()["params"].shape == (2, 3)
+
 
 def test_runs_go_round_the_devices_or_are_spread_over_them(tmp_path):
     script = pathlib.Path(__file__).with_name("runs_on_devices.py")

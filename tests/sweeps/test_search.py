@@ -12,7 +12,7 @@ from small_sweeps import base
 
 from ae_jax.core.errors import UserError
 from ae_jax.experiments import rundir
-from ae_jax.sweeps import search
+from ae_jax.sweeps import search, search_space
 from ae_jax.sweeps.engines import local
 
 AXES = ("optimizer.learning_rate=log:1e-5:1e-1", "weights.kl=lin:0.5:2", "seed=0:3")
@@ -39,11 +39,11 @@ def scores(folder, name):
 def test_trials_go_on_where_they_were_and_end_early_below_the_median(searched):
     first = {name: searched.run(name).result.stat().st_mtime_ns for name in searched.read()[1]}
     # One trial was asked for, and not trained, before the search was killed.
-    killed = search._study(search._path(searched.path))
+    killed = search._open_study(search._path(searched.path))
     killed.sampler = search._sampler(len(killed.trials))
     asked = killed.ask(make(searched.path).space)
     run(searched.path, 12)
-    study = search._study(search._path(searched.path))
+    study = search._open_study(search._path(searched.path))
     assert len(study.trials) == 12 and study.trials[6].params == asked.params
     names = list(searched.read()[1])
     assert len(names) == 12 and {name: searched.run(name).result.stat().st_mtime_ns for name in first} == first
@@ -70,16 +70,16 @@ def test_what_is_spanned(a, b, low, high):
     for form in ("lin", "log"):
         if a < b:
             kind = optuna.distributions.FloatDistribution(a, b, log=form == "log")
-            assert search._distribution(f"weights.kl={form}:{a!r}:{b!r}") == ("weights.kl", kind)
+            assert search_space.parse(f"weights.kl={form}:{a!r}:{b!r}") == ("weights.kl", kind)
         else:
             with pytest.raises(UserError, match="spans nothing"):
-                search._distribution(f"weights.kl={form}:{a!r}:{b!r}")
+                search_space.parse(f"weights.kl={form}:{a!r}:{b!r}")
     if low < high:
-        assert search._distribution(f"seed={low}:{high}")[1] == optuna.distributions.IntDistribution(low, high - 1)
+        assert search_space.parse(f"seed={low}:{high}")[1] == optuna.distributions.IntDistribution(low, high - 1)
 
 
 def test_what_is_listed_is_chosen_from():
-    kind = search._distribution("model.hidden=(8,8),16,lin:1:2:2")[1]
+    kind = search_space.parse("model.hidden=(8,8),16,lin:1:2:2")[1]
     assert kind.choices == ("(8,8)", "16", "1", "2")
 
 
@@ -146,7 +146,7 @@ def test_a_search_that_was_killed_as_it_began_goes_on(tmp_path):
     storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(found_path)))
     optuna.create_study(storage=storage, study_name="sweep", direction="maximize").set_user_attr("metric", "elbo")
     assert make(tmp_path / "search") == found
-    search._study(found_path, dataclasses.replace(found, space={}))
+    search._open_study(found_path, dataclasses.replace(found, space={}))
     with pytest.raises(UserError, match="another search"):
         make(tmp_path / "search")
 
@@ -162,7 +162,7 @@ def test_a_trial_of_other_values_is_not_trained(tmp_path):
     found = make(tmp_path / "search", "optimizer.name=adam,sgd")
     for key, values in (("optimizer.name", ["mine:Optimizer"]), ("objective.name", ["elbo"])):
         (tmp_path / "search").mkdir(exist_ok=True)
-        study = search._study(search._path(found.workdir), found)
+        study = search._open_study(search._path(found.workdir), found)
         study.enqueue_trial({key: values[0]})
         study.ask({key: optuna.distributions.CategoricalDistribution(values)})
         with pytest.raises(UserError, match="trials of other axes"):

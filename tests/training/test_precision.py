@@ -8,6 +8,7 @@ import pytest
 
 from ae_jax.core.errors import UserError
 from ae_jax.experiments import configuration, experiment
+from ae_jax.models import base
 from ae_jax.models.nets import conv_resnet, recurrent
 from ae_jax.training import precision
 
@@ -45,10 +46,11 @@ def test_networks_multiply_in_bfloat16_and_all_else_is_float32(name, kind, kept)
     assert dtypes([state.ema, state.opt_state, after.ema, after.opt_state, metrics]) == {"float32"}
 
 
-class Model(nn.Module):
+class Model(base.Family):
     """A network at the place where models have theirs."""
 
-    encoder: nn.Module
+    spec: object = None
+    encoder: nn.Module = None
 
     def __call__(self, *arguments):
         return self.encoder(*arguments)
@@ -68,7 +70,7 @@ IMAGES = jnp.zeros((2, 8, 8, 3))
     ids=["resnet encoder", "resnet decoder", "lstm encoder", "lstm decoder"],
 )
 def test_all_of_a_network_is_in_bfloat16_and_what_leaves_it_is_not(net, arguments):
-    model = Model(net)
+    model = Model(encoder=net)
     given, words = arguments[:1], arguments[1:]
     variables = model.init(jax.random.key(0), *arguments)
 

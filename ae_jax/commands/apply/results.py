@@ -57,7 +57,8 @@ def rendered(values: np.ndarray, names: Sequence[str], stem: str, form: Form) ->
     if form.suffix == ".mid":
         melodies = [melody([grid], name, form.sound) for name, grid in zip(names, values, strict=True)]
         return {file: content for files in melodies for file, content in files.items()}
-    files, of = {}, {}
+    files: dict[str, Any] = {}
+    of: dict[str, str] = {}
     for name, value in zip(names, values, strict=True):
         path = PurePosixPath(name)
         bare = str(path.with_suffix("")) if path.suffix.lower() in IMAGES else name
@@ -74,16 +75,16 @@ def sounding(form: Form, render: bool) -> Form:
     return dataclasses.replace(form, sound=render)
 
 
-def melody(grids: Sequence[np.ndarray], name: str, sound: bool = False) -> dict[str, Any]:
+def melody(grids: Sequence[np.ndarray] | np.ndarray, name: str, sound: bool = False) -> dict[str, Any]:
     """{file: content} of grids of events [T], one after the other: NAME.mid, NAME.png, a piano roll each, and NAME.wav
     where `sound` is wanted.
     """
     # Each by itself: the last note of one does not sound on through a silence with which the next begins.
-    notes, steps = [], 0
+    played, steps = [], 0
     for grid in grids:
-        notes.append(events.to_notes(events.canonical(np.uint8(grid))) + [steps, 0, 0])
+        played.append(events.to_notes(events.canonical(np.asarray(grid, np.uint8))) + [steps, 0, 0])
         steps += len(grid)
-    notes = np.concatenate(notes)
+    notes = np.concatenate(played)
     roll = style.styled(lambda rows: style.pixels(style.piano_rolls(rows)))([[grid] for grid in grids])
     files = {f"{name}.mid": midi.to_bytes(notes, steps), f"{name}.png": roll}
     return {**files, **({f"{name}.wav": audio.to_wav(notes, steps)} if sound else {})}
@@ -120,7 +121,7 @@ def write(files: Mapping[str, Any], folder: Path, originals: Sequence[Path] = ()
     try:
         for name, path in paths.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            with style.whole(path) as file:
+            with style.atomic_write(path) as file:
                 _WRITERS[path.suffix](file, files[name])
     except OSError as error:
         raise RunFailed(f"{path} cannot be written: {error}") from None

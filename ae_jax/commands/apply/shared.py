@@ -17,6 +17,7 @@ from ae_jax.core.distributions import centre
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec
 from ae_jax.data.music import attributes as melody_attributes
+from ae_jax.evaluation import requirements
 
 _CORPUS = 10_000  # training examples from which an attribute's direction is made
 
@@ -120,7 +121,7 @@ def codes_of(trained: Any, examples: Examples, key: Any, label: Sequence, batch_
 
 def _code(trained: Any) -> Callable:
     model = trained.experiment.model
-    return lambda variables, batch, key: model.apply(variables, batch, rngs={"latent": key}).code
+    return lambda variables, batch, key: requirements.latent_code(model.apply(variables, batch, rngs={"latent": key}))
 
 
 def dimension(trained: Any) -> int:

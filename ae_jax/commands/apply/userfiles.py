@@ -110,7 +110,8 @@ def _read_melodies(source: Path, steps: int, limit: int | None, voice: int, star
     files = sorted(f for f in source.rglob("*") if f.suffix.lower() in midi.SUFFIXES) if source.is_dir() else [source]
     if not files:
         raise UserError(f"--input: {source} holds no {' or '.join(midi.SUFFIXES)} files")
-    grids, names, unreadable = [], [], []
+    names, unreadable = [], []
+    grids: list[np.ndarray] = []
     for file in files:
         try:
             score = midi.read(file)
@@ -130,7 +131,8 @@ def _read_melodies(source: Path, steps: int, limit: int | None, voice: int, star
         twice = next(name for place, name in enumerate(names) if name in names[:place])
         raise UserError(f"{source} holds two melodies whose results would both be named {twice}\nrename a file")
     stem = source.resolve().name if source.is_dir() else source.stem
-    return Examples(np.float32(grids)[:limit], names[:limit], stem, Form(".mid"), None, tuple(files), tuple(unreadable))
+    inputs = np.asarray(grids[:limit], np.float32)
+    return Examples(inputs, names[:limit], stem, Form(".mid"), None, tuple(files), tuple(unreadable))
 
 
 def _windows(file: Path, voices: Sequence[midi.Voice], steps: int, voice: int, start_bar: int) -> dict[int, np.ndarray]:

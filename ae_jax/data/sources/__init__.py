@@ -8,7 +8,9 @@ where they are, and only the examples of a batch are read. A source takes those 
 
 A source may have a split "validation" of its own; where it has none, `ae_jax.data.splits` draws one from "train". A
 source that takes `validation` is told how many examples are wanted, 0 for none, and decides which they are. One that
-takes `whole` returns {"all": every example, in the order of its file} in place of its splits where that is True.
+takes `whole` returns {"all": every example, in the order of its file} in place of its splits where that is True. A
+source that needs another run declares a parameter `open_run`, which is no key: it receives the function from a run
+directory to an `ae_jax.experiments.analysis.Trained`.
 """
 
 import os
@@ -23,9 +25,10 @@ def named(name: str) -> dict[str, Any]:
     """The keys of section `data` that read the data set of this name.
 
     They name $AE_JAX_DATA_DIR/NAME, in MNIST's own format, where that folder is there; else TensorFlow Datasets, but
-    for the digits and the generated images, which are at hand, and `melodies_2bar`, `scales_2bar` and their like.
+    for the digits and the generated images, which are at hand, the latents of a run, `codes`, and `melodies_2bar`,
+    `scales_2bar` and their like.
     """
-    if (source := name.partition("_")[0]) in ("digits", "generated", "melodies", "scales"):
+    if (source := name.partition("_")[0]) in ("codes", "digits", "generated", "melodies", "scales"):
         return {"source": source}
     folder = pathlib.Path(os.environ.get("AE_JAX_DATA_DIR", "")) / name
     if os.environ.get("AE_JAX_DATA_DIR") and folder.is_dir():

@@ -13,9 +13,11 @@ TEST = 297  # the last ones in file order
 def load() -> tuple[DataSpec, dict]:
     """The digits of the UCI Optical Recognition set: x [N, 8, 8, 1], values 0..16; 1,500 train, 297 test."""
     # Importing scikit-learn takes seconds, parsing the table that it ships takes milliseconds.
-    package = importlib.util.find_spec("sklearn").submodule_search_locations[0]
-    table = np.loadtxt(Path(package, "datasets", "data", "digits.csv.gz"), delimiter=",", dtype=np.uint8)
-    arrays = {"x": table[:, :-1].reshape(-1, 8, 8, 1), "label": table[:, -1].astype(np.int32)}
+    package = importlib.util.find_spec("sklearn")
+    assert package is not None and package.submodule_search_locations, "scikit-learn is a dependency"
+    file = Path(package.submodule_search_locations[0], "datasets", "data", "digits.csv.gz")
+    table = np.loadtxt(file, delimiter=",", dtype=np.uint8)
+    arrays: dict[str, np.ndarray] = {"x": table[:, :-1].reshape(-1, 8, 8, 1), "label": table[:, -1].astype(np.int32)}
     splits = {
         "train": {key: value[:-TEST] for key, value in arrays.items()},
         "test": {key: value[-TEST:] for key, value in arrays.items()},

@@ -31,7 +31,7 @@ def load(name: str = "") -> tuple[DataSpec, dict]:
 
 def _melody(generator: np.random.Generator, rhythm: int, steps: int) -> np.ndarray:
     """A grid [steps] of quarters in one rhythm, four times out of five, or in any; neighbours are a step apart."""
-    durations = []
+    durations: list[int] = []
     for _ in range(steps // 4):
         durations += _RHYTHMS[rhythm if generator.random() < 0.8 else generator.integers(len(_RHYTHMS))]
     places = 7 + np.abs(generator.integers(0, 7) + np.cumsum(generator.choice([-1, 1], len(durations)))) % 14

@@ -1,9 +1,11 @@
-"""Scores, one a file: `evaluate(model, variables, data, key, **options) -> {name: float}`.
+"""Metrics, one a file: `evaluate(model, variables, data, key, **options) -> {name: float}`.
 
-`BETTER` is {name: "min" or "max"}.
+Every `evaluate` takes the trained model, its variables (the parameters and other collections), the `EvalData` of the
+evaluation and a random key. The field `test` of the data is the split that --split names. A keyword-only argument
+becomes a flag --METRIC_KEYWORD, and the first sentence of its entry in the section `Args:` is the help text.
 
-data: {"train": batches, "test": batches}, read lazily; "test" is the split that was asked for.
-A headline that is a mean over the examples comes with its standard error, `NAME_se`; what stands beside it (floors,
-baselines, single dimensions) may not. A text in place of a number says where numbers come from.
-What several scores ask of a model stands here.
+`BETTER` is {name: "min" or "max"}: whether smaller or larger values are better.
+
+A headline that is a mean over the examples comes with its standard error, `NAME_se`. Floors, baselines and values of
+single dimensions may come without one. A text in place of a number is a digest of what the numbers depend on.
 """

@@ -1,4 +1,4 @@
-"""The share of examples whose most probable class is their own."""
+"""Classification accuracy."""
 
 import jax.numpy as jnp
 
@@ -9,12 +9,21 @@ BETTER = {"accuracy": "max"}
 
 
 def evaluate(model, variables, data, key) -> dict[str, float]:
-    """Of the examples whose label is known. Raises UserError for a model that does not classify, and without labels."""
+    """Measure the share of examples whose most probable class is their label.
+
+    Examples whose label is unknown are left out.
+
+    Returns:
+      "accuracy", from 0 to 1.
+
+    Raises:
+      UserError: for a model that is no classifier, or for data without labels.
+    """
     if not model.says("classify"):
-        raise UserError("metric 'accuracy' needs a classifier\ntry model.name=classifier, or --metrics=probe")
+        raise UserError("metric 'accuracy' needs a classifier\nuse model.name=classifier, or --metrics=probe")
     found = gather(compiled(_right, model), variables, data.test, key)
     if "known" not in found or not found["known"].any():
-        raise UserError("metric 'accuracy' needs labels, and these data have none\ntry --metrics=mse")
+        raise UserError("metric 'accuracy' needs labels, and these data have none\nuse --metrics=mse")
     return mean_with_error("accuracy", found["right"][found["known"]])
 
 
@@ -22,4 +31,5 @@ def _right(model, variables, batch, key):
     found = model.apply(variables, batch, method="classify").mode
     if "label" not in batch:
         return {}
+    # Unknown labels are negative.
     return {"right": (found == batch["label"]).astype(jnp.float32), "known": batch["label"] >= 0}

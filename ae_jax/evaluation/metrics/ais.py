@@ -1,7 +1,8 @@
-"""-log p(x) by annealed importance sampling, in nats, and how far off that is on data that the model itself draws.
+"""Annealed importance sampling (AIS) of -log p(x), with its error on data that are drawn from the model itself.
 
 Neal 2001, "Annealed importance sampling"; Wu et al. 2017, "On the quantitative analysis of decoder-based generative
-models", arXiv:1611.04273, for deep generative models; Grosse et al. 2015, arXiv:1511.02543, for the check.
+models", arXiv:1611.04273, for deep generative models; Grosse et al. 2015, "Sandwiching the marginal likelihood using
+bidirectional Monte Carlo", arXiv:1511.02543, for the check by reverse chains.
 """
 
 from typing import Any, NamedTuple
@@ -17,8 +18,11 @@ from ae_jax.evaluation.gather import compiled, gather, mean_with_error
 
 BETTER = {"ais_nll": "min"}
 
-_ACCEPTED = 0.65  # the share of proposals that the step size aims at (Wu et al. 2017, section 4)
-_PILOT = 4  # chains that find the step sizes
+# The share of accepted proposals at which the step sizes aim (Wu et al. 2017, section 4).
+_ACCEPTED = 0.65
+# How many chains find the step sizes.
+_PILOT = 4
+# The first step size, and the rate at which its logarithm adapts.
 _FIRST_STEP, _ADAPTATION = 0.2, 0.1
 
 
@@ -33,22 +37,39 @@ def evaluate(
     temperatures: int = 1000,
     leapfrog: int = 10,
 ) -> dict[str, float]:
-    """-log p(x) of so many `examples`, by `chains` chains each, from N(0, I) to p(x, z) in `temperatures` transitions
-    of Hamiltonian Monte Carlo of `leapfrog` steps: above the truth in expectation, without help of the encoder.
+    """Estimate -log p(x) by annealed importance sampling, without the help of the encoder.
 
-    As many examples are drawn from the model, whose codes are then exact draws of p(z|x): "ais_forward_nll" is of them,
-    "ais_reverse_nll", from chains that run back from those codes, is below the truth in expectation, and "ais_gap" is
-    the difference, which bounds the error of both. A Bernoulli of grey levels is no density: "ais_nll_surrogate".
-    Raises UserError for a model without a density over codes.
+    Chains lead from N(0, I) to p(x, z) by transitions of Hamiltonian Monte Carlo. The estimate is above -log p(x) in
+    expectation. The same is done for examples drawn from the model, whose latents are exact draws of p(z|x). Reverse
+    chains that start at those latents give an estimate below -log p(x) in expectation, so the gap between forward and
+    reverse chains bounds the error of both.
+
+    Args:
+      model: the trained model.
+      variables: the parameters and other collections of the model.
+      data: the data of the evaluation.
+      key: random key.
+      examples: how many examples are evaluated, evenly spread over the split. As many are drawn from the model.
+      chains: how many chains are run for each example.
+      temperatures: how many transitions a chain takes from N(0, I) to p(x, z).
+      leapfrog: how many leapfrog steps a transition takes.
+
+    Returns:
+      All in nats: "ais_nll" of the examples; "ais_forward_nll" and "ais_reverse_nll" of examples drawn from the model;
+      "ais_gap", forward minus reverse. A Bernoulli likelihood of grey levels is no density, and the first name is then
+      "ais_nll_surrogate".
+
+    Raises:
+      UserError: for a model without a joint density.
     """
     if not model.says("log_joint"):
         raise UserError(
-            "metric 'ais' needs a model with log_joint, such as a VAE; this one has none\ntry --metrics=mse"
+            "metric 'ais' needs a model with log_joint, such as a VAE, and this model has none\nuse --metrics=mse"
         )
     sizes = dict(examples=examples, chains=chains, temperatures=temperatures, leapfrog=leapfrog)
     requirements.at_least(1, **{f"ais_{name}": size for name, size in sizes.items()})
-    spread, _ = data.test.spread(examples)
-    found = gather(compiled(_estimates, model, **sizes), variables, spread, key)
+    subsample, _ = data.test.spread(examples)
+    found = gather(compiled(_estimates, model, **sizes), variables, subsample, key)
     name = "ais_nll_surrogate" if found["is_surrogate"].any() else "ais_nll"
     forward, reverse = found["forward"], found["reverse"]
     means = {"ais_forward_nll": float(forward.mean()), "ais_reverse_nll": float(reverse.mean())}
@@ -56,27 +77,40 @@ def evaluate(
 
 
 def _estimates(model, variables, batch, key, examples, chains, temperatures, leapfrog):
+    """Estimate -log p(x) [B] of a batch, and of as many examples drawn from the model."""
+    # A batch may be padded beyond the examples that are wanted, and chains are expensive.
     batch = {name: values[:examples] for name, values in batch.items()}
     key_codes, key_x, key_pilot, key_steps, key_start, key_run, key_reverse = jax.random.split(key, 7)
     codes = model.apply(variables, batch, method="prior_codes", rngs={"latent": key_codes})
     likelihood = model.apply(variables, codes, batch, method="decode")
     drawn = {**batch, "x": _drawn(model, variables, codes, likelihood, key_x)}
-    density = lambda batch: lambda z: model.apply(variables, z, batch, method="log_joint")
-    both, ladder, size = density(jax.tree.map(_joined, batch, drawn)), _ladder(temperatures), len(batch["x"])
-    start = lambda key, n: _normal(key, tuple((n, 2 * size, *z.shape[2:]) for z in codes))
+
+    def density_of(batch):
+        return lambda z: model.apply(variables, z, batch, method="log_joint")
+
+    # Real and drawn examples share the chains' loop, as halves of one batch.
+    both = density_of(jax.tree.map(_joined, batch, drawn))
+    ladder = _ladder(temperatures)
+    size = len(batch["x"])
+
+    def start(key, count):
+        return _normal(key, tuple((count, 2 * size, *z.shape[2:]) for z in codes))
+
     steps = _step_sizes(both, start(key_pilot, _PILOT), ladder, leapfrog, key_steps)
     nll = -log_mean_exp(_anneal(both, start(key_start, chains), ladder, steps, leapfrog, key_run))
     exact = jax.tree.map(lambda z: jnp.broadcast_to(z, (chains, *z.shape[1:])), codes)
-    # Down the ladder the moves are at the rung below, but for the last, at 0, which no weight sees.
+    # A reverse chain moves at the rung to which it just came down, with the step size that was found for that rung. Its
+    # last move is at rung 0, for which none was found. Any step size will do there, because no weight depends on it.
     down = jnp.concatenate([steps[:1], steps[:-1]])[::-1, size:]
-    reverse = log_mean_exp(_anneal(density(drawn), exact, ladder[::-1], down, leapfrog, key_reverse))
+    reverse = log_mean_exp(_anneal(density_of(drawn), exact, ladder[::-1], down, leapfrog, key_reverse))
     surrogate = requirements.is_surrogate(likelihood, batch["x"])
     return {"nll": nll[:size], "forward": nll[size:], "reverse": reverse, "is_surrogate": surrogate}
 
 
 def _drawn(model, variables, codes, likelihood, key):
-    """Draws of p(x|codes) [B, *shape]. A likelihood that is told x has a draw's own beginning in place of it."""
+    """Draw examples [B, *shape] from p(x|z)."""
     if model.reads_x:
+        # An autoregressive decoder must read the events that it has drawn itself, and not those of the batch.
         return model.apply(variables, codes[-1][0], 1.0, method="write", rngs={"sampling": key})
     return likelihood.sample(key, 1)[0, 0]
 
@@ -86,44 +120,56 @@ def _joined(one, other):
 
 
 def _normal(key, shapes):
-    """Standard normal noise, one array a layer."""
+    """Draw standard normal noise, one array for each layer."""
     return tuple(map(jax.random.normal, jax.random.split(key, len(shapes)), shapes))
 
 
 def _ladder(temperatures: int) -> Any:
-    """[T + 1], from 0 to 1, densest at either end (Wu et al. 2017, section 4)."""
+    """Return inverse temperatures [T + 1] from 0 to 1.
+
+    They are densest at both ends (Wu et al. 2017, section 4).
+    """
     rungs = jax.nn.sigmoid(jnp.linspace(-4.0, 4.0, temperatures + 1))
     return (rungs - rungs[0]) / (rungs[-1] - rungs[0])
 
 
 class _Point(NamedTuple):
-    """Codes, one array [S, B, D] a layer, with log p(x, z) [S, B] and its gradient."""
+    """Latents, one array [S, B, D] for each layer, with log p(x, z) [S, B] and its gradient."""
 
     z: Any
     log_joint: Any
     gradient: Any
 
     def log_base(self):
+        """Return log N(z; 0, I) [S, B]."""
         return sum(standard_normal(z.shape[-1:]).log_prob(z) for z in self.z)
 
     def slope(self, beta):
-        """The gradient of (1 - beta) log N(z; 0, I) + beta log p(x, z)."""
+        """Return the gradient of (1 - beta) log N(z; 0, I) + beta log p(x, z)."""
         return jax.tree.map(lambda z, gradient: beta * gradient - (1 - beta) * z, self.z, self.gradient)
 
 
 def _point(log_joint, z) -> _Point:
     value, pullback = jax.vjp(log_joint, z)
+    # Each example's density depends on its own latent only, so one pullback of ones gives the gradients of all.
     return _Point(z, value, pullback(jnp.ones_like(value))[0])
 
 
 def _anneal(log_joint, z, ladder, steps, leapfrog, key):
-    """log weights [S, B] of chains that start at z, a draw at the ladder's first rung, and are moved along it.
+    """Run chains along the ladder and return their log importance weights [S, B].
 
-    steps: [T, B], of the moves at all rungs but the first.
+    Args:
+      log_joint: function z -> log p(x, z) [S, B].
+      z: draws at the first rung of the ladder, one array [S, B, D] for each layer.
+      ladder: inverse temperatures [T + 1].
+      steps: step sizes [T, B] of the moves at all rungs but the first.
+      leapfrog: how many leapfrog steps a move takes.
+      key: random key.
     """
 
     def climb(carry, rung):
         (point, log_w), (here, there, step, key) = carry, rung
+        # The weight is updated before the move, at the point that was drawn at the previous rung.
         log_w += (there - here) * (point.log_joint - point.log_base())
         return (_move(log_joint, point, there, step, leapfrog, key)[0], log_w), None
 
@@ -133,9 +179,15 @@ def _anneal(log_joint, z, ladder, steps, leapfrog, key):
 
 
 def _step_sizes(log_joint, z, ladder, leapfrog, key):
-    """[T, B]: step sizes at which moves at each rung are accepted as often as they should be.
+    """Find step sizes [T, B] with which the right share of moves is accepted at each rung.
 
-    They are found by chains of their own: were they to depend on those that are weighed, the weights would be biased.
+    Args:
+      log_joint: function z -> log p(x, z) [S, B].
+      z: draws of N(0, I), one array [S, B, D] for each layer. They start chains of their own: if the step sizes
+        depended on the chains that are weighted, the weights would be biased.
+      ladder: inverse temperatures [T + 1].
+      leapfrog: how many leapfrog steps a move takes.
+      key: random key.
     """
 
     def climb(carry, rung):
@@ -150,17 +202,31 @@ def _step_sizes(log_joint, z, ladder, leapfrog, key):
 
 
 def _move(log_joint, point, beta, step, leapfrog, key):
-    """A Hamiltonian transition that leaves N(z; 0, I)^(1 - beta) p(x, z)^beta invariant, with steps [B].
+    """Make a transition of Hamiltonian Monte Carlo.
 
-    Answers the new point and the probability of acceptance [S, B].
+    It leaves the density proportional to N(z; 0, I)^(1 - beta) p(x, z)^beta invariant.
+
+    Args:
+      log_joint: function z -> log p(x, z) [S, B].
+      point: the `_Point` to move from.
+      beta: inverse temperature.
+      step: step sizes [B].
+      leapfrog: how many leapfrog steps are taken.
+      key: random key.
+
+    Returns:
+      The new point, and the probability [S, B] that a proposal is accepted.
     """
     key_momentum, key_step, key_accept = jax.random.split(key, 3)
-    # Steps of random length, lest a trajectory come back to where it started.
+    # Steps have a random length, because a trajectory of fixed length could come back to where it started.
     step = (step * jax.random.uniform(key_step, minval=0.8, maxval=1.2))[None, :, None]
-    add = lambda values, scale, changes: jax.tree.map(lambda a, b: a + scale * b, values, changes)
-    energy = lambda point, momentum: (
-        (1 - beta) * point.log_base() + beta * point.log_joint - 0.5 * sum(jnp.square(p).sum(-1) for p in momentum)
-    )
+
+    def add(values, scale, changes):
+        return jax.tree.map(lambda a, b: a + scale * b, values, changes)
+
+    def log_density(point, momentum):
+        kinetic = 0.5 * sum(jnp.square(p).sum(-1) for p in momentum)
+        return (1 - beta) * point.log_base() + beta * point.log_joint - kinetic
 
     def leap(_, carry):
         at, momentum = carry
@@ -170,7 +236,11 @@ def _move(log_joint, point, beta, step, leapfrog, key):
 
     momentum = _normal(key_momentum, tuple(z.shape for z in point.z))
     proposal, last = jax.lax.fori_loop(0, leapfrog, leap, (point, momentum))
-    gain = energy(proposal, last) - energy(point, momentum)
-    accepted = jnp.log(jax.random.uniform(key_accept, gain.shape)) < gain  # false where a proposal is not finite
-    choose = lambda a, b: jnp.where(accepted.reshape(*accepted.shape, *(1,) * (a.ndim - 2)), a, b)
+    gain = log_density(proposal, last) - log_density(point, momentum)
+    # The comparison is false for a proposal that is not finite, which is thereby rejected.
+    accepted = jnp.log(jax.random.uniform(key_accept, gain.shape)) < gain
+
+    def choose(a, b):
+        return jnp.where(accepted.reshape(*accepted.shape, *(1,) * (a.ndim - 2)), a, b)
+
     return jax.tree.map(choose, proposal, point), jnp.nan_to_num(jnp.exp(jnp.minimum(gain, 0)))

@@ -1,4 +1,4 @@
-"""What restoration must beat: the corrupted image itself, or its bicubic enlargement."""
+"""Baselines for restoration: the corrupted image itself, or its bicubic enlargement."""
 
 import jax
 import jax.numpy as jnp
@@ -12,9 +12,15 @@ BETTER = {"baseline_psnr_db": "max", "baseline_ssim": "max"}
 
 
 def evaluate(model, variables, data, key) -> dict[str, float]:
-    """PSNR and SSIM of the model's inputs, clipped to [0, 1] and, where smaller, enlarged by cubic interpolation.
+    """Measure PSNR and SSIM of the model's inputs, which a restoration must exceed.
 
-    Raises UserError for data that are no images of pixels.
+    Inputs that are smaller than the images are enlarged by bicubic interpolation. All are clipped to [0, 1].
+
+    Returns:
+      "baseline_psnr_db" in decibels and "baseline_ssim".
+
+    Raises:
+      UserError: for data that are not images of pixels.
     """
     requirements.needs_pixels("baselines", data.test.spec, images=True)
     return mean_and_se(_baselines, model, variables, data.test, key)

@@ -1,4 +1,4 @@
-"""Bits per dimension: what each value of an example costs in bits, the data being whole levels, or classes."""
+"""Bits per dimension: the cost in bits of each value of an example, for data that are whole levels or classes."""
 
 import math
 
@@ -14,23 +14,35 @@ from ae_jax.objectives.elbo import elbo
 
 BETTER = {"elbo_bits_per_dim": "min", "nll_bits_per_dim": "min"}
 
+# Likelihoods that are probabilities. A density of reals can exceed 1, so its logarithm is no number of bits.
 _MASSES = (LogisticMixture, Categorical, Bernoulli)
-_TRY = "try model.likelihood=discretized_logistic_mixture"
+_NEEDS = "metric 'bits_per_dimension' needs probabilities"
+_USE = "use model.likelihood=discretized_logistic_mixture"
 
 
 def evaluate(model, variables, data, key, *, samples: int = 0) -> dict[str, float]:
-    """-log p(x) / (D log 2) of examples of D values: as "elbo_bits_per_dim" its bound by the negative ELBO and, by as
-    many importance `samples`, as "nll_bits_per_dim" the estimate that metric `nll` gives in nats.
+    """Estimate -log p(x) / (D log 2), in bits, for examples of D values.
 
-    Raises UserError where the likelihood is a density of reals or a loss, as bits are of probabilities; for a
-    deterministic code.
+    Args:
+      model: the trained model.
+      variables: the parameters and other collections of the model.
+      data: the data of the evaluation.
+      key: random key.
+      samples: how many importance samples estimate the negative log-likelihood, as metric `nll` does; 0 for the ELBO
+        alone.
+
+    Returns:
+      "elbo_bits_per_dim", the upper bound from the negative ELBO. With `samples` also "nll_bits_per_dim".
+
+    Raises:
+      UserError: for a likelihood that is a density of reals or a loss, or for a deterministic latent.
     """
     requirements.at_least(0, bits_per_dimension_samples=samples)
     bits = 1 / (math.prod(model.spec.shape) * math.log(2))
     key_elbo, key_nll = jax.random.split(key)
     found = gather(compiled(_negative_elbo, model), variables, data.test, key_elbo)
     if found["is_surrogate"].any():
-        raise UserError(f"a Bernoulli of grey levels is a loss, and has no bits per dimension\n{_TRY}")
+        raise UserError(f"{_NEEDS}, and a Bernoulli of grey levels is a loss\n{_USE}")
     scores = mean_with_error("elbo_bits_per_dim", bits * found["nats"])
     if samples:
         nats = nll.evaluate(model, variables, data, key_nll, samples=samples)
@@ -41,8 +53,7 @@ def evaluate(model, variables, data, key, *, samples: int = 0) -> dict[str, floa
 def _negative_elbo(model, variables, batch, key):
     outputs = model.apply(variables, batch, rngs={"latent": key})
     if not isinstance(outputs.likelihood, _MASSES):
-        kind = type(outputs.likelihood).__name__
-        raise UserError(f"a {kind} is a density of reals, and has no bits per dimension\n{_TRY}")
+        raise UserError(f"{_NEEDS}, and a {type(outputs.likelihood).__name__} is a density of reals\n{_USE}")
     terms = elbo(outputs, batch)
     surrogate = requirements.is_surrogate(outputs.likelihood, batch["x"])
     return {"nats": terms["reconstruction"] + terms["kl"], "is_surrogate": surrogate}

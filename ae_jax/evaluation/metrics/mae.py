@@ -1,4 +1,4 @@
-"""Mean absolute error of reconstructions, per pixel (or per number, for data that are no images)."""
+"""Mean absolute error of reconstructions."""
 
 import jax.numpy as jnp
 
@@ -8,7 +8,13 @@ BETTER = {"mae_per_pixel": "min"}
 
 
 def evaluate(model, variables, data, key) -> dict[str, float]:
-    """|x - x_hat|, averaged over pixels and examples; x_hat is the likelihood's mean at one draw of the code."""
+    """Measure |x - x_hat|, averaged over pixels and examples.
+
+    x_hat is the mean of the likelihood at one draw of the latent.
+
+    Returns:
+      "mae_per_pixel", in the unit of the data (for data that are not images, per number).
+    """
     return mean_and_se(_mae, model, variables, data.test, key)
 
 

@@ -1,4 +1,4 @@
-"""How much of a melody comes back: told the true events before each, or fed its own, from a code drawn of q(z|x)."""
+"""Reconstruction of melodies: with teacher forcing, or free running from a latent drawn from q(z|x)."""
 
 import math
 
@@ -19,22 +19,38 @@ BETTER |= {"kl_bits": "min", "kl_bits_train": "min"}
 
 
 def evaluate(model, variables, data, key, *, temperature: float = 0.0, train: int = 2000) -> dict[str, float]:
-    """The scores of `music.scores` of the melodies that the model writes, NAME_argmax; with a `temperature`, of those
-    that it draws at it, NAME_temperature_T. Further:
+    """Score the melodies that the model writes from the latents of melodies.
 
-    accuracy_argmax_bar_01      ...of each bar, where there are more than two
-    accuracy_teacher_forced     share of the events that are the most probable given the true ones before them
-    NAME_argmax_train           the same of about `train` training examples, taken evenly, not transposed
-    NAME_BASELINE               of the rules of `music.scores.baselines`, counted on the training examples
-    kl_bits, kl_bits_train      KL(q(z|x) || p(z))
+    The scores are those of `ae_jax.data.music.scores`.
 
-    All are means over the examples. Raises UserError for a model that does not write melodies, or no temperature.
+    Args:
+      model: the trained model.
+      variables: the parameters and other collections of the model.
+      data: the data of the evaluation.
+      key: random key.
+      temperature: the temperature of the softmax from which events are drawn; 0 for the most probable events.
+      train: about how many training examples are scored beside the split. They are evenly spread, and not transposed.
+
+    Returns:
+      Means over the examples:
+
+      - SCORE_argmax, or SCORE_temperature_T with a temperature T: each score, free running.
+      - accuracy_argmax_bar_01, ...: the accuracy in each bar, if there are more than two bars.
+      - accuracy_teacher_forced: the share of events that are the most probable given the true events before them.
+      - SCORE_argmax_train: accuracy and note F1 on training examples.
+      - SCORE_BASELINE: each score of the rules of `scores.baselines`, counted on the training examples.
+      - kl_bits, kl_bits_train: KL(q(z|x) || p(z)) in bits.
+
+    Raises:
+      UserError: for a model that does not write melodies, or a temperature that is negative or not finite.
     """
     requirements.at_least(1, melodies_train=train)
     if not 0 <= temperature < math.inf:
-        raise UserError(f"--melodies_temperature={temperature}\nexpected a number from 0, the likeliest events, on")
+        raise UserError(
+            f"--melodies_temperature is {temperature}\nuse 0 for the most probable events, or a number above 0"
+        )
     if not model.says("write"):
-        raise UserError("metric 'melodies' needs a model that writes melodies\ntry --metrics=elbo, or configs/music_*")
+        raise UserError("metric 'melodies' needs a model that writes melodies\nuse --metrics=elbo, or configs/music_*")
     name = f"temperature_{temperature:g}" if temperature else "argmax"
     compute = gather.compiled(_written, model, temperature=temperature)
     found = gather.gather(compute, variables, data.test, key)
@@ -42,9 +58,7 @@ def evaluate(model, variables, data, key, *, temperature: float = 0.0, train: in
     result = _named(scores.scores(written, truth), name)
     result |= gather.mean_with_error("accuracy_teacher_forced", found["teacher_forced"])
     result |= gather.mean_with_error("kl_bits", found["kl"] / math.log(2))
-    if (bars := truth.shape[1] // STEPS) > 2:
-        same = (written == truth)[:, : bars * STEPS].reshape(len(truth), bars, STEPS).mean(axis=(0, 2))
-        result |= {f"accuracy_{name}_bar_{bar:02d}": float(value) for bar, value in enumerate(same, 1)}
+    result |= _accuracy_by_bar(written == truth, name)
     seen = gather.gather(compute, variables, data.train.spread(train)[0], key)
     own = scores.scores(seen["written"].astype(int), seen["truth"].astype(int))
     result["kl_bits_train"] = float(seen["kl"].mean() / math.log(2))
@@ -56,8 +70,10 @@ def evaluate(model, variables, data, key, *, temperature: float = 0.0, train: in
 
 
 def _written(model, variables, batch, key, temperature):
+    """Return true and written events [B, T], teacher-forced accuracy [B] and KL divergence [B]."""
     outputs = model.apply(variables, batch, rngs={"latent": key})
     z = outputs.latents[-1].sample[0]
+    # A key of its own: with the one of the latent, events would be drawn from the noise of the latent.
     drawing = {"sampling": jax.random.fold_in(key, 1)}
     written = model.apply(variables, z, temperature, method="write", rngs=drawing)
     return {
@@ -68,18 +84,35 @@ def _written(model, variables, batch, key, temperature):
     }
 
 
+def _accuracy_by_bar(same: np.ndarray, name: str) -> dict[str, float]:
+    """Return the accuracy in each bar, or nothing for one or two bars.
+
+    Args:
+      same: whether each event is right [N, T].
+      name: suffix of the names of the scores.
+    """
+    bars = same.shape[1] // STEPS
+    if bars <= 2:
+        return {}
+    means = same[:, : bars * STEPS].reshape(len(same), bars, STEPS).mean(axis=(0, 2))
+    return {f"accuracy_{name}_bar_{bar:02d}": float(value) for bar, value in enumerate(means, 1)}
+
+
 def _named(values, name):
-    """Means of scores {score: [N]}, and their errors, as {score_NAME: mean, score_NAME_se: .}."""
-    parts = [gather.mean_with_error(f"{score}_{name}", _defined(each)) for score, each in values.items()]
-    return {key: value for part in parts for key, value in part.items()}
+    """Average scores {score: [N]}: {score_NAME: mean, score_NAME_se: standard error}."""
+    result = {}
+    for score, each in values.items():
+        result |= gather.mean_with_error(f"{score}_{name}", _defined(each))
+    return result
 
 
 def _means(values):
-    """{score: mean}."""
+    """Average scores {score: [N]}: {score: mean}."""
     return {score: float(_defined(each).mean()) for score, each in values.items()}
 
 
 def _defined(values):
-    """The values [N] that are no NaN; a single zero where there are none: no pitch is right where no onset is."""
+    """Return the values [N] that are not NaN, or a single zero if all are."""
     known = values[~np.isnan(values)]
+    # The share of right pitches is undefined where no onset is right; then no pitch is right either.
     return known if len(known) else np.zeros(1)

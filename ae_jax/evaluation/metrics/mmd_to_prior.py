@@ -1,4 +1,4 @@
-"""How far the codes, all together, are from the prior: maximum mean discrepancy."""
+"""Maximum mean discrepancy (MMD) between the latents of the data and the prior."""
 
 import jax
 import jax.numpy as jnp
@@ -11,20 +11,34 @@ BETTER = {"mmd2_to_prior": "min", "mmd2_prior_to_prior": "min"}
 
 
 def evaluate(model, variables, data, key, *, codes: int = 2000) -> dict[str, float]:
-    """Unbiased squared MMD between the codes of `codes` examples and as many draws of the prior, and, beside it, of
-    prior and prior (Gretton et al. 2012, JMLR 13, eq. 3). The kernel is exp(-d^2 / (2 m^2)), m the median distance
-    within the draws of the prior. A model without a prior is compared with N(0, I).
+    """Estimate the squared MMD between latents and as many draws of the prior, without bias.
 
-    Raises UserError where there are fewer than two codes.
+    The estimate is equation 3 of Gretton et al. 2012, "A kernel two-sample test", JMLR 13. The kernel is
+    exp(-d^2 / (2 m^2)), where m is the median distance between draws of the prior. A model without a prior is compared
+    with N(0, I).
+
+    Args:
+      model: the trained model.
+      variables: the parameters and other collections of the model.
+      data: the data of the evaluation.
+      key: random key.
+      codes: how many examples are encoded, evenly spread over the split.
+
+    Returns:
+      "mmd2_to_prior", and for comparison "mmd2_prior_to_prior", between two sets of draws of the prior.
+
+    Raises:
+      UserError: if there are fewer than two examples.
     """
     requirements.at_least(2, mmd_to_prior_codes=codes)
     examples, _ = data.test.spread(codes)
     key_codes, *key_draws = jax.random.split(key, 3)
     z = jnp.asarray(gather(compiled(code_and_label, model), variables, examples, key_codes)["code"])
     if len(z) < 2:
-        raise UserError(f"metric 'mmd_to_prior' needs at least two codes, and there are {len(z)}\ntry a larger --limit")
+        raise UserError(f"metric 'mmd_to_prior' needs two examples, and there is {len(z)}\nuse a larger --limit")
     one, other = (prior_draws(model, variables, draw, z.shape) for draw in key_draws)
     squares = _squared_distances(one, one)
+    # Of each pair once, and of no draw with itself.
     median = jnp.median(squares[jnp.triu_indices(len(one), 1)])
     return {
         "mmd2_to_prior": float(_mmd2(z, one, median)),
@@ -33,7 +47,14 @@ def evaluate(model, variables, data, key, *, codes: int = 2000) -> dict[str, flo
 
 
 def prior_draws(model, variables, key, shape):
-    """Codes [N, D] of that shape, of the layer next to the data, each class in turn; N(0, I) without a prior."""
+    """Draw latents [N, D] from the prior of the layer next to the data, or else from N(0, I).
+
+    Args:
+      model: the model.
+      variables: its parameters and other collections.
+      key: random key.
+      shape: (N, D). Classes take turns if the prior depends on the label.
+    """
     if model.says("prior_codes"):
         batch = {"mask": jnp.ones(shape[0]), "label": jnp.arange(shape[0]) % max(model.spec.classes, 1)}
         return model.apply(variables, batch, method="prior_codes", rngs={"latent": key})[-1][0]
@@ -43,12 +64,26 @@ def prior_draws(model, variables, key, shape):
 
 
 def _squared_distances(a, b):
+    # By |a|^2 + |b|^2 - 2 a.b, because differences of all pairs would take N^2 D numbers of memory. Rounding can make
+    # the result slightly negative.
     return jnp.maximum(jnp.square(a).sum(1)[:, None] + jnp.square(b).sum(1)[None] - 2 * a @ b.T, 0)
 
 
 def _mmd2(a, b, median):
-    """Unbiased estimate of E k(a, a') + E k(b, b') - 2 E k(a, b) for sets of one size."""
-    kernel = lambda x, y: jnp.exp(-_squared_distances(x, y) / (2 * median))
+    """Estimate E k(a, a') + E k(b, b') - 2 E k(a, b) without bias, from sets [n, D] of one size.
+
+    Args:
+      a: the one set.
+      b: the other set.
+      median: the squared bandwidth of the kernel.
+    """
+
+    def kernel(x, y):
+        return jnp.exp(-_squared_distances(x, y) / (2 * median))
+
+    def within(x):
+        # The diagonal is n ones, which would bias the estimate.
+        return (kernel(x, x).sum() - n) / (n * (n - 1))
+
     n = len(a)
-    within = lambda x: (kernel(x, x).sum() - n) / (n * (n - 1))
     return within(a) + within(b) - 2 * kernel(a, b).mean()

@@ -1,4 +1,4 @@
-"""Squared error between x and the mean of its reconstruction, per pixel."""
+"""Mean squared error of reconstructions."""
 
 import jax.numpy as jnp
 
@@ -8,7 +8,13 @@ BETTER = {"mse_per_pixel": "min"}
 
 
 def evaluate(model, variables, data, key) -> dict[str, float]:
-    """Mean over pixels and examples of (x - x_hat)^2, x_hat the likelihood's mean at one draw of the code."""
+    """Measure (x - x_hat)^2, averaged over pixels and examples.
+
+    x_hat is the mean of the likelihood at one draw of the latent.
+
+    Returns:
+      "mse_per_pixel", in the squared unit of the data (for data that are not images, per number).
+    """
     return mean_and_se(_mse, model, variables, data.test, key)
 
 

@@ -1,4 +1,4 @@
-"""The negative log-likelihood -log p(x) by importance sampling, in nats."""
+"""Negative log-likelihood -log p(x) by importance sampling."""
 
 import math
 
@@ -17,12 +17,27 @@ BETTER = {"nll": "min"}
 def evaluate(
     model, variables, data, key, *, samples: int = 5000, repeats: int = 1, chunk: int = 500
 ) -> dict[str, float]:
-    """-log (1/S) sum_s p(x, z_s) / q(z_s|x), z_s drawn from q(z|x), averaged over the examples and over `repeats`
-    independent estimates (Burda et al. 2016, arXiv:1509.00519, section 5): above -log p(x) in expectation, and the
-    nearer the more `samples`. `chunk` of them are in memory at a time.
+    """Estimate -log p(x) by -log (1/S) sum_s p(x, z_s) / q(z_s|x), with z_s drawn from q(z|x).
 
-    "nll_se" is over the examples, "nll_repeats_se" over the repeats. A Bernoulli of grey levels is no density: the
-    name is then "nll_surrogate". Raises UserError for a deterministic code.
+    The estimate is that of Burda et al. 2016, arXiv:1509.00519, section 5, averaged over the examples. It is above
+    -log p(x) in expectation, and approaches it with more samples.
+
+    Args:
+      model: the trained model.
+      variables: the parameters and other collections of the model.
+      data: the data of the evaluation.
+      key: random key.
+      samples: how many importance samples (S) are drawn for each example.
+      repeats: how many independent estimates are averaged.
+      chunk: how many importance samples are in memory at a time.
+
+    Returns:
+      "nll" in nats, with its standard error over the examples, "nll_se". With several repeats also "nll_repeats_se",
+      the standard error over the repeats. A Bernoulli likelihood of grey levels is no density, and the name is then
+      "nll_surrogate".
+
+    Raises:
+      UserError: for a deterministic latent.
     """
     requirements.at_least(1, nll_samples=samples, nll_repeats=repeats, nll_chunk=chunk)
     estimate = compiled(_estimates, model, samples=samples, chunk=min(chunk, samples))
@@ -30,26 +45,32 @@ def evaluate(
     by_repeat = np.stack([each["nll"] for each in found]).astype(np.float64)
     name = "nll_surrogate" if found[0]["is_surrogate"].any() else "nll"
     scores = mean_with_error(name, by_repeat.mean(axis=0))
-    means = by_repeat.mean(axis=1)
-    return {**scores, **({f"{name}_repeats_se": standard_error(means)} if repeats > 1 else {})}
+    if repeats > 1:
+        scores[f"{name}_repeats_se"] = standard_error(by_repeat.mean(axis=1))
+    return scores
 
 
 def _estimates(model, variables, batch, key, samples, chunk):
-    requirements.random_codes("nll", model, variables, batch, key)
+    if model.apply(variables, batch, method="encode", rngs={"latent": key}):
+        # Only to refuse a model whose latent is deterministic. Its values are not used, so the compiler drops them.
+        # Without latents the density is exact.
+        requirements.random_codes("nll", model, variables, batch, key)
 
     def in_turn(variables, examples):
-        # One example at a time, many samples of it: the matrix products are as large, and memory is bounded.
+        # One example at a time, with many samples: the matrix products are as large as for a batch, and the memory does
+        # not grow with the batch.
         return jax.lax.map(lambda example: _estimate(model, variables, *example, samples, chunk), examples)
 
-    return mesh.by_example(in_turn, variables, (batch, jax.random.split(key, len(batch["x"]))))
+    return mesh.map_examples(in_turn, variables, (batch, jax.random.split(key, len(batch["x"]))))
 
 
 def _estimate(model, variables, example, key, samples, chunk):
-    """Of one example, a batch without its first axis: {"nll", "is_surrogate"}, both []."""
+    """Estimate -log p(x) of a single example, which is a batch without its first axis."""
     batch = jax.tree.map(lambda leaf: leaf[None], example)
 
     def add(total, number):
         outputs = model.apply(variables, batch, num_samples=chunk, rngs={"latent": jax.random.fold_in(key, number)})
+        # The last chunk may exceed the number of samples; what exceeds it has no weight.
         wanted = number * chunk + jnp.arange(chunk) < samples
         log_w = jnp.where(wanted, importance.log_weights(outputs, batch)[:, 0], -jnp.inf)
         return jnp.logaddexp(total, jax.nn.logsumexp(log_w)), requirements.is_surrogate(outputs.likelihood, batch["x"])

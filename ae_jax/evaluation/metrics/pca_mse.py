@@ -1,4 +1,4 @@
-"""Principal components with as many dimensions as the code: the linear embedding to compare with."""
+"""Principal component analysis (PCA) with as many components as latent dimensions: the linear baseline."""
 
 import numpy as np
 
@@ -10,8 +10,13 @@ BETTER = {"pca_mse_per_pixel": "min", "mse_over_pca": "min"}
 
 
 def evaluate(model, variables, data, key) -> dict[str, float]:
-    """Test error per pixel of PCA fitted on the training split, with the size of the model's code; and the model's own
-    error as a multiple of it.
+    """Compare the model's squared error per pixel with that of PCA.
+
+    PCA is fitted to the training split, with as many components as latent dimensions.
+
+    Returns:
+      "mse_over_pca", the model's error divided by that of PCA, and "pca_mse_per_pixel" of PCA, in the squared unit of
+      the data.
     """
     size = code_size(model, variables, data, key)
     mean, components = principal_components(pixels(data.train), size)
@@ -24,11 +29,14 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
 
 
 def code_size(model, variables, data, key) -> int:
-    """How long the model's code is, which `latent_dim` does not say where it is the encoder's features themselves."""
+    """Return the number of latent dimensions.
+
+    It is read from an encoded example, because `latent_dim` is 0 where the encoder's features are the latent.
+    """
     return gather(compiled(code_and_label, model), variables, data.test, key, count=1)["code"].shape[-1]
 
 
 def pixels(batches) -> np.ndarray:
-    """All unmasked targets as rows, [N, pixels] float32."""
+    """Return all examples that are not masked as rows [N, P], float32."""
     rows = [np.asarray(batch["x"])[np.asarray(batch["mask"]) > 0] for batch in batches]
     return np.concatenate(rows).reshape(sum(map(len, rows)), -1)

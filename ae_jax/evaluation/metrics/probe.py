@@ -1,4 +1,4 @@
-"""What codes know of the classes: logistic regression and nearest neighbours on codes, PCA codes and pixels."""
+"""Probes of the latent for classes: logistic regression and nearest neighbours, with PCA and pixels as baselines."""
 
 import numpy as np
 
@@ -10,29 +10,50 @@ from ae_jax.evaluation.projections import principal_components
 
 BETTER = {"probe_logistic_code_accuracy": "max", "probe_knn_code_accuracy": "max"}
 
+# Inverse strengths of the regularisation, scikit-learn's C, among which a fifth of the training examples chooses.
 _STRENGTHS = (0.01, 0.1, 1.0, 10.0)
 
 
 def evaluate(model, variables, data, key, *, train: int = 10000, neighbours: int = 5) -> dict[str, float]:
-    """Test accuracies of classifiers fitted on standardised training codes (posterior means), on PCA codes as long, and
-    pixels. They are fitted on `train` training examples, drawn by a fixed permutation, as data may be sorted by class;
-    the regularisation is chosen on a fifth of these. Examples whose label is not known are left out.
+    """Measure the accuracy of simple classifiers that are fitted to the latents of a model.
 
-    Raises UserError for data without classes, and for too few training examples.
+    For comparison, the same classifiers are fitted to as many principal components and to pixels. All of these are
+    standardised. The latents are posterior means. The regularisation of the logistic regression is chosen on a
+    fifth of the training examples. Examples whose label is unknown are left out.
+
+    Args:
+      model: the trained model.
+      variables: the parameters and other collections of the model.
+      data: the data of the evaluation.
+      key: random key.
+      train: how many training examples the classifiers are fitted to, in a fixed random order.
+      neighbours: how many nearest neighbours vote.
+
+    Returns:
+      "probe_logistic_KIND_accuracy" and "probe_knn_KIND_accuracy" for the kinds "code" (the latent), "pca" and
+      "pixels", from 0 to 1.
+
+    Raises:
+      UserError: for data without classes, or with too few training examples.
     """
     requirements.at_least(1, probe_train=train, probe_neighbours=neighbours)
     tested, truth, test_pixels = _known(model, variables, data.test, key)
+    # The choice of the regularisation needs five examples, of which one is held out.
     drawn = _drawn(data.train, train, max(neighbours, 5))
     fitted, labels, train_pixels = _known(model, variables, drawn, key)
     mean, components = principal_components(train_pixels, fitted.shape[1])
-    reduce = lambda rows: (rows - mean) @ components.T
+
+    def reduce(rows):
+        return (rows - mean) @ components.T
+
     kinds = {
         "code": (fitted, tested),
         "pca": (reduce(train_pixels), reduce(test_pixels)),
         "pixels": (train_pixels, test_pixels),
     }
-    scores = {}
+    scores: dict[str, float] = {}
     for kind, (rows, test_rows) in kinds.items():
+        # A pixel that never varies has a standard deviation of 0.
         scale = rows.std(axis=0) + 1e-6
         rows, test_rows = (rows - rows.mean(axis=0)) / scale, (test_rows - rows.mean(axis=0)) / scale
         logistic, knn = _accuracies(rows, labels, test_rows, truth, neighbours)
@@ -41,8 +62,9 @@ def evaluate(model, variables, data, key, *, train: int = 10000, neighbours: int
 
 
 def _known(model, variables, batches, key):
-    """(codes [N, D], labels [N], pixels [N, P]) of the examples whose label is known."""
-    if not batches.spec.classes:  # known before a run begins, when there are no examples yet
+    """Return latents [N, D], labels [N] and pixels [N, P] of the examples with a known label."""
+    # The description of the data has no classes, which is known before a run begins and any example is read.
+    if not batches.spec.classes:
         raise _unlabelled()
     found = gather(compiled(code_and_label, model), variables, batches, key)
     if "label" not in found:
@@ -52,32 +74,45 @@ def _known(model, variables, batches, key):
 
 
 def _drawn(batches, count, least):
-    """`count` of the examples whose label is known. Raises UserError for fewer than `least`, or of one class."""
+    """Subsample `count` of the examples whose label is known, in a fixed random order.
+
+    Raises UserError if there are fewer than `least`, or if all are of one class.
+    """
     if "label" not in batches.arrays:
         raise _unlabelled()
     labels = np.asarray(batches.arrays["label"])[: batches.num_examples]
     known = np.flatnonzero(labels >= 0)
-    # RandomState: the same in every version of NumPy.
+    # A permutation, because data may be sorted by class. RandomState is the same in every version of NumPy.
     numbers = np.random.RandomState(0).permutation(known)[:count]
-    if len(numbers) < least or len(set(labels[numbers])) < 2:
+    classes = len(set(labels[numbers]))
+    if len(numbers) < least or classes < 2:
         raise UserError(
-            f"metric 'probe' has {len(numbers)} training examples of {len(set(labels[numbers]))} classes\n"
-            f"expected at least {least} of two\ntry a larger --limit"
+            f"metric 'probe' has {len(numbers)} training examples of {classes} classes\n"
+            f"use at least {least} examples of two classes, by a larger --limit or --probe_train"
         )
     return batches.only(numbers)
 
 
 def _unlabelled():
-    return UserError("metric 'probe' needs classes, and these data have none\ntry --metrics=mse")
+    return UserError("metric 'probe' needs classes, and these data have none\nuse --metrics=mse")
 
 
 def _accuracies(rows, labels, test_rows, truth, neighbours):
+    """Fit both classifiers to standardised rows [N, D] and return their accuracies on others."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.neighbors import KNeighborsClassifier
 
     part = len(rows) * 4 // 5
-    fit = lambda strength, n: LogisticRegression(C=strength, max_iter=300).fit(rows[:n], labels[:n])
-    strengths = _STRENGTHS if len(set(labels[:part])) > 1 else (1.0,)  # of one class there is nothing to fit
-    best = max(strengths, key=lambda strength: fit(strength, part).score(rows[part:], labels[part:]))
+
+    def fit(strength, count):
+        return LogisticRegression(C=strength, max_iter=300).fit(rows[:count], labels[:count])
+
+    def accuracy_of(strength):
+        return fit(strength, part).score(rows[part:], labels[part:])
+
+    best = 1.0
+    # Logistic regression cannot be fitted to a single class, which the first four fifths may be.
+    if len(set(labels[:part])) > 1:
+        best = max(_STRENGTHS, key=accuracy_of)
     knn = KNeighborsClassifier(neighbours).fit(rows, labels)
     return float(fit(best, len(rows)).score(test_rows, truth)), float(knn.score(test_rows, truth))

@@ -1,4 +1,4 @@
-"""Peak signal-to-noise ratio of reconstructions, in decibels, the mean over images."""
+"""Peak signal-to-noise ratio (PSNR) of reconstructions."""
 
 import jax.numpy as jnp
 
@@ -9,9 +9,15 @@ BETTER = {"psnr_db": "max"}
 
 
 def evaluate(model, variables, data, key) -> dict[str, float]:
-    """10 log10(1 / mse) of each image, reconstructions clipped to the range of pixels, [0, 1].
+    """Measure the PSNR, 10 log10(1 / mse), of each reconstruction, averaged over the images.
 
-    Raises UserError for data that are not pixels.
+    A reconstruction is the mean of the likelihood at one draw of the latent, clipped to [0, 1].
+
+    Returns:
+      "psnr_db" in decibels.
+
+    Raises:
+      UserError: for data that are not pixels.
     """
     requirements.needs_pixels("psnr", data.test.spec)
     return mean_and_se(_psnr, model, variables, data.test, key)
@@ -23,6 +29,12 @@ def _psnr(model, variables, batch, key):
 
 
 def decibels(images, x):
-    """10 log10(1 / mse) [B] of images [B, ...] with pixels in [0, 1] beside x; at most 100."""
+    """Return the PSNR [B], 10 log10(1 / mse), at most 100 decibels.
+
+    Args:
+      images: reconstructions [B, ...] with pixels in [0, 1].
+      x: the true images [B, ...].
+    """
     mse = jnp.square(images - x).reshape(len(x), -1).mean(axis=1)
+    # An exact reconstruction would have an infinite ratio, and with it an infinite mean over the images.
     return -10 * jnp.log10(jnp.maximum(mse, 1e-10))

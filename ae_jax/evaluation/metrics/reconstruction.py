@@ -1,4 +1,4 @@
-"""The reconstruction term -log p(x|z) that training minimises, in nats per example."""
+"""The reconstruction term of the training loss."""
 
 from ae_jax.evaluation.gather import mean_and_se
 from ae_jax.objectives.reconstruction import reconstruction
@@ -7,7 +7,13 @@ BETTER = {"reconstruction": "min"}
 
 
 def evaluate(model, variables, data, key) -> dict[str, float]:
-    """-log p(x|z) at one draw of z."""
+    """Measure the reconstruction term -log p(x|z), averaged over the examples.
+
+    It is computed at one draw of the latent z.
+
+    Returns:
+      "reconstruction" in nats per example.
+    """
     return mean_and_se(_term, model, variables, data.test, key)
 
 

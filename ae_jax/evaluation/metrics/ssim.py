@@ -1,4 +1,7 @@
-"""Structural similarity of reconstructions, the mean over images."""
+"""Structural similarity (SSIM) of reconstructions.
+
+Wang et al. 2004, "Image quality assessment: from error visibility to structural similarity", IEEE TIP 13(4).
+"""
 
 import jax.numpy as jnp
 import numpy as np
@@ -8,14 +11,20 @@ from ae_jax.evaluation.gather import mean_and_se
 
 BETTER = {"ssim": "max"}
 
-# Wang et al. 2004, "Image quality assessment: from error visibility to structural similarity", section 3.C.
+# Wang et al. 2004, section 3.C: a Gaussian window of 11x11 with a standard deviation of 1.5 pixels.
 _SIGMA, _RADIUS, _K1, _K2 = 1.5, 5, 0.01, 0.03
 
 
 def evaluate(model, variables, data, key) -> dict[str, float]:
-    """SSIM of each image and its reconstruction clipped to [0, 1], Gaussian window of 11x11, averaged over channels.
+    """Measure the SSIM of each image and its reconstruction, averaged over channels and images.
 
-    Raises UserError for data that are no images of pixels.
+    A reconstruction is the mean of the likelihood at one draw of the latent, clipped to [0, 1].
+
+    Returns:
+      "ssim", at most 1.
+
+    Raises:
+      UserError: for data that are not images of pixels.
     """
     requirements.needs_pixels("ssim", data.test.spec, images=True)
     return mean_and_se(_ssim, model, variables, data.test, key)
@@ -27,17 +36,25 @@ def _ssim(model, variables, batch, key):
 
 
 def ssim(a, b):
-    """SSIM of images [B, H, W, C] in [0, 1], [B]: means over the places where the window fits.
+    """Compute the SSIM [B] of images [B, H, W, C] in [0, 1].
 
-    The window of 11x11 is cut to the largest odd size that images smaller than that hold.
+    It is averaged over the places where the window fits. For images smaller than the window of 11x11, the window is cut
+    to the largest odd size that they hold.
+
+    Args:
+      a: images.
+      b: images to compare with.
     """
     radius = min(_RADIUS, (min(a.shape[1:3]) - 1) // 2)
     offsets = np.arange(-radius, radius + 1)
     weights = np.exp(-0.5 * (offsets / _SIGMA) ** 2)
     weights = jnp.asarray(weights / weights.sum(), jnp.float32)
 
+    def along(values):
+        return jnp.convolve(values, weights, mode="valid")
+
     def blur(image):
-        along = lambda values: jnp.convolve(values, weights, mode="valid")
+        # A Gaussian window is separable: first along the height, then along the width.
         rows = jnp.apply_along_axis(along, 1, image)
         return jnp.apply_along_axis(along, 2, rows)
 

@@ -1,4 +1,4 @@
-"""Likelihoods p(x|z), one a file: `Likelihood`, a module from decoder outputs to a distribution over x."""
+"""Likelihoods p(x|z), one per file: `Likelihood`, a module from decoder outputs to a distribution over x."""
 
 import math
 
@@ -8,17 +8,26 @@ from ae_jax.core.types import DataSpec
 
 
 class Likelihood(nn.Module):
-    """What is so unless a likelihood says otherwise."""
+    """What holds of a likelihood unless it says otherwise.
+
+    It is called as `likelihood(outputs, batch, train)` with decoder outputs [S, B, *output_shape] and returns a
+    distribution over batch["x"], batch shape [S, B].
+
+    Args:
+      spec: what one example looks like.
+    """
 
     spec: DataSpec
 
     # The least and the greatest value of x, as models see it, that has a likelihood: pixels are in [0, 1], events in
     # [0, levels - 1]. By default all finite numbers have one.
     support = (-math.inf, math.inf)
-    needs_dequantised = False  # whether pixels must be dequantised lest the density grow without bound
-    needs_mean = False  # whether it starts from the mean training example, which is then batch["mean"] when it is made
+    # Whether pixels must be dequantised, because a density of discrete values could grow without bound.
+    needs_dequantised = False
+    # Whether the likelihood starts from the mean training example, which `init` then receives as batch["mean"].
+    needs_mean = False
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """The shape of what the decoder gives for an example."""
+        """Return the shape of the decoder's outputs for one example."""
         return tuple(self.spec.shape)

@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from ae_jax.core import errors
-from ae_jax.models.nets import lowering, words
+from ae_jax.models.nets import ImageEncoder, downsampled, lowering, words
 from ae_jax.models.nets.mlp import Mlp
 
 
@@ -78,12 +78,13 @@ def check_image(who: str, shape: Sequence[int], channels: Sequence[int]):
         )
 
 
-class Encoder(nn.Module):
+class Encoder(ImageEncoder):
     """For each of `channels` a convolution, the activation, and a step down; then dense layers: [N, H, W, C] -> [N, F].
 
     kernel, stride: one number, or one for each of `channels`.
     hidden: widths of the dense layers; with none, the features are the last image [h, w, C] laid out flat.
     down: how a step shrinks the image: the "stride" of the convolution itself, "max_pool" or "average_pool".
+    spatial: whether the last image [N, h, w, C] is returned as it is, without dense layers.
     """
 
     channels: Sequence[int] = (32, 64)
@@ -93,6 +94,10 @@ class Encoder(nn.Module):
     activation: str = "relu"
     kernel_init: str = "lecun_normal"
     down: str = "stride"
+    spatial: bool = False
+
+    def image_size(self, shape):
+        return downsampled(shape, _per_layer("stride", self.stride, self.channels))
 
     @nn.compact
     def __call__(self, x):
@@ -106,6 +111,8 @@ class Encoder(nn.Module):
             x = Conv(features, kernel, 1 if pool else stride, kernel_init=self.kernel_init)(x)
             x = words.activation(self.activation)(x)
             x = pool(x, stride) if pool else x
+        if self.spatial:
+            return x
         return Mlp(self.hidden, self.activation, self.kernel_init)(x.reshape(len(x), -1))
 
 
@@ -116,6 +123,7 @@ class Decoder(nn.Module):
     up: how a step enlarges the image: a "transposed" convolution, or a convolution and "nearest" neighbours.
     project: whether a dense layer makes the first, smallest image from the code; without it the code is that image.
     final_kernel: size of a last convolution without a step; 0 for none, the last step then giving the output itself.
+    spatial: whether the latent has numbers for each place of the smallest image, and no dense layers follow it.
     """
 
     channels: Sequence[int] = (32, 64)
@@ -127,6 +135,7 @@ class Decoder(nn.Module):
     up: str = "transposed"
     project: bool = True
     final_kernel: int = 0
+    spatial: bool = False
 
     @nn.compact
     def __call__(self, z, shape: tuple[int, ...]):
@@ -145,8 +154,12 @@ class Decoder(nn.Module):
             sizes.append(tuple(-(-size // stride) for size in sizes[-1]))
 
         smallest = (*sizes.pop(), self.channels[-1])
-        x = Mlp(self.hidden[::-1], self.activation, self.kernel_init)(z)
-        if self.project:
+        x = z if self.spatial else Mlp(self.hidden[::-1], self.activation, self.kernel_init)(z)
+        if self.spatial:
+            # A latent at each place of the smallest image.
+            at_places = x.reshape(len(x), *smallest[:2], -1)
+            x = activation(nn.Dense(smallest[-1], kernel_init=words.initializer(self.kernel_init))(at_places))
+        elif self.project:
             x = activation(nn.Dense(math.prod(smallest), kernel_init=words.initializer(self.kernel_init))(x))
         elif x.shape[-1] != math.prod(smallest):
             raise errors.UserError(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import flax.linen as nn
 
-from ae_jax.models.nets import conv, words
+from ae_jax.models.nets import ImageEncoder, conv, downsampled, words
 from ae_jax.models.nets.mlp import Mlp
 
 
@@ -60,6 +60,7 @@ class _Pyramid(nn.Module):
     blocks: residual blocks at each size.
     hidden: widths of the dense layers between the smallest image and the features.
     groups: of the normalisation; the greatest common divisor with the channels where it does not divide them.
+    spatial: whether the latent has numbers for each place of the smallest image, without dense layers.
     attention: images of at most this many pixels a side have attention; 0: none.
     remat: whether the backward pass computes the blocks anew instead of keeping what is inside them: less memory, about
         a third more arithmetic.
@@ -71,6 +72,7 @@ class _Pyramid(nn.Module):
     groups: int = 32
     attention: int = 0
     remat: bool = False
+    spatial: bool = False
     activation: str = "silu"
     kernel_init: str = "lecun_normal"
 
@@ -80,18 +82,21 @@ class _Pyramid(nn.Module):
         attends = max(x.shape[1:3]) <= self.attention
         for number in range(self.blocks):
             # Named, so that the parameters are the same with and without `remat`.
-            named = {"name": f"level{level}_block{number}"}
-            x = block(self.channels[level], self.groups, self.activation, self.kernel_init, attends, **named)(x)
+            name = f"level{level}_block{number}"
+            x = block(self.channels[level], self.groups, self.activation, self.kernel_init, attends, name=name)(x)
         return x
 
     def convolution(self, features: int, stride: int = 1):
         return conv.Conv(features, 3, stride, kernel_init=self.kernel_init)
 
 
-class Encoder(_Pyramid):
+class Encoder(_Pyramid, ImageEncoder):
     """A convolution, then for each of `channels` its blocks and, but for the last, a convolution of stride 2:
     [N, H, W, C] -> [N, F]; without `hidden` the features are the last image laid out flat.
     """
+
+    def image_size(self, shape):
+        return downsampled(shape, (2,) * (len(self.channels) - 1))
 
     @nn.compact
     def __call__(self, x):
@@ -101,6 +106,8 @@ class Encoder(_Pyramid):
             x = self.convolution(features, 2)(x) if level else x
             x = self.level(x, level)
         x = Norm(self.groups, self.activation)(x)
+        if self.spatial:
+            return x
         return Mlp(self.hidden, self.activation, self.kernel_init)(x.reshape(len(x), -1))
 
 
@@ -113,10 +120,14 @@ class Decoder(_Pyramid):
     def __call__(self, z, shape: tuple[int, ...]):
         conv.check_image("decoder", shape, self.channels)
         sizes = [tuple(-(-side // 2**level) for side in shape[:2]) for level in range(len(self.channels))]
-        h = Mlp(self.hidden[::-1], self.activation, self.kernel_init)(z)
         smallest = (*sizes[-1], self.channels[-1])
-        x = nn.Dense(math.prod(smallest), kernel_init=words.initializer(self.kernel_init))(h)
-        x = x.reshape(len(x), *smallest)
+        init = words.initializer(self.kernel_init)
+        if self.spatial:
+            # A latent at each place of the smallest image.
+            x = nn.Dense(smallest[-1], kernel_init=init)(z.reshape(len(z), *smallest[:2], -1))
+        else:
+            h = Mlp(self.hidden[::-1], self.activation, self.kernel_init)(z)
+            x = nn.Dense(math.prod(smallest), kernel_init=init)(h).reshape(len(h), *smallest)
         for level, (height, width) in reversed(list(enumerate(sizes))):
             if level < len(sizes) - 1:
                 x = x.repeat(2, 1).repeat(2, 2)[:, :height, :width]

@@ -8,6 +8,7 @@ first, a transposed one the second, and the derivatives of each are the other tw
 
 import functools
 import itertools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -164,17 +165,17 @@ def _map(sliced, native, derivatives):
     return apply
 
 
-_correlate = _map(
+_correlate: Callable = _map(
     _sliced_correlate,
     _native_correlate,
     lambda large, kernel, g, window: (_spread(g, kernel, window), _weigh(large, g, window)),
 )
-_spread = _map(
+_spread: Callable = _map(
     _sliced_spread,
     _native_spread,
     lambda small, kernel, g, window: (_correlate(g, kernel, window), _weigh(g, small, window)),
 )
-_weigh = _map(
+_weigh: Callable = _map(
     _sliced_weigh,
     _native_weigh,
     lambda large, small, g, window: (_spread(small, g, window), _correlate(large, g, window)),

@@ -1,4 +1,7 @@
-"""N(z_mean(x), diag(exp(z_log_sigma(x))^2)), the posterior of Kingma and Welling 2014, arXiv:1312.6114, appendix C."""
+"""The diagonal normal posterior N(z_mean(x), diag(exp(z_log_sigma(x))^2)).
+
+Kingma and Welling 2014, "Auto-encoding variational Bayes", arXiv:1312.6114, appendix C.
+"""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -9,9 +12,12 @@ from ae_jax.models.nets import words
 
 
 class Posterior(posteriors.Posterior):
-    """Features [B, F] -> Normal, batch shape [B], event [latent_dim].
+    """Map features [B, F], or images [B, h, w, F], to a Normal, batch shape [B].
 
-    shared_scale: one log-scale per dimension for all inputs, as in a linear VAE, rather than one predicted from each.
+    Args:
+      latent_dim: the size of a latent; of images, the numbers for each place.
+      shared_scale: whether all inputs share one log standard deviation per dimension, as in a linear VAE.
+      kernel_init: the initialiser of the dense layers.
     """
 
     shared_scale: bool = False
@@ -23,5 +29,10 @@ class Posterior(posteriors.Posterior):
         z_mean = nn.Dense(self.latent_dim, kernel_init=init, name="z_mean")(features)
         if self.shared_scale:
             shared = self.param("z_log_sigma", nn.initializers.zeros, (self.latent_dim,))
-            return Normal(z_mean, jnp.broadcast_to(shared, z_mean.shape))
-        return Normal(z_mean, nn.Dense(self.latent_dim, kernel_init=init, name="z_log_sigma")(features))
+            z_log_sigma = jnp.broadcast_to(shared, z_mean.shape)
+        else:
+            z_log_sigma = nn.Dense(self.latent_dim, kernel_init=init, name="z_log_sigma")(features)
+        if features.ndim == 4:
+            # A latent at each place of an image is one flat vector.
+            z_mean, z_log_sigma = (values.reshape(len(values), -1) for values in (z_mean, z_log_sigma))
+        return Normal(z_mean, z_log_sigma)

@@ -1,4 +1,7 @@
-"""A diagonal normal distribution after inverse autoregressive flows: Kingma et al. 2016, arXiv:1606.04934."""
+"""A diagonal normal posterior transformed by inverse autoregressive flows (IAF).
+
+Kingma et al. 2016, "Improved variational inference with inverse autoregressive flow", arXiv:1606.04934.
+"""
 
 import flax.linen as nn
 
@@ -9,7 +12,14 @@ from ae_jax.models.posteriors import diagonal_normal
 
 
 class Posterior(posteriors.Posterior):
-    """Features [B, F] -> Transformed, batch shape [B], event [latent_dim], by `flows` of `flow_hidden` units each."""
+    """Map features [B, F] to a Transformed distribution, batch shape [B], event [latent_dim].
+
+    Args:
+      latent_dim: the size of a latent.
+      flows: the number of flows.
+      flow_hidden: the number of hidden units of each flow's network.
+      kernel_init: the initialiser of the dense layers.
+    """
 
     flows: int = 2
     flow_hidden: int = 128

@@ -1,4 +1,7 @@
-"""A diagonal normal distribution bent by planar flows: Rezende and Mohamed 2015, arXiv:1505.05770, section 4.1."""
+"""A diagonal normal posterior transformed by planar flows.
+
+Rezende and Mohamed 2015, "Variational inference with normalizing flows", arXiv:1505.05770, section 4.1.
+"""
 
 import itertools
 
@@ -12,7 +15,15 @@ from ae_jax.models.posteriors import diagonal_normal
 
 
 class Posterior(posteriors.Posterior):
-    """Features [B, F] -> Transformed, batch shape [B], event [latent_dim]; `flows` of them, all predicted from x."""
+    """Map features [B, F] to a Transformed distribution, batch shape [B], event [latent_dim].
+
+    The parameters of all flows are predicted from the features.
+
+    Args:
+      latent_dim: the size of a latent.
+      flows: the number of flows.
+      kernel_init: the initialiser of the dense layers.
+    """
 
     flows: int = 8
     kernel_init: str = "lecun_normal"

@@ -1,10 +1,13 @@
-"""A diagonal normal distribution bent by radial flows: Rezende and Mohamed 2015, arXiv:1505.05770, section 4.1."""
+"""A diagonal normal posterior transformed by radial flows.
+
+Rezende and Mohamed 2015, "Variational inference with normalizing flows", arXiv:1505.05770, section 4.1.
+"""
 
 from ae_jax.core.flows import Radial
 from ae_jax.models.posteriors import planar
 
 
 class Posterior(planar.Posterior):
-    """As `planar.Posterior`, with flows that pull towards a point, or push away from it."""
+    """Transform as `planar.Posterior` does, by flows that contract towards a point or expand away from it."""
 
-    flow = Radial
+    flow = Radial  # type: ignore[assignment]  # called in the same way as Planar

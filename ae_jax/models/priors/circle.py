@@ -8,7 +8,14 @@ from ae_jax.models import priors
 
 
 class Prior(priors.Prior):
-    """Answers a NormalMixture of `modes` equal components, `radius` away from 0, of standard deviation `spread`."""
+    """Return a NormalMixture of equal components whose means lie evenly on a circle.
+
+    Args:
+      latent_dim: must be 2.
+      modes: the number of components.
+      radius: the distance of the components' means from the origin.
+      spread: the standard deviation of each component.
+    """
 
     modes: int = 10
     radius: float = 4.0

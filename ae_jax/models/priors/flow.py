@@ -1,7 +1,7 @@
 """A masked autoregressive flow (Papamakarios et al. 2017, arXiv:1705.07057) as in Chen et al. 2017, arXiv:1611.02731.
 
-It is an inverse autoregressive flow the other way round, so that the density of any code is exact, and takes one pass;
-a draw takes as many as the code has dimensions.
+It is an inverse autoregressive flow in the opposite direction. The density of any latent is exact and takes one pass
+through the networks; a draw takes as many passes as the latent has dimensions.
 """
 
 import flax.linen as nn
@@ -12,7 +12,13 @@ from ae_jax.models import priors
 
 
 class Prior(priors.Prior):
-    """Answers a Transformed with empty batch shape, by `flows` of `flow_hidden` units each."""
+    """Return a normal distribution transformed by autoregressive flows.
+
+    Args:
+      latent_dim: the size of a latent.
+      flows: the number of flows.
+      flow_hidden: the number of hidden units of each flow's network.
+    """
 
     flows: int = 2
     flow_hidden: int = 128

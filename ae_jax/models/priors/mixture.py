@@ -1,4 +1,4 @@
-"""A mixture of normal distributions with diagonal covariances, all of it learned.
+"""A mixture of normal distributions with diagonal covariances, whose parameters are learned.
 
 Dilokthanakul et al. 2016, arXiv:1611.02648, and the "MoG" prior of Tomczak and Welling 2018, arXiv:1705.07120.
 """
@@ -10,7 +10,12 @@ from ae_jax.models import priors
 
 
 class Prior(priors.Prior):
-    """Answers a NormalMixture of `components`: alike in weight and scale at first, their means drawn from N(0, I)."""
+    """Return a NormalMixture. At first the weights are equal, the scales one and the means drawn from N(0, I).
+
+    Args:
+      latent_dim: the size of a latent.
+      components: the number of components.
+    """
 
     components: int = 10
 

@@ -1,4 +1,7 @@
-"""VampPrior: the mixture of the posteriors of inputs that are learned. Tomczak and Welling 2018, arXiv:1705.07120."""
+"""VampPrior: a mixture of the posteriors of learned pseudo-inputs.
+
+Tomczak and Welling 2018, "VAE with a VampPrior", arXiv:1705.07120.
+"""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -9,9 +12,13 @@ from ae_jax.models import priors
 
 
 class Prior(priors.Prior):
-    """Answers a PosteriorMixture of `components` inputs, drawn uniformly from [0, 1] at first; pixels stay in there.
+    """Return the equally weighted mixture of the posteriors of `components` pseudo-inputs.
 
-    posterior_of: x [K, *spec.shape] -> Normal, batch shape [K].
+    The pseudo-inputs are drawn uniformly from [0, 1] at first. Those of pixels are kept in [0, 1].
+
+    Args:
+      latent_dim: the size of a latent.
+      components: the number of pseudo-inputs.
     """
 
     components: int = 100
@@ -20,6 +27,15 @@ class Prior(priors.Prior):
 
     @nn.compact
     def __call__(self, posterior_of=None, spec=None) -> PosteriorMixture:
+        """Return the prior.
+
+        Args:
+          posterior_of: function x [K, *spec.shape] -> Normal, batch shape [K].
+          spec: what one example looks like.
+
+        Raises:
+          UserError: for a model that has no such function, for events, and for a posterior that is not normal.
+        """
         if posterior_of is None:
             raise UserError("prior 'vamp' is for a plain VAE, whose encoder reads x alone\ntry model.prior=mixture")
         if spec.kind == "events":

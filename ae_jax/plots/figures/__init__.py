@@ -1,6 +1,9 @@
-"""Figures, one a file: `arrays(model, variables, data, key, *, ...) -> {name: array}`, `figure(arrays) -> Figure`.
+"""Figures, one a file: `arrays(model, variables, data, key, **options) -> {name: array}`, `figure(arrays) -> Figure`.
 
-data: {"train": batches, "test": batches, "metrics": lines of metrics.jsonl}, read lazily; "test" is the split wanted.
-`figure` reads nothing but the arrays, which are kept beside the picture: all that is drawn is in them, words included.
-What the figures share in reading a model stands here; how they draw, in `ae_jax.plots.style`.
+Every `arrays` takes the trained model, its variables (the parameters and other collections), the `EvalData` of the
+evaluation and a random key. The field `test` of the data is the split that --split names. A keyword-only argument
+becomes a flag --FIGURE_KEYWORD, and the first sentence of its entry in the section `Args:` is the help text.
+
+`figure` reads the arrays and nothing else. They are stored beside the picture, so everything that is drawn, words
+included, is found there. Figures ask models by `ae_jax.plots.queries` and draw by `ae_jax.plots.style`.
 """

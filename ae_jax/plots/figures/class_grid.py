@@ -1,27 +1,47 @@
-"""What a conditional model keeps apart: the same draws of the code in every class, and in each class many."""
+"""Samples of a conditional model: the same latents decoded in every class."""
 
 import jax.numpy as jnp
 import numpy as np
 
 from ae_jax.core.errors import UserError
+from ae_jax.evaluation import requirements
 from ae_jax.plots import queries, style
 
 
 def arrays(model, variables, data, key, *, count: int = 8) -> dict[str, np.ndarray]:
-    """Means of the likelihood, "samples" [count, K, *shape]: of each of the K classes at `count` draws of its prior,
-    which are the same codes in all classes, or, where the prior reads the class, come of the same noise.
+    """Decode draws of the prior in each of the K classes.
 
-    Raises UserError for a model that reads no class, or vectors.
+    All classes share the same latents. If the prior depends on the class, they share the noise from which latents are
+    drawn.
+
+    Args:
+      model: the trained model.
+      variables: the parameters and other collections of the model.
+      data: the data of the evaluation, of which nothing is read.
+      key: random key.
+      count: how many latents are drawn and decoded in every class.
+
+    Returns:
+      "samples" [count, K, *shape], means of the likelihood; "limits".
+
+    Raises:
+      UserError: for a model that reads no label, or whose labels are vectors.
     """
-    queries.at_least(1, count=count)
-    if not model.reads_label or model.spec.label_dim:
+    requirements.at_least(1, class_grid_count=count)
+    if not model.reads_label:
         raise UserError(
-            "figure 'class_grid' needs a conditional model, and this one reads no class\ntry --figures=samples"
+            "figure 'class_grid' needs a conditional model, and this model reads no class\nuse --figures=samples"
+        )
+    if model.spec.label_dim:
+        raise UserError(
+            f"figure 'class_grid' needs classes, and this model reads labels that are {model.spec.labels}\n"
+            "use --figures=reconstructions"
         )
     classes = model.spec.classes
 
     def codes_of(label):
         batch = {"label": jnp.full(count, label), "mask": jnp.ones(count)}
+        # The same key for each class: only the label differs.
         return model.apply(variables, batch, method="prior_codes", rngs={"latent": key})[-1][0]
 
     codes = np.stack([codes_of(label) for label in range(classes)], axis=1)
@@ -31,6 +51,6 @@ def arrays(model, variables, data, key, *, count: int = 8) -> dict[str, np.ndarr
 
 @style.styled
 def figure(arrays):
-    """A row a code, a column a class."""
+    """Draw a row for each latent and a column for each class."""
     columns = list(map(str, range(arrays["samples"].shape[1])))
-    return style.grid(arrays["samples"], arrays["limits"], column_labels=columns, xlabel="class", ylabel="code")
+    return style.grid(arrays["samples"], arrays["limits"], column_labels=columns, xlabel="class", ylabel="latent")

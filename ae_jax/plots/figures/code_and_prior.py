@@ -1,20 +1,32 @@
-"""The distribution of all codes together beside the prior that they are meant to follow."""
+"""The aggregate posterior of a two-dimensional latent beside the prior."""
 
 import jax
 import numpy as np
 
 from ae_jax.core.errors import UserError
+from ae_jax.evaluation import requirements
 from ae_jax.evaluation.metrics import mmd_to_prior
 from ae_jax.plots import queries, style
 
 
 def arrays(model, variables, data, key, *, count: int = 5000) -> dict[str, np.ndarray]:
-    """The codes of `count` examples, "codes" [N, 2], with "label" [N] where there are classes, and as many
-    draws of the "prior" [N, 2] (N(0, I) for a model without one).
+    """Encode examples, and draw as many latents from the prior.
 
-    Raises UserError unless the code has two dimensions.
+    Args:
+      model: the trained model.
+      variables: the parameters and other collections of the model.
+      data: the data of the evaluation.
+      key: random key.
+      count: how many examples are encoded, evenly spread over the split.
+
+    Returns:
+      "codes" [N, 2]; "label" [N] if there are classes; "prior" [N, 2], draws of the prior, or of N(0, I) for a model
+      without one.
+
+    Raises:
+      UserError: unless the latent has two dimensions.
     """
-    queries.at_least(1, count=count)
+    requirements.at_least(1, code_and_prior_count=count)
 
     def per_example(variables, batch, key):
         return {"codes": queries.encode(model, variables, batch, key), **queries.classes(batch)}
@@ -24,18 +36,20 @@ def arrays(model, variables, data, key, *, count: int = 5000) -> dict[str, np.nd
     n, dims = found["codes"].shape
     if dims != 2:
         raise UserError(
-            f"figure 'code_and_prior' needs a code of 2 dimensions, and this one has {dims}\ntry --figures=scatter"
+            f"figure 'code_and_prior' needs a latent of 2 dimensions, and this one has {dims}\nuse --figures=scatter"
         )
     return {**found, "prior": np.asarray(mmd_to_prior.prior_draws(model, variables, key_prior, (n, 2)))}
 
 
 @style.styled
 def figure(arrays):
-    """Two panels with the same axes."""
+    """Draw two scatter plots with the same axes."""
     drawing = style.new(6, 3)
     panels = drawing.subplots(1, 2, sharex=True, sharey=True)
     colour = style.of_classes(arrays["label"]) if "label" in arrays else style.PALETTE[0]
-    for axes, name, c in zip(panels, ("codes", "prior"), (colour, "#666666"), strict=True):
+    contents = (("codes", "latents", colour), ("prior", "prior", "#666666"))
+    for axes, (name, title, c) in zip(panels, contents, strict=True):
+        # Thousands of points as vectors would make a PDF large and slow.
         axes.scatter(*arrays[name].T, s=2, c=c, linewidths=0, rasterized=True)
-        axes.set(title=name, xlabel="$z_0$", ylabel="$z_1$", aspect="equal")
+        axes.set(title=title, xlabel="$z_0$", ylabel="$z_1$", aspect="equal")
     return drawing

@@ -1,22 +1,30 @@
-"""How the loss and its terms went, in training and on the examples held out."""
+"""Learning curves: the loss and its terms over training, on the training split and on held-out examples."""
 
 import numpy as np
 
 from ae_jax.core.errors import UserError
 from ae_jax.plots import style
 
+# Keys of metrics.jsonl that are no terms of the loss.
 _NO_TERMS = ("step", "split", "gradient_norm", "skipped")
 
 
 def arrays(model, variables, data, key) -> dict[str, np.ndarray]:
-    """The terms of training, "values" [splits, terms, steps] per example, NaN where none was logged; the names along
-    the axes are "split", "term", and "step". Raises UserError where no metrics were logged.
+    """Arrange the terms of the loss that metrics.jsonl has.
+
+    Returns:
+      "values" [splits, terms, steps], per example, NaN where a value was not logged; "split", "term" and "step", the
+      labels of the three axes.
+
+    Raises:
+      UserError: if metrics.jsonl has no line of training.
     """
     lines = data.metrics
     names = {name for line in lines if line["split"] == "train" for name in line} - set(_NO_TERMS)
+    # The loss itself comes first, then its terms by name.
     terms = sorted(names, key=lambda name: (name != "loss", name))
     if not terms:
-        raise UserError("figure 'curves' needs training metrics, and metrics.jsonl has none\ntry another figure")
+        raise UserError("figure 'curves' needs training metrics, and metrics.jsonl has none\nuse another figure")
     splits = list(dict.fromkeys(line["split"] for line in lines))
     steps = sorted({line["step"] for line in lines})
     values = np.full((len(splits), len(terms), len(steps)), np.nan)
@@ -28,7 +36,7 @@ def arrays(model, variables, data, key) -> dict[str, np.ndarray]:
 
 @style.styled
 def figure(arrays):
-    """A panel a term, a line a split."""
+    """Draw a panel for each term, with a line for each split."""
     terms, step = arrays["term"], arrays["step"]
     columns = min(len(terms), 3)
     rows = -(-len(terms) // columns)
@@ -38,6 +46,7 @@ def figure(arrays):
         axes.set_visible(False)
     for number, (term, axes) in enumerate(zip(terms, panels.flat, strict=False)):
         for split, values, colour in zip(arrays["split"], arrays["values"][:, number], style.PALETTE, strict=False):
+            # A line breaks at NaN, and values of held-out examples have NaN between them.
             logged = np.isfinite(values)
             marker = "o" if logged.sum() <= 30 else ""
             axes.plot(step[logged], values[logged], marker=marker, markersize=2.5, color=colour, label=split)

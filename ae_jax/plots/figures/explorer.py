@@ -1,4 +1,4 @@
-"""A page on which one walks through the space of codes: the examples, and the decoder itself, run in the page."""
+"""A web page to explore the latent space: the examples, and the decoder itself, which runs in the page."""
 
 import jax
 import jax.numpy as jnp
@@ -6,37 +6,59 @@ import numpy as np
 
 from ae_jax.core import distributions
 from ae_jax.core.errors import UserError
-from ae_jax.evaluation import projections
+from ae_jax.evaluation import projections, requirements
 from ae_jax.plots import page_program, pages, queries, style
 
-_SIDE = 64  # pixels; larger pictures are shrunk to this
-_INACTIVE = 0.01  # nats, below which a dimension is folded away
-# What a page may hold, so that it stays under 20 MB, and is quick:
-_EXAMPLES = 8_000_000  # bytes of all examples, before they are compressed
-_GRID = 3_000_000  # bytes of the places decoded beforehand
-_NUMBERS = 3_000_000  # of the decoder, two bytes each
-_PRODUCTS = 100_000_000  # of one decoding: a fifth of a second or so
+# Larger pictures are shrunk to this side, in pixels.
+_SIDE = 64
+# Dimensions with a KL divergence below this, in nats, are folded away.
+_INACTIVE = 0.01
+# Limits that keep a page below 20 MB, and quick:
+_EXAMPLES = 8_000_000  # bytes of all examples, before compression
+_GRID = 3_000_000  # bytes of a grid of decoded latents
+_NUMBERS = 3_000_000  # numbers of the decoder, two bytes each
+_PRODUCTS = 100_000_000  # multiplications of one decoding, about a fifth of a second
 
 
 def arrays(model, variables, data, key, *, count: int = 10_000, projection: str = "") -> dict[str, np.ndarray]:
-    """Of `count` examples, evenly spread: their "number" [N], "codes" [N, D], "points" [N, 2] with "axes" [2], the
-    plane that is walked, "label" [N] and "classes" [K] where there are some, "originals" (images uint8 [N, H, W, C];
-    melodies uint8 [N, T]; series float32 [N, T, ...]). Of the D dimensions "activity" and what "measure" it is of,
-    "centre" and "spread" of the codes. "notes": what the page says of all this. Without data there are no examples.
+    """Collect what the page shows: examples with their latents, and the decoder.
 
-    The decoder is a program (`ae_jax.plots.page_program`) with its constants: "program", "constants" float16; it reads
-    a code and, where the model is "conditional", its class. In place of one that cannot run in a page, or would be too
-    large or too slow there, stand "reconstructions" [N, ...] of the examples and, where D is 2, a "grid"
-    [K * A * A, ...] of what it makes of places, "across" A, from one of "places" [2] to the other either way, in each
-    class that it reads.
+    The decoder is a program for the page (`ae_jax.plots.page_program`). If it cannot run there, or would be too large
+    or too slow, the page shows reconstructions of the examples instead and, for two latent dimensions, a grid of
+    latents that are decoded here. Without data, there are no examples.
 
-    projection: of codes of more than two dimensions, "pca" or "umap"; "" takes UMAP where it is installed.
-    Raises UserError for a model that decodes more than codes, or when nothing is left to be shown.
+    Args:
+      model: the trained model.
+      variables: the parameters and other collections of the model.
+      data: the data of the evaluation.
+      key: random key.
+      count: how many examples are shown at most, evenly spread over the split.
+      projection: the projection of latents of more than two dimensions, "pca" or "umap"; "" for UMAP if it is
+        installed.
+
+    Returns:
+      Of the N examples: "number" [N], "codes" [N, D], "points" [N, 2] on the map, "axes" [2], its labels, and
+      "originals" (images uint8 [N, H, W, C]; melodies uint8 [N, T]; series float32 [N, T, ...]). If there are classes,
+      "label" [N] and "classes" [K].
+
+      Of the D latent dimensions: "activity", and "measure", what it is measured by; "centre" and "spread", the mean and
+      the standard deviation over the examples.
+
+      Of the decoder: "program" and "constants" (float16), a function of a latent and a class. In place of these, as far
+      as needed, "reconstructions" [N, ...] and "grid" [K * A * A, ...], the decoded latents of each class, with A
+      "across" values from one of "places" [2] to the other in either dimension.
+
+      Beside these "shape", "kind" and "limits" of examples, "conditional", whether the model reads the label, and
+      "notes", sentences that the page shows.
+
+    Raises:
+      UserError: for a model that adds its inputs to what it decodes, or if there is nothing to show.
     """
-    queries.at_least(1, count=count)
+    requirements.at_least(1, explorer_count=count)
     if model.adds_inputs:
         raise UserError(
-            "figure 'explorer' decodes codes alone, and this model adds its inputs\ntry --figures=restoration"
+            "figure 'explorer' decodes latents alone, and this model adds its inputs to what it decodes\n"
+            "use --figures=restoration"
         )
     dims = queries.dimensions(model, variables)
     decoder, lacks = _program(model, variables, dims)
@@ -45,9 +67,9 @@ def arrays(model, variables, data, key, *, count: int = 10_000, projection: str 
         decoder = _grid(model, variables, found)
         notes.append(f"{lacks}: {decoder['across']}x{decoder['across']} places of the plane were decoded beforehand")
     elif not decoder:
-        notes.append(f"{lacks}: what is shown are reconstructions of examples")
+        notes.append(f"{lacks}: reconstructions of examples are shown")
         if not len(found["codes"]):
-            raise UserError(f"nothing is left to explore: {notes[0]}, and {lacks}\ntry --data=NAME or SOURCE:PATH")
+            raise UserError(f"nothing is left to explore: {notes[0]}, and {lacks}\nuse --data=NAME or SOURCE:PATH")
     points, axes = _points(found["codes"], projection)
     return {
         **found,
@@ -62,17 +84,30 @@ def arrays(model, variables, data, key, *, count: int = 10_000, projection: str 
 
 
 def _points(codes, projection):
-    """([N, 2], what the two axes are)."""
+    """Return the points [N, 2] of latents [N, D] on the map, and the labels of its axes."""
     dims = codes.shape[1]
     if dims == 1:
-        return np.column_stack([codes, np.random.default_rng(0).uniform(-1, 1, len(codes))]), ["z0", "(spread out)"]
+        # A random second coordinate keeps points from covering each other.
+        jitter = np.random.default_rng(0).uniform(-1, 1, len(codes))
+        return np.column_stack([codes, jitter]), ["z0", "(spread out)"]
     if dims == 2 or not len(codes):
         return codes[:, :2], ["z0", "z1"]
     return projections.plane(codes, projection)
 
 
 def _examples(model, variables, data, key, count, reconstruct):
-    """(arrays of the examples, notes); none of them where the data cannot be had."""
+    """Return the arrays of the examples, and notes for the page.
+
+    If the data cannot be read, there are no examples, and a note says why.
+
+    Args:
+      model: the model.
+      variables: its parameters and other collections.
+      data: the data of the evaluation.
+      key: random key.
+      count: how many examples are wanted.
+      reconstruct: whether reconstructions are needed, for a page without a decoder.
+    """
     try:
         batches = data.test
     except UserError as error:
@@ -81,16 +116,20 @@ def _examples(model, variables, data, key, count, reconstruct):
     def per_example(variables, batch, key):
         answers = {**queries.code_and_rate(model, variables, batch, key), "originals": batch["x"]}
         if reconstruct:
-            given = {name: batch[name] for name in ("label", "mask") if name in batch}  # no "x": of the code alone
+            # Without "x", because the page shows what the latent alone determines.
+            given = {name: batch[name] for name in ("label", "mask") if name in batch}
             likelihood = model.apply(variables, (answers["code"][None],), given, method="decode")
             answers["reconstructions"] = distributions.centre(likelihood)[0]
         return answers
 
     spec, there, notes = model.spec, batches.num_examples, []
-    fit = int(_EXAMPLES / ((2 if reconstruct else 1) * _bytes(spec) + 4 * queries.dimensions(model, variables)))
+    pictures = 2 if reconstruct else 1
+    # An example takes its pictures, and a latent of float32.
+    fit = int(_EXAMPLES / (pictures * _bytes(spec) + 4 * queries.dimensions(model, variables)))
     shown = min(count, there, max(fit, 1))
     if shown < there:
-        notes.append(f"{shown:,} of {there:,} examples, evenly spread" + (", to keep the page small" * (shown == fit)))
+        reason = ", to keep the page small" if shown == fit else ""
+        notes.append(f"{shown:,} of {there:,} examples, evenly spread{reason}")
     batches, number = batches.spread(shown)
     found = queries.gather(per_example, variables, batches, key, shown)
     measure, activity = queries.activity(found)
@@ -98,9 +137,10 @@ def _examples(model, variables, data, key, count, reconstruct):
     found |= {name: _small(found[name], spec, limits) for name in ("originals", "reconstructions") if name in found}
     if found["originals"].shape[1:3] != spec.shape[:2] and len(spec.shape) == 3:
         height, width = found["originals"].shape[1:3]
-        notes.append(f"pictures of examples at {height}x{width} pixels, of {spec.shape[0]}x{spec.shape[1]}")
+        notes.append(f"pictures of examples are shrunk from {spec.shape[0]}x{spec.shape[1]} to {height}x{width} pixels")
     if spec.label_dim:
-        found.pop("label", None)  # colours are for classes
+        # Labels that are vectors have no colours.
+        found.pop("label", None)
     elif "label" in found:
         found["classes"] = np.array(spec.class_names, dtype=str)
     found.pop("kl", None)
@@ -110,7 +150,7 @@ def _examples(model, variables, data, key, count, reconstruct):
 
 
 def _nothing(model, variables):
-    """The arrays of no examples: codes are supposed to be spread as N(0, I) is."""
+    """Return the arrays of no examples, with latents distributed as N(0, I)."""
     dims, spec = queries.dimensions(model, variables), model.spec
     return {
         "number": np.zeros(0, int),
@@ -126,16 +166,19 @@ def _nothing(model, variables):
 
 
 def _bytes(spec):
-    """What one example takes, before it is compressed: greys are four bits each."""
+    """Return the size of one example in the page in bytes, before compression."""
     if len(spec.shape) != 3:
         return np.prod(spec.shape) * (1 if spec.kind == "events" else 4)
     height, width, channels = spec.shape
+    # Greys are stored with four bits each.
     return min(height, _SIDE) * min(width, _SIDE) * (3 if channels == 3 else 0.5)
 
 
 def _small(values, spec, limits):
-    """Images as uint8, at no more than 64 pixels a side, as near to their proportions as whole pixels allow; melodies
-    as uint8; series as they are."""
+    """Return examples as the page stores them: images and melodies as uint8, series as float32.
+
+    Images have at most 64 pixels a side, and keep their proportions as nearly as whole pixels allow.
+    """
     if len(spec.shape) != 3:
         return values.astype(np.uint8 if spec.kind == "events" else np.float32)
     scale = min(1, _SIDE / max(values.shape[1:3]))
@@ -147,15 +190,18 @@ def _small(values, spec, limits):
 
 
 def _program(model, variables, dims):
-    """({"program", "constants"} of (z [D], y [K]) -> what stands for the likelihood, ""), or ({}, why not)."""
+    """Return the decoder as {"program", "constants"} and "", or nothing and the reason.
 
-    def shown(z, y):
+    The program is a function of a latent [D] and a class, one-hot [K].
+    """
+
+    def centre(z, y):
         batch = {"label": y[None], "mask": jnp.ones(1)}
         return distributions.centre(model.apply(variables, (z[None, None],), batch, method="decode"))[0, 0]
 
     try:
         inputs = np.zeros(dims, np.float32), np.zeros(max(model.spec.classes, 1), np.float32)
-        program, constants = page_program.trace(shown, *inputs)
+        program, constants = page_program.trace(centre, *inputs)
     except page_program.Unsupported as error:
         return {}, f"the decoder cannot run in a page ({error})"
     if constants.size > _NUMBERS:
@@ -166,11 +212,13 @@ def _program(model, variables, dims):
 
 
 def _grid(model, variables, found):
-    """{"grid", "across", "places"}: the decoder's pictures of places about the codes, or where N(0, I) has its mass."""
+    """Decode a square grid of latents that covers the examples: {"grid", "across", "places"}."""
     classes, spec = model.spec.classes if model.reads_label else 1, model.spec
     across = int(np.clip(np.sqrt(_GRID / (classes * _bytes(spec))), 2, 25))
+    # A few outliers must not make the grid coarse. Without examples, it covers three standard deviations of N(0, I).
     reach = 1.1 * np.quantile(np.abs(found["codes"]), 0.995) if len(found["codes"]) else 3.0
-    label, z1, z0 = np.meshgrid(np.arange(classes), *2 * [np.linspace(-reach, reach, across)], indexing="ij")
+    places = np.linspace(-reach, reach, across)
+    label, z1, z0 = np.meshgrid(np.arange(classes), places, places, indexing="ij")
     codes = np.stack([z0, z1], axis=-1).reshape(-1, 2)
     decoded = queries.decode(model, variables, codes, label.ravel() if model.reads_label else 0)
     return {
@@ -181,7 +229,7 @@ def _grid(model, variables, found):
 
 
 def figure(arrays):
-    """The page."""
+    """Make the page."""
     import matplotlib.colors
 
     count, dims = arrays["codes"].shape
@@ -191,10 +239,11 @@ def figure(arrays):
     data |= {name: _packed(values, name) for name, values in pictures.items()}
     data["inactive"] = _INACTIVE if data["measure"] == "kl" else 0.0
     known = np.arange(max(len(classes), 1))
-    colours = style.of_classes(np.append(known, -1), len(known))  # at last that of unknown classes, which are -1
+    # The last colour is that of unknown classes, which are -1.
+    colours = style.of_classes(np.append(known, -1), len(known))
     data["colours"] = [matplotlib.colors.to_hex(colour) for colour in colours]
     walks = "program" in arrays or "grid" in arrays
-    shown = [("decoded", "decoded", "what the decoder makes of the code")] * walks
+    shown = [("decoded", "decoded", "the decoded latent")] if walks else []
     if count:
         shown += [("example", "example", "the example"), ("reconstruction", "reconstruction", "its reconstruction")]
     words = {"examples": f"{count:,}", "dims": dims, "notes": list(map(str, arrays["notes"])), "classes": classes}
@@ -205,4 +254,5 @@ def figure(arrays):
 def _packed(values, name):
     if values.ndim != 4 or not len(values):
         return values
+    # A grid is interpolated in the page, which few greys would make visible.
     return pages.sprite(values, levels=256 if name == "grid" else 16)

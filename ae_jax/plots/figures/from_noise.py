@@ -1,22 +1,33 @@
-"""What a model makes of noise: it answers in the only terms that it has learned."""
+"""Reconstructions of noise, which show what a model makes of inputs unlike its data."""
 
 import jax
 import numpy as np
 
 from ae_jax.core.errors import UserError
+from ae_jax.evaluation import requirements
 from ae_jax.plots import queries, style
 
 
 def arrays(model, variables, data, key, *, count: int = 10) -> dict[str, np.ndarray]:
-    """ "noise" [N, *input shape], uniform in [0, 1] and shaped as what the model reads, and the model's "answer"
-    [N, *shape], clipped to [0, 1].
+    """Reconstruct inputs that are uniform noise in [0, 1].
 
-    Raises UserError for data that are no images.
+    Args:
+      model: the trained model.
+      variables: the parameters and other collections of the model.
+      data: the data of the evaluation, from which labels and shapes are taken.
+      key: random key.
+      count: how many draws of noise are shown.
+
+    Returns:
+      "noise" [N, *input shape]; "answer" [N, *shape], the mean of the likelihood clipped to [0, 1]; "limits".
+
+    Raises:
+      UserError: for data that are not images.
     """
-    queries.at_least(1, count=count)
+    requirements.at_least(1, from_noise_count=count)
     if len(model.spec.shape) != 3:
         raise UserError(
-            f"figure 'from_noise' needs images, and these data are {model.spec.shape}\ntry --figures=curves"
+            f"figure 'from_noise' needs images, and these examples have shape {model.spec.shape}\nuse --figures=curves"
         )
 
     def per_example(variables, batch, key):
@@ -31,5 +42,5 @@ def arrays(model, variables, data, key, *, count: int = 10) -> dict[str, np.ndar
 
 @style.styled
 def figure(arrays):
-    """One column a draw."""
+    """Draw a column for each draw of noise."""
     return style.grid([arrays["noise"], arrays["answer"]], arrays["limits"], row_labels=["noise", "answer"])

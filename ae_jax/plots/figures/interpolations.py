@@ -1,21 +1,37 @@
-"""Geodesics of the latent space from one example to another, decoded."""
+"""Interpolations: geodesics of the latent space from one example to another, decoded."""
 
 import numpy as np
 
 from ae_jax.core.errors import UserError
+from ae_jax.evaluation import requirements
 from ae_jax.plots import queries, style
 
 
 def arrays(model, variables, data, key, *, count: int = 10, steps: int = 10) -> dict[str, np.ndarray]:
-    """The first `count` pairs of neighbours in the data, "start" and "end" [N, *shape]; between them the likelihood's
-    means, "path" [N, steps, *shape], at points of the latent space's geodesic (for a flat space, a straight line),
-    "t" [steps] from 0 to 1.
-    The label, for a model that reads it, stays that of the start.
+    """Decode geodesics between pairs of examples that follow each other in the data.
+
+    In a Euclidean latent space, geodesics are straight lines. A model that reads the label is given that of the first
+    example of a pair.
+
+    Args:
+      model: the trained model.
+      variables: the parameters and other collections of the model.
+      data: the data of the evaluation.
+      key: random key.
+      count: how many pairs are shown, from the first on.
+      steps: how many points of a geodesic are decoded, both ends included.
+
+    Returns:
+      "start" and "end" [N, *shape]; "path" [N, steps, *shape], means of the likelihood; "t" [steps] from 0 to 1;
+      "limits".
+
+    Raises:
+      UserError: for data of a single example.
     """
-    queries.at_least(1, count=count)
-    queries.at_least(2, steps=steps)
+    requirements.at_least(1, interpolations_count=count)
+    requirements.at_least(2, interpolations_steps=steps)
     if data.test.num_examples < 2:
-        raise UserError("figure 'interpolations' needs two examples, and there is one\ntry --figures=traversals")
+        raise UserError("figure 'interpolations' needs two examples, and there is one\nuse --figures=traversals")
 
     def per_example(variables, batch, key):
         return {"x": batch["x"], "code": queries.encode(model, variables, batch, key), **queries.label(batch)}
@@ -24,6 +40,7 @@ def arrays(model, variables, data, key, *, count: int = 10, steps: int = 10) -> 
     even = len(found["x"]) // 2 * 2
     start, end = found["x"][:even:2], found["x"][1:even:2]
     t = np.linspace(0, 1, steps)
+    # The points of a geodesic are on the first axis, and `path` has the pairs there.
     codes = np.asarray(model.space.geodesic(found["code"][:even:2], found["code"][1:even:2], t)).swapaxes(0, 1)
     labels = found["label"][:even:2, None] if "label" in found else 0
     path = queries.decode(model, variables, codes, labels)
@@ -32,7 +49,10 @@ def arrays(model, variables, data, key, *, count: int = 10, steps: int = 10) -> 
 
 @style.styled
 def figure(arrays):
-    """A row a pair: the first example, the path, the second example; a column a pair for melodies, which are wide."""
+    """Draw a row for each pair: the first example, the path, the second example.
+
+    Melodies, which are wide, have a column for each pair.
+    """
     steps = len(arrays["t"])
     rows = np.concatenate([arrays["start"][:, None], arrays["path"], arrays["end"][:, None]], axis=1)
     labels = ["start", *(style.number(t, ".2g") for t in arrays["t"]), "end"]
@@ -42,5 +62,6 @@ def figure(arrays):
         rows,
         arrays["limits"],
         column_labels=labels,
+        # A gap sets the examples apart from the path.
         left=[0, *(1.3 + np.arange(steps)), 1.6 + steps],
     )

@@ -1,23 +1,41 @@
-"""Examples decoded after noise of growing size was added to their codes."""
+"""Robustness to noise in the latent: examples decoded after noise of growing size was added to their latents."""
 
 import jax
 import numpy as np
 
+from ae_jax.evaluation import requirements
 from ae_jax.plots import queries, style
+
+# The scale of the noise is estimated from at least so many latents.
+_SCALE_FROM = 500
 
 
 def arrays(model, variables, data, key, *, count: int = 10, levels: tuple = (0.0, 0.25, 0.5, 1.0, 2.0)) -> dict:
-    """The first `count` examples, "original" [N, *shape], and "decoded" [levels, N, *shape]: the likelihood's means at
-    z + level * s * epsilon, s the standard deviation of each dimension of the codes, epsilon ~ N(0, I).
+    """Decode examples after noise was added to their latents: z + level * s * epsilon.
+
+    s is the standard deviation of each latent dimension over the examples. The noise epsilon ~ N(0, I) of an example is
+    the same at all levels.
+
+    Args:
+      model: the trained model.
+      variables: the parameters and other collections of the model.
+      data: the data of the evaluation.
+      key: random key.
+      count: how many examples are shown, from the first on.
+      levels: the levels of the noise, in standard deviations of the latents.
+
+    Returns:
+      "original" [N, *shape]; "decoded" [levels, N, *shape], means of the likelihood; "levels"; "limits".
     """
-    queries.at_least(1, count=count)
+    requirements.at_least(1, latent_noise_count=count)
 
     def per_example(variables, batch, key):
         return {"original": batch["x"], "code": queries.encode(model, variables, batch, key), **queries.label(batch)}
 
-    found = queries.gather(per_example, variables, data.test, key, max(count, 500))
+    found = queries.gather(per_example, variables, data.test, key, max(count, _SCALE_FROM))
     levels = np.asarray(levels, np.float32)
     noise = np.asarray(jax.random.normal(key, (count, found["code"].shape[1]))) * found["code"].std(axis=0)
+    # There may be fewer examples than `count`.
     codes = found["code"][None, :count] + levels[:, None, None] * noise[None, : len(found["code"])]
     decoded = queries.decode(model, variables, codes, found["label"][:count] if "label" in found else 0)
     original = found["original"][:count]
@@ -27,6 +45,6 @@ def arrays(model, variables, data, key, *, count: int = 10, levels: tuple = (0.0
 
 @style.styled
 def figure(arrays):
-    """A row a level of noise, in standard deviations of the codes."""
+    """Draw a row for each level of noise."""
     labels = ["original", *(style.number(level, ".2g") for level in arrays["levels"])]
     return style.grid([arrays["original"], *arrays["decoded"]], arrays["limits"], row_labels=labels, ylabel="noise")

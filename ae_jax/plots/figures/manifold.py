@@ -1,32 +1,51 @@
-"""The plane of a 2-D code, decoded: Kingma and Welling 2014, arXiv:1312.6114, figure 4."""
+"""The manifold of a two-dimensional latent space: a grid of latents, decoded.
+
+Kingma and Welling 2014, "Auto-encoding variational Bayes", arXiv:1312.6114, figure 4.
+"""
 
 import numpy as np
 
 from ae_jax.core.errors import UserError
+from ae_jax.evaluation import requirements
 from ae_jax.evaluation.metrics import mmd_to_prior
 from ae_jax.plots import queries, style
 
-_DRAWS = 10_000  # of a prior, from which its quantiles are read
+# How many draws of a prior give its quantiles.
+_DRAWS = 10_000
 
 
 def arrays(model, variables, data, key, *, size: int = 20, mass: float = 0.95, label: int = 0) -> dict[str, np.ndarray]:
-    """The likelihood's means, "decoded" [size, size, *shape], at the values "z1" [size] (rows), "z0" [size] (columns).
+    """Decode a grid of two-dimensional latents.
 
-    mass: the central share of each coordinate's distribution that the plane covers. With a prior no data are read; of
-        N(0, I) the values are equally probable, of other priors, drawn from, and of deterministic codes, read from the
-        examples, they are equally spaced.
-    label: the class, for a model that reads it.
-    Raises UserError unless the code has two dimensions.
+    If the prior is N(0, I), the values of a coordinate are equally probable. Otherwise they are equally spaced between
+    quantiles of the prior, or between quantiles of the examples' latents for a model without a prior. Only the latter
+    reads data.
+
+    Args:
+      model: the trained model.
+      variables: the parameters and other collections of the model.
+      data: the data of the evaluation.
+      key: random key.
+      size: how many values each coordinate takes.
+      mass: the central share of each coordinate's distribution that the grid covers.
+      label: the class, for a model that reads the label.
+
+    Returns:
+      "decoded" [size, size, *shape], means of the likelihood; "z1" [size], the value of a row; "z0" [size], the value
+      of a column; "limits".
+
+    Raises:
+      UserError: unless the latent has two dimensions.
     """
-    queries.at_least(2, size=size)
+    requirements.at_least(2, manifold_size=size)
     if not 0 < mass < 1:
-        raise UserError(f"mass is {mass}\nexpected a number between 0 and 1")
+        raise UserError(f"--manifold_mass is {mass}\nuse a number between 0 and 1")
     if not 0 <= label < max(model.spec.classes, 1):
-        raise UserError(f"label is {label}\nexpected a class from 0 to {max(model.spec.classes, 1) - 1}")
+        raise UserError(f"--manifold_label is {label}\nuse a class from 0 to {max(model.spec.classes, 1) - 1}")
     dims = queries.dimensions(model, variables)
     if dims != 2:
         raise UserError(
-            f"figure 'manifold' needs a code of size 2, and this model's has {dims}\ntry --figures=traversals"
+            f"figure 'manifold' needs a latent of 2 dimensions, and this one has {dims}\nuse --figures=traversals"
         )
     tails = (1 - mass) / 2, (1 + mass) / 2
     if queries.has_standard_prior(model):
@@ -40,16 +59,19 @@ def arrays(model, variables, data, key, *, size: int = 20, mass: float = 0.95, l
 
 
 def _codes(model, variables, data, key):
-    """[N, 2], of the prior where there is one, else of the examples."""
+    """Return latents [N, 2] of the prior or, without one, of the examples."""
     if queries.has_prior(model):
         return mmd_to_prior.prior_draws(model, variables, key, (_DRAWS, 2))
-    per_example = lambda variables, batch, key: {"code": queries.encode(model, variables, batch, key)}
+
+    def per_example(variables, batch, key):
+        return {"code": queries.encode(model, variables, batch, key)}
+
     return queries.gather(per_example, variables, data.test, key, data.test.num_examples)["code"]
 
 
 @style.styled
 def figure(arrays):
-    """z0 grows to the right, z1 upwards, as in the scatter."""
+    """Draw the grid, with z0 growing to the right and z1 upwards, as in a scatter plot."""
     return style.grid(
         arrays["decoded"][::-1],
         arrays["limits"],

@@ -1,4 +1,4 @@
-"""Test error of trained codes and of as many principal components, against the size of the code."""
+"""The error of autoencoders and of PCA with as many components, against the number of latent dimensions."""
 
 import numpy as np
 
@@ -7,11 +7,21 @@ from ae_jax.plots import style
 
 
 def arrays(model, variables, data, key, *, runs: tuple = ()) -> dict[str, np.ndarray]:
-    """Of this run and the other `runs` (directories): "size" of the code [R], "mse_per_pixel" and "pca_mse_per_pixel"
-    [R], in the order of their sizes.
+    """Measure the squared error of each run and of PCA with as many components.
+
+    Args:
+      model: the trained model.
+      variables: the parameters and other collections of the model.
+      data: the data of the evaluation.
+      key: random key.
+      runs: directories of other runs to compare with.
+
+    Returns:
+      "size" [R], the numbers of latent dimensions in increasing order; "mse_per_pixel" and "pca_mse_per_pixel" [R].
     """
     rows = []
-    for other in [(model, variables, data), *map(data.open_run, runs)]:
+    others = [(run.model, run.variables, run.data) for run in map(data.open_run, runs)]
+    for other in [(model, variables, data), *others]:
         size = pca_mse.code_size(*other, key)
         scores = mse.evaluate(*other, key) | pca_mse.evaluate(*other, key)
         rows.append((size, scores["mse_per_pixel"], scores["pca_mse_per_pixel"]))
@@ -21,10 +31,10 @@ def arrays(model, variables, data, key, *, runs: tuple = ()) -> dict[str, np.nda
 
 @style.styled
 def figure(arrays):
-    """Two lines, both axes logarithmic."""
+    """Draw two lines on logarithmic axes."""
     drawing = style.new(4, 3)
     axes = drawing.add_subplot(
-        xlabel="size of the code", ylabel="test squared error per pixel", xscale="log", yscale="log"
+        xlabel="latent dimensions", ylabel="test squared error per pixel", xscale="log", yscale="log"
     )
     lines = (("pca_mse_per_pixel", "PCA", "s--"), ("mse_per_pixel", "autoencoder", "o-"))
     for (name, label, mark), colour in zip(lines, style.PALETTE, strict=False):

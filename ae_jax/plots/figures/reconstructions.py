@@ -1,15 +1,26 @@
-"""Examples, what the encoder read of them where that is not the same, and their reconstructions."""
+"""Examples, the corrupted inputs of the encoder where they differ, and reconstructions."""
 
 import numpy as np
 
+from ae_jax.evaluation import requirements
 from ae_jax.plots import queries, style
 
 
 def arrays(model, variables, data, key, *, count: int = 10) -> dict[str, np.ndarray]:
-    """The first `count` examples, "original" [N, *shape], and "reconstruction", the likelihood's mean at a draw of the
-    code, of melodies the most probable events, each fed back; "input" where any of the examples was corrupted.
+    """Reconstruct examples from one draw of their latents.
+
+    Args:
+      model: the trained model.
+      variables: the parameters and other collections of the model.
+      data: the data of the evaluation.
+      key: random key.
+      count: how many examples are shown, from the first on.
+
+    Returns:
+      "original" [N, *shape]; "input", if any of the examples was corrupted; "reconstruction", means of the likelihood,
+      or for melodies the most probable events, free running; "limits".
     """
-    queries.at_least(1, count=count)
+    requirements.at_least(1, reconstructions_count=count)
 
     def per_example(variables, batch, key):
         outputs = model.apply(variables, batch, rngs={"latent": key})
@@ -26,6 +37,6 @@ def arrays(model, variables, data, key, *, count: int = 10) -> dict[str, np.ndar
 
 @style.styled
 def figure(arrays):
-    """One column an example."""
+    """Draw a column for each example."""
     names = [name for name in ("original", "input", "reconstruction") if name in arrays]
     return style.grid([arrays[name] for name in names], arrays["limits"], row_labels=names)

@@ -1,19 +1,30 @@
-"""Where the examples lie in the space of codes, coloured by class."""
+"""Scatter plot of latents, coloured by class."""
 
 import numpy as np
 
-from ae_jax.evaluation import projections
+from ae_jax.evaluation import projections, requirements
 from ae_jax.plots import queries, style
 
 
 def arrays(model, variables, data, key, *, count: int = 10_000, projection: str = "pca") -> dict[str, np.ndarray]:
-    """The first `count` examples as "points" [N, 2]; what their coordinates are, "axes" [2], and their "aspect".
+    """Encode examples and lay their latents out in two dimensions.
 
-    The points are codes of two dimensions themselves, and the `projection` of longer ones, "pca" or "umap". Codes of
-    one dimension lie along the first axis; their class is the second, jittered so that they do not cover each other.
-    Where the data have classes: "label" [N], and "classes", their names.
+    Two-dimensional latents are shown as they are, and longer ones are projected. Latents of one dimension lie along the
+    first axis. Their second coordinate is the class, jittered so that points do not cover each other.
+
+    Args:
+      model: the trained model.
+      variables: the parameters and other collections of the model.
+      data: the data of the evaluation.
+      key: random key.
+      count: how many examples are shown, from the first on.
+      projection: the projection of latents of more than two dimensions, "pca" or "umap".
+
+    Returns:
+      "points" [N, 2]; "axes" [2], the labels of the axes; "aspect", "equal" or "auto". If the data have classes, also
+      "label" [N] and "classes", their names.
     """
-    queries.at_least(1, count=count)
+    requirements.at_least(1, scatter_count=count)
 
     def per_example(variables, batch, key):
         return {"code": queries.encode(model, variables, batch, key), **queries.classes(batch)}
@@ -35,16 +46,18 @@ def arrays(model, variables, data, key, *, count: int = 10_000, projection: str 
 
 @style.styled
 def figure(arrays):
-    """A point an example, in the order of the data, so that no class covers another."""
+    """Draw a point for each example, in the order of the data, so that no class covers another."""
     points, classes = arrays["points"], arrays.get("classes", ())
     palette = np.array(style.colours(max(len(classes), 1)))
     drawing = style.new(4.5 if len(classes) else 4, 4)
     axes = drawing.add_subplot(xlabel=str(arrays["axes"][0]), ylabel=str(arrays["axes"][1]))
     axes.scatter(
         *points.T,
+        # Points shrink where there are many.
         s=np.clip(6000 / len(points), 1.5, 14),
         c=style.of_classes(arrays.get("label", np.zeros(len(points), int)), len(classes)),
         linewidths=0,
+        # Thousands of points as vectors would make a PDF large and slow.
         rasterized=len(points) > 2000,
     )
     axes.set_aspect(str(arrays["aspect"]), adjustable="datalim")

@@ -1,6 +1,7 @@
-"""What each dimension of a code does: one is varied at a time, the others stay at an example's.
+"""Latent traversals: one dimension of an example's latent is varied at a time, and the result is decoded.
 
-Higgins et al. 2017, "beta-VAE", ICLR, figures 1 to 4.
+Higgins et al. 2017, "beta-VAE: learning basic visual concepts with a constrained variational framework", ICLR, figures
+1 to 4.
 """
 
 import functools
@@ -8,29 +9,47 @@ import functools
 import numpy as np
 
 from ae_jax.core.errors import UserError
+from ae_jax.evaluation import requirements
 from ae_jax.plots import queries, style
 
 
 def arrays(
     model, variables, data, key, *, dims: int = 10, steps: int = 11, span: float = 3.0, example: int = 0
 ) -> dict[str, np.ndarray]:
-    """The likelihood's means, "decoded" [R, steps, *shape], with "dimension" [R] of the code set to "value" [R, steps].
+    """Vary the most active latent dimensions of an example, one at a time, and decode them.
 
-    The R rows, `dims` at most, are the most active dimensions, the first the most: by "kl" [R], KL(q(z_d|x) || p(z_d))
-    in nats averaged over the examples, or where that has no closed form by "deviation" [R] of the code over them.
-    span: how far to go to either side, in standard deviations: those of N(0, 1) where that is the prior, else those of
-        each dimension over the examples, about its mean; "offset" [steps] has them.
-    example: the number of the one whose code the other dimensions stay at, and whose class.
+    The activity of a dimension is its KL divergence averaged over the examples or, without closed form, the standard
+    deviation of the latents over the examples.
+
+    Args:
+      model: the trained model.
+      variables: the parameters and other collections of the model.
+      data: the data of the evaluation.
+      key: random key.
+      dims: how many dimensions are varied at most, the most active first.
+      steps: how many values a dimension takes.
+      span: how far a dimension is varied to either side, in standard deviations. They are those of the prior if it is
+        N(0, I), else those of the latents over the examples, about their mean.
+      example: the number of the example whose latent and label are kept otherwise.
+
+    Returns:
+      "decoded" [R, steps, *shape], means of the likelihood; "dimension" [R]; its activity [R], "kl" in nats or
+      "deviation"; "value" [R, steps] of the dimension; "offset" [steps] in standard deviations; "xlabel"; "limits".
+
+    Raises:
+      UserError: for an example that does not exist, or a span that is not positive.
     """
-    queries.at_least(1, dims=dims)
-    queries.at_least(2, steps=steps)
+    requirements.at_least(1, traversals_dims=dims)
+    requirements.at_least(2, traversals_steps=steps)
     count = data.test.num_examples
-    if not 0 <= example < count or span <= 0:
-        expected = f"expected an example from 0 to {count - 1} and a positive span"
-        raise UserError(f"example is {example}, span is {span}\n{expected}")
+    if not 0 <= example < count:
+        raise UserError(f"--traversals_example is {example}\nuse an example from 0 to {count - 1}")
+    if span <= 0:
+        raise UserError(f"--traversals_span is {span}\nuse a number above 0")
 
     found = queries.gather(functools.partial(queries.code_and_rate, model), variables, data.test, key, count)
     codes, (measure, activity) = found["code"], queries.activity(found)
+    # A stable sort, so that dimensions of equal activity keep their order.
     chosen = np.argsort(-activity, kind="stable")[:dims]
     offset = np.linspace(-span, span, steps)
     if queries.has_standard_prior(model):
@@ -54,12 +73,14 @@ def arrays(
 
 @style.styled
 def figure(arrays):
-    """A row a dimension, labelled with its KL where it is known."""
-    nats = [f"  {kl:.2f} nats" for kl in arrays["kl"]] if "kl" in arrays else [""] * len(arrays["dimension"])
+    """Draw a row for each dimension, labelled with its KL divergence where it is known."""
+    labels = [f"$z_{{{d}}}$" for d in arrays["dimension"]]
+    if "kl" in arrays:
+        labels = [f"{label}  {kl:.2f} nats" for label, kl in zip(labels, arrays["kl"], strict=True)]
     return style.grid(
         arrays["decoded"],
         arrays["limits"],
-        row_labels=[f"$z_{{{d}}}${text}" for d, text in zip(arrays["dimension"], nats, strict=True)],
+        row_labels=labels,
         column_labels=[style.number(offset, ".2g") for offset in arrays["offset"]],
         xlabel=str(arrays["xlabel"]),
     )

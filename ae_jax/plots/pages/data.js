@@ -1,4 +1,4 @@
-// Reads what ae_jax/pages packed: {type, shape, base64} into typed arrays, sprites into pixels.
+// Read what ae_jax/plots/pages packs: {type, shape, base64} as typed arrays, sprites as pixels.
 
 const bytes = (base64) => Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0)).buffer;
 
@@ -19,7 +19,7 @@ const readers = {
 
 export const unpack = (packed) => readers[packed.type](bytes(packed.base64));
 
-// The function i -> ImageData of a sprite's picture number i.
+// Return the function i -> ImageData of picture i of a sprite.
 export async function openSprite({ png, across, height, width }) {
   const image = new Image();
   image.src = `data:image/png;base64,${png}`;

@@ -1,4 +1,5 @@
-// The codes, and what the decoder makes of the place pointed at. All that is shown follows from `state`.
+// The explorer: a map of latents, and the decoder's picture of the place pointed at. Everything shown follows from
+// `state`.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const element = (id) => document.getElementById(id);
@@ -11,18 +12,19 @@ const packed = data.reconstructions ? await openGallery(data.reconstructions, da
 const decode = await openDecoder(data, limits);
 
 const state = {
-  code: Array.from(centre), // what is decoded
-  chosen: -1, // the example shown
+  code: Array.from(centre), // the latent that is decoded
+  chosen: -1, // the example that is shown
   pinned: false,
-  hidden: new Set(), // classes
-  label: 0, // of a conditional decoder
-  begun: null, // where the keyboard began a path
+  hidden: new Set(), // the classes that are not on the map
+  label: 0, // the class that a conditional decoder is given
+  begun: null, // the place where the keyboard began a path
   path: null, // {places: [[x, y], [x, y]], codes: [code, code]}
   playing: 0,
 };
 
 const codeOf = (i) => Array.from(codes.subarray(i * dims, (i + 1) * dims));
-const last = { i: -1, picture: null }; // the reconstruction shown: it takes as long as what follows the pointer
+// The last reconstruction is kept, because to decode it again at each move of the pointer would double the work.
+const last = { i: -1, picture: null };
 
 function reconstruction(i) {
   if (packed) return packed(i);
@@ -40,7 +42,7 @@ function show() {
   document.querySelectorAll("figure canvas").forEach((canvas) => paint(canvas, shown[canvas.id]()));
   const i = state.chosen;
   const named = i >= 0 && data.classes ? `, class ${data.classes[labels[i]] ?? "unknown"}` : "";
-  const place = decode && dims === 2 ? `code (${state.code.map((value) => value.toFixed(2)).join(", ")})` : "";
+  const place = decode && dims === 2 ? `latent (${state.code.map((value) => value.toFixed(2)).join(", ")})` : "";
   const said = [place, i >= 0 ? `example ${numbers[i]}${named}${state.pinned ? ", pinned" : ""}` : ""];
   element("status").textContent = said.filter(Boolean).join("; ") || "\u00a0";
   document.querySelectorAll("input[data-dimension]").forEach((slider) => {
@@ -54,7 +56,7 @@ function show() {
 
 const colourOf = (label) => (data.colours[label] === "#000000" ? css("--ink") : data.colours[label]);
 
-// What a place stands for: in a plane of codes itself, else the code of the example next to it.
+// Return the latent of a place: the place itself in a two-dimensional latent space, else that of the nearest example.
 function codeAt(place) {
   if (dims === 2) return place;
   const i = plane.nearest(place, Infinity);
@@ -182,7 +184,7 @@ function buildSliders() {
   if (!decode || dims === 2) return;
   const order = Array.from(activity.keys()).sort((a, b) => activity[b] - activity[a]);
   const inactive = order.filter((d) => activity[d] < data.inactive);
-  const folded = order.filter((d, place) => place >= 16 || inactive.includes(d)); // the most active are at hand
+  const folded = order.filter((d, place) => place >= 16 || inactive.includes(d)); // the most active stay visible
   for (const d of order) {
     const [line, name, slider, value] = ["label", "span", "input", "output"].map((tag) => document.createElement(tag));
     const reach = 3 * Math.max(spread[d], 0.5);
@@ -200,4 +202,5 @@ function buildSliders() {
 buildSliders();
 plane.showAll();
 show();
-window.explorer = { state, plane, decode, pick, codeOf, samplesOf, sound: () => playing }; // for the console, and for tests
+// For the console and for tests.
+window.explorer = { state, plane, decode, pick, codeOf, samplesOf, sound: () => playing };

@@ -1,9 +1,12 @@
-// Melodies: grids of one event a sixteenth (ae_jax/music/events.py) as notes, as piano rolls, and as sound.
+// Melodies as notes, piano rolls and sound. A melody is a grid of one event for each sixteenth
+// (ae_jax/data/music/events.py).
 
-const [off, first, lowest, steps] = [1, 2, 21, 16]; // the events, the lowest pitch in MIDI, sixteenths in a bar
-const [seconds, rate] = [0.125, 22050]; // of a sixteenth, at 120 quarters a minute; samples a second
+// The event note-off, the first onset, its pitch in MIDI, and sixteenths in a bar.
+const [off, first, lowest, steps] = [1, 2, 21, 16];
+// Seconds of a sixteenth, at 120 quarters a minute, and samples a second.
+const [seconds, rate] = [0.125, 22050];
 
-// [{onset, duration, pitch}], in sixteenths and in MIDI; the last note sounds to the end, if nothing ends it before.
+// Return [{onset, duration, pitch}], in sixteenths and MIDI pitches. A note without an end sounds to the end.
 export function toNotes(events) {
   const changes = Array.from(events.keys()).filter((t) => events[t] >= off);
   return changes
@@ -23,7 +26,7 @@ export function paintRoll(canvas, events) {
   for (const { onset, duration, pitch } of notes) pen.fillRect(onset * x, (high - pitch) * y, duration * x - 2, y);
 }
 
-// Samples in [-1, 1]: three partials a note, which die away.
+// Synthesise samples in [-1, 1]. A note has three partials, which decay.
 export function samplesOf(events) {
   const samples = new Float32Array(Math.ceil(events.length * seconds * rate));
   for (const { onset, duration, pitch } of toNotes(events)) {
@@ -39,7 +42,7 @@ export function samplesOf(events) {
 
 let playing = null; // one melody sounds at a time
 
-// Plays a melody, and answers the node that does so.
+// Play a melody and return the node that does so.
 export function listen(events) {
   playing ??= { context: new AudioContext() };
   playing.source?.stop();

@@ -1,7 +1,7 @@
-// Pictures of examples, and what the decoder makes of codes. A picture is {values, shape, kind, limits}, an example's
-// values as numbers, row-major; kind "events" are melodies, others images [H, W, C], or series [T] or [T, F].
+// Pictures of examples and of decoded latents. A picture is {values, shape, kind, limits}: the numbers of an example,
+// row-major. Kind "events" is a melody; others are images [H, W, C], or series [T] or [T, F].
 
-// The function i -> picture of packed examples: a sprite, or an array.
+// Return the function i -> picture of packed examples, which are a sprite or an array.
 export async function openGallery(packed, kind, limits) {
   if (packed.png) {
     const [at, shape] = [await openSprite(packed), [packed.height, packed.width, 3]];
@@ -13,8 +13,8 @@ export async function openGallery(packed, kind, limits) {
   return (i) => ({ values: values.subarray(i * size, (i + 1) * size), shape, kind, limits });
 }
 
-// The function (code, label) -> picture: the decoder itself, or places of the plane that were decoded beforehand and are
-// interpolated; null where there is neither.
+// Return the function (latent, label) -> picture, or null for a page without a decoder. It is the decoder itself, or it
+// interpolates a grid of latents that were decoded beforehand.
 export async function openDecoder({ program, constants, shape, grid, places, across, kind }, limits) {
   if (program) {
     const { inputs } = JSON.parse(program);
@@ -37,7 +37,7 @@ export async function openDecoder({ program, constants, shape, grid, places, acr
   };
 }
 
-// Draws a picture into a canvas, or clears it where there is none.
+// Draw a picture into a canvas, or clear the canvas if there is none.
 export function paint(canvas, picture) {
   if (!picture) canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
   else if (picture.kind === "events") paintRoll(canvas, picture.values);
@@ -47,7 +47,7 @@ export function paint(canvas, picture) {
 
 const unit = (value, [low, high]) => Math.min(1, Math.max(0, (value - low) / (high - low || 1)));
 
-// Of a channel count that is not a colour's, the mean is drawn.
+// An image whose channels are not red, green and blue is drawn as their mean.
 function paintImage(canvas, { values, shape: [height, width, channels], limits }) {
   const picture = new ImageData(width, height);
   for (let i = 0; i < height * width; i++) {

@@ -1,18 +1,19 @@
-// A map of points on a canvas, to be pointed at, moved, zoomed and drawn on with a mouse, fingers or keys.
+// A map of points on a canvas. A mouse, fingers or keys point at it, move it, zoom it and draw paths on it.
 
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
 
-// points: x0, y0, x1, y1, ...; shown(i): whether point i is there; colours(): the function i -> colour, asked at every
-// drawing as it differs in the dark; axes: what x and y are.
-// Called with places [x, y] of the plane: hover(place), press(place), stroke(from, to, ended) for a path that is drawn.
-// decorate(pen, toScreen) draws what lies above the points.
+// Make a map.
+// points: x0, y0, x1, y1, ...; shown(i): whether point i is visible; axes: the labels of x and y.
+// colours(): the function i -> colour. It is called at every drawing, because colours differ in a dark scheme.
+// hover(place), press(place) and stroke(from, to, ended), for a path, are called with places [x, y] of the plane.
+// decorate(pen, toScreen) draws above the points.
 export function openPlane(canvas, { points, shown, colours, axes, decorate, hover, press, stroke }) {
   const pen = canvas.getContext("2d");
   const count = points.length / 2;
-  const view = { x: 0, y: 0, scale: 1 }; // the place in the middle, and pixels a unit
+  const view = { x: 0, y: 0, scale: 1 }; // the place in the middle, and pixels per unit
   const plane = { draws: false, cursor: [0, 0], draw, zoom, showAll, nearest, toScreen };
-  const fingers = new Map(); // pointers that are down: their number -> [x, y] on the canvas
-  let grip = null; // what they do: {does: "move" | "point" | "draw" | "pinch", from: [x, y], moved}
+  const fingers = new Map(); // of pointers that are down: number -> [x, y] on the canvas
+  let grip = null; // the gesture of these pointers: {does: "move" | "point" | "draw" | "pinch", from: [x, y], moved}
 
   function toScreen([x, y]) {
     return [canvas.clientWidth / 2 + (x - view.x) * view.scale, canvas.clientHeight / 2 - (y - view.y) * view.scale];
@@ -22,7 +23,7 @@ export function openPlane(canvas, { points, shown, colours, axes, decorate, hove
     return [view.x + (x - canvas.clientWidth / 2) / view.scale, view.y - (y - canvas.clientHeight / 2) / view.scale];
   }
 
-  // The shown point next to a place, no more than so many pixels from it, or -1.
+  // Return the visible point nearest to a place, at most `reach` pixels from it, or -1.
   function nearest([x, y], reach = 12) {
     let [best, least] = [-1, (reach / view.scale) ** 2];
     for (let i = 0; i < count; i++) {
@@ -51,7 +52,7 @@ export function openPlane(canvas, { points, shown, colours, axes, decorate, hove
     decorate(pen, toScreen);
   }
 
-  // All but the farthest points in sight; without points, what three standard deviations of a prior hold.
+  // Show all points but a few outliers. Without points, show three standard deviations of N(0, I).
   function showAll() {
     const sides = [0, 1].map((axis) => {
       const values = Array.from({ length: count }, (_, i) => points[2 * i + axis]).sort((a, b) => a - b);

@@ -1,4 +1,4 @@
-// Carries out what ae_jax/programs.py wrote down. A tensor is {shape, data: Float32Array}, row-major.
+// Carry out the programs that ae_jax/plots/page_program.py writes. A tensor is {shape, data: Float32Array}, row-major.
 
 const size = (shape) => shape.reduce((a, b) => a * b, 1);
 
@@ -8,7 +8,7 @@ const stridesOf = (shape) => {
   return strides;
 };
 
-// A tensor of this shape whose element at index i is source[offset + sum of i * strides].
+// Return a tensor of this shape whose element at index i is source[offset + sum of i * strides].
 function gather(source, shape, strides, offset = 0) {
   const own = stridesOf(shape);
   if (source.length === size(shape) && strides.every((stride, axis) => stride === own[axis])) return { shape, data: source };
@@ -27,7 +27,7 @@ function gather(source, shape, strides, offset = 0) {
   return { shape, data };
 }
 
-// Writes `part` into `whole`, whose element at index i of the part is at offset + sum of i * strides.
+// Write `part` into `whole`: the element at index i of the part to place offset + sum of i * strides.
 function scatter(whole, part, strides, offset, inside = () => true) {
   const index = new Array(part.shape.length).fill(0);
   let to = offset;
@@ -43,7 +43,7 @@ function scatter(whole, part, strides, offset, inside = () => true) {
 }
 
 function erf(x) {
-  // Abramowitz and Stegun 1964, 7.1.26: to 1.5e-7.
+  // Abramowitz and Stegun 1964, equation 7.1.26, with an error of at most 1.5e-7.
   const t = 1 / (1 + 0.3275911 * Math.abs(x));
   const tail = ((((1.061405429 * t - 1.453152027) * t + 1.421413741) * t - 0.284496736) * t + 0.254829592) * t;
   return Math.sign(x) * (1 - tail * Math.exp(-x * x));
@@ -59,7 +59,7 @@ const binary = {
   eq: (a, b) => +(a === b), gt: (a, b) => +(a > b), ge: (a, b) => +(a >= b), lt: (a, b) => +(a < b), le: (a, b) => +(a <= b),
 };
 
-// One side may be a scalar.
+// Apply f to pairs of elements. One side may be a scalar.
 function zip(f, a, b, shape) {
   const data = new Float32Array(size(shape));
   const [stepA, stepB] = [+(a.data.length > 1), +(b.data.length > 1)];
@@ -67,7 +67,7 @@ function zip(f, a, b, shape) {
   return { shape, data };
 }
 
-// f of the values along `axes`, at each place of the other axes.
+// Apply f to the values along `axes`, at each place of the other axes.
 function reduce(x, axes, shape, f) {
   const kept = x.shape.map((_, axis) => axis).filter((axis) => !axes.includes(axis));
   const order = [...kept, ...axes];
@@ -85,7 +85,7 @@ const reductions = {
   argmax: (values) => values.indexOf(reductions.reduce_max(values)),
 };
 
-// a [batch, rows, inner] and b [batch, inner, columns], whatever the order in which their axes come.
+// Multiply a [batch, rows, inner] and b [batch, inner, columns], whose axes may come in another order.
 function dot(a, b, [[contractA, contractB], [batchA, batchB]], shape) {
   const free = (x, used) => x.shape.map((_, axis) => axis).filter((axis) => !used.includes(axis));
   const move = (x, order) => {
@@ -102,14 +102,15 @@ function dot(a, b, [[contractA, contractB], [batchA, batchB]], shape) {
     for (let i = 0; i < rows; i++)
       for (let k = 0; k < inner; k++) {
         const value = left[(n * rows + i) * inner + k];
-        if (value === 0) continue; // half of what a rectifier answers
+        if (value === 0) continue; // as are half of the outputs of a rectifier
         const [to, from] = [(n * rows + i) * columns, (n * inner + k) * columns];
         for (let j = 0; j < columns; j++) data[to + j] += value * right[from + j];
       }
   return { shape, data };
 }
 
-// x [N, H, W, C] and kernel [kh, kw, C, O]; a dilated x has zeros between its pixels, as in a transposed convolution.
+// Convolve x [N, H, W, C] with a kernel [kh, kw, C, O]. A dilated x has zeros between its pixels, as a transposed
+// convolution has; they are skipped.
 function convolve(x, kernel, { window_strides: stride, padding, lhs_dilation: spread, rhs_dilation: reach, shape }) {
   const [[count, height, width, channels], [kh, kw]] = [x.shape, kernel.shape];
   const [, rows, columns, outputs] = shape;
@@ -191,7 +192,7 @@ function operate(one, values) {
   }
 }
 
-// The function (...inputs: arrays of numbers) -> Float32Array of a program and its constants, laid end to end.
+// Return the function (...inputs: arrays of numbers) -> Float32Array of a program and its concatenated constants.
 export function compile(program, constants) {
   let offset = 0;
   const fixed = program.constants.map((shape) => {

@@ -1,4 +1,4 @@
-// A table that sorts by the column whose head is pressed, and shows the rows that hold the words of the filter.
+// A table. Pressing the head of a column sorts by it, and the filter hides rows that lack one of its words.
 
 const body = document.querySelector("#results tbody");
 const rows = [...body.rows];
@@ -7,7 +7,7 @@ const heads = [...document.querySelectorAll("#results th")];
 const compare = (a, b) => {
   const [x, y] = [a, b].map((text) => (text.trim() === "" ? NaN : Number(text)));
   if (!Number.isNaN(x) && !Number.isNaN(y)) return x - y;
-  return Number.isNaN(x) === Number.isNaN(y) ? a.localeCompare(b) : Number.isNaN(x) ? 1 : -1; // numbers first
+  return Number.isNaN(x) === Number.isNaN(y) ? a.localeCompare(b) : Number.isNaN(x) ? 1 : -1; // numbers come before text
 };
 
 heads.forEach((head, column) => {

@@ -1,6 +1,7 @@
-"""On a Ray cluster: each program is a task, which another node takes up from its last checkpoint when its own dies.
+"""Training on a Ray cluster: each compiled group is a Ray task.
 
-All nodes see the sweep's directory, and this package, under the same paths.
+When a node dies, another one continues its groups from their last checkpoints. All nodes must see the sweep's directory
+and this package under the same paths.
 """
 
 import functools
@@ -14,66 +15,92 @@ from ae_jax.core.errors import RunFailed, UserError
 from ae_jax.experiments import configuration
 from ae_jax.sweeps import engines
 
-_RETRIES = 10  # of a program whose worker or node died
+# How often Ray starts a group again whose worker or node died.
+_RETRIES = 10
+# Seconds after which the command looks whether it was asked to stop.
+_PAUSE = 0.5
 
 
 def make(*, ray_address: str = "auto", ray_cpus: int = 1, ray_patience: float = 12.0) -> engines.Engine:
-    """ray_address: HOST:PORT of the cluster, or "auto" for the one to which this machine belongs.
-    ray_cpus: how many CPUs a program takes of a node; where the cluster has GPUs it takes one of them too.
-    ray_patience: seconds until the cluster must have answered.
+    """Make the engine that trains on a Ray cluster.
 
-    Raises UserError where Ray is not installed, no cluster answers, or no node has so many CPUs.
+    Args:
+      ray_address: HOST:PORT of the cluster, or "auto" for the one to which this machine belongs.
+      ray_cpus: how many CPUs of a node a group occupies. If the cluster has GPUs, it also occupies one of them.
+      ray_patience: how many seconds to wait for the cluster to answer.
+
+    Raises:
+      UserError: if Ray is not installed, if no cluster answers, or if no node has enough CPUs.
     """
     try:
         import ray
     except ImportError:
-        raise UserError("--engine=ray needs Ray, which is not installed\ntry: pip install -e .[ray]") from None
+        raise UserError("--engine=ray needs Ray, which is not installed\nuse pip install -e .[ray]") from None
     if ray_cpus < 1:
-        raise UserError(f"--ray_cpus={ray_cpus}\nexpected at least 1")
+        raise UserError(f"--ray_cpus={ray_cpus} is not a number of CPUs\nuse at least 1")
     _connect(ray_address, ray_patience)
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     gpus = int(any(node.get("GPU") for node in nodes))
-    needs = {"CPU": ray_cpus, **({"GPU": 1} if gpus else {})}
-    workers = sum(min(int(node.get(name, 0) // count) for name, count in needs.items()) for node in nodes)
+    workers = sum(_groups_at_a_time(node, ray_cpus, gpus) for node in nodes)
     if not workers:
         most = max(int(node.get("CPU", 0)) for node in nodes)
-        raise UserError(f"--ray_cpus={ray_cpus}, and no node has so many\nexpected at most {most}")
+        raise UserError(f"--ray_cpus={ray_cpus}: no node has so many CPUs\nuse at most {most}")
     options = {"num_cpus": ray_cpus, "num_gpus": gpus, "max_retries": _RETRIES, "scheduling_strategy": "SPREAD"}
     return engines.Engine(functools.partial(_train, options), workers, is_here=False)
 
 
+def _groups_at_a_time(node, cpus, gpus):
+    """Return how many groups fit on a node, of which the resources {name: amount} are given."""
+    fitting = int(node.get("CPU", 0) // cpus)
+    if gpus:
+        fitting = min(fitting, int(node.get("GPU", 0) // gpus))
+    return fitting
+
+
+# --- the cluster ------------------------------------------------------------------------------------------------------
+
+
 def _connect(address, patience):
-    """Connects to the cluster. Ray itself waits for a minute and then aborts the process."""
+    """Connect this process to the cluster, or raise UserError."""
+    deadline = time.monotonic() + patience
+    if address != "auto" and not _listens(address, patience):
+        raise _no_cluster(address)
+    failures = _connect_in_thread(address, deadline)
+    # Without an entry the thread still waits.
+    if failures != [""]:
+        raise _no_cluster(address, *failures)
+
+
+def _connect_in_thread(address, deadline):
+    """Connect to the cluster, and return [""] or [reason of the failure]; [] after the deadline."""
     import ray
 
-    deadline = time.monotonic() + patience
-    failed = lambda why="": UserError(
-        f"no Ray cluster at --ray_address={address}{why}\ntry: ray start --head, and --ray_address=auto"
-    )
-    if address != "auto" and not _listens(address, patience):
-        raise failed()
     paths = os.pathsep.join([str(configuration.ROOT), os.getcwd(), os.environ.get("PYTHONPATH", "")])
-    answered = []
+    failures = []
 
     def connect():
         try:
             ray.init(address, logging_level="ERROR", runtime_env={"env_vars": {"PYTHONPATH": paths}})
-            answered.append("")
-        except Exception as error:  # Ray has many, and a thread's would be printed
-            answered.append(f": {errors.first_line(error)}")
+            failures.append("")
+        except Exception as error:  # Ray raises many, and Python would print those of a thread
+            failures.append(f": {errors.first_line(error)}")
 
+    # Ray itself would wait for a minute and then abort the process.
     thread = threading.Thread(target=connect, daemon=True)
     thread.start()
     thread.join(max(deadline - time.monotonic(), 0.1))
-    if answered != [""]:
-        raise failed(*answered)
+    return failures
+
+
+def _no_cluster(address, reason=""):
+    return UserError(f"no Ray cluster at --ray_address={address}{reason}\nuse ray start --head, and --ray_address=auto")
 
 
 def _listens(address, patience):
-    """Whether anything does at HOST:PORT. Raises UserError for what is no address."""
+    """Return whether anything listens at HOST:PORT. Raise UserError if the text is no address."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if not host or not port.isdigit():
-        raise UserError(f"--ray_address={address}\nexpected HOST:PORT or auto")
+        raise UserError(f"--ray_address={address} is not an address\nuse HOST:PORT or auto")
     try:
         with socket.create_connection((host, int(port)), timeout=patience):
             return True
@@ -81,23 +108,28 @@ def _listens(address, patience):
         return False
 
 
-def _train(options, tasks, ended):
+# --- training ---------------------------------------------------------------------------------------------------------
+
+
+def _train(options, tasks, ended, machines):
+    """Train the tasks on the cluster, as `engines.Engine` says."""
     import ray
 
     from ae_jax.experiments import hooks
 
-    stop, settings, lost, whole, told = hooks.Stop(), engines.settings(), {}, True, False
+    stop, cancelled, all_ended, lost = hooks.Stop(), False, True, {}
     train = ray.remote(**options)(_train_there)
+    settings = engines.settings()
     going = {train.remote(number, tasks, settings): task for number, task in enumerate(tasks)}
     try:
         while going:
-            done, _ = ray.wait(list(going), timeout=0.5)
-            for one in done:
-                task = going.pop(one)
+            done, _ = ray.wait(list(going), timeout=_PAUSE)
+            for reference in done:
+                task = going.pop(reference)
                 try:
-                    whole &= ray.get(one)
+                    all_ended &= ray.get(reference)
                 except ray.exceptions.TaskCancelledError:
-                    whole = False
+                    all_ended = False
                 except ray.exceptions.RayTaskError as error:
                     if isinstance(error.cause, UserError):
                         raise error.cause from None
@@ -105,25 +137,28 @@ def _train(options, tasks, ended):
                 except ray.exceptions.RayError as error:  # a worker or a node died, or had no memory left
                     lost[task.name] = errors.first_line(error)
                 ended()
-            if stop.requested and not told:
-                told = True
-                for one in going:
-                    ray.cancel(one)
+            if stop.requested and not cancelled:
+                cancelled = True
+                for reference in going:
+                    ray.cancel(reference)
     finally:
         stop.restore()
     if lost:
         name, reason = next(iter(lost.items()))
-        raise RunFailed(f"{len(lost)} programs were lost, {name} to: {reason}\nthe same command goes on from there")
-    return whole
+        raise RunFailed(
+            f"{len(lost)} compiled groups were lost, {name} to: {reason}\nrun the same command again to go on"
+        )
+    return all_ended
 
 
 def _train_there(number, tasks, settings):
-    """Trains a task in a worker, whose main thread is interrupted where the task is cancelled."""
+    """Train a task in a worker of the cluster."""
     from ae_jax.experiments import hooks
     from ae_jax.sweeps import lockstep
 
     engines.settle(settings)
     engines.announce(number, tasks)
+    # Cancelling a task interrupts the main thread of its worker, like a Ctrl-C.
     stop = hooks.Stop()
     try:
         return lockstep.train_task(tasks[number], lambda: stop.requested)

@@ -40,13 +40,13 @@ def run(
     if len(label) > 1:
         raise UserError(f"--label={','.join(map(str, label))}\nexpected one class, for the whole way")
     ends = [shared.read(trained, path, resize, track, start_bar) for path in sources]
-    for end, path in zip(ends, sources, strict=True):
-        if len(end.inputs) != 1:
+    for given, path in zip(ends, sources, strict=True):
+        if len(given.inputs) != 1:
             raise UserError(
-                f"{path} holds {len(end.inputs)} examples: {', '.join(end.names[:20])}\n"
+                f"{path} holds {len(given.inputs)} examples: {', '.join(given.names[:20])}\n"
                 "expected one: an image, an array of one, or a melody at a --start_bar"
             )
-    start, end = (shared.codes_of(trained, end, key, label, batch_size) for end in ends)
+    start, end = (shared.codes_of(trained, given, key, label, batch_size) for given in ends)
     t = np.linspace(0, 1, steps, dtype=np.float32)[:, None] if steps > 1 else np.full((1, 1), 0.5, np.float32)
     space = trained.experiment.model.space
     codes = _slerp(start, end, t) if spherical else np.asarray(space.geodesic(start[0], end[0], t[:, 0]))

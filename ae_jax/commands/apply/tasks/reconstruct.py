@@ -2,6 +2,7 @@
 
 from ae_jax.commands.apply import results, shared
 from ae_jax.core.distributions import centre
+from ae_jax.evaluation import requirements
 
 
 def run(
@@ -27,7 +28,7 @@ def run(
     form = results.sounding(examples.form, render)
 
     def mean(variables, batch, key):
-        code = model.apply(variables, batch, rngs={"latent": key}).code
+        code = requirements.latent_code(model.apply(variables, batch, rngs={"latent": key}))
         return centre(model.apply(variables, (code[None],), batch, method="decode"))[0]
 
     if attribute:

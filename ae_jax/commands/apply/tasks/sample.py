@@ -11,7 +11,7 @@ from ae_jax.commands.apply import results, shared, userfiles
 from ae_jax.core import lookup
 from ae_jax.core.distributions import Normal, centre
 from ae_jax.core.errors import UserError
-from ae_jax.evaluation import samplers
+from ae_jax.evaluation import samplers, second_stage
 
 
 def run(
@@ -29,7 +29,8 @@ def run(
 ) -> shared.Result:
     """`count` means of the likelihood: images sample_00.png, ..., melodies sample_00.mid, ..., or else one sample.npy.
 
-    sampler: "prior", the model's own; or a file of ae_jax/evaluation/samplers, fitted to the codes of training data.
+    sampler: "prior", the model's own; a file of ae_jax/evaluation/samplers, fitted to the codes of training data; or
+        the directory of a run that was trained on the latents of this one.
     Of --input it reads the labels alone, an .npz with `label`, taken in turn as those of --label are.
     temperature: what the prior's standard deviation is multiplied by.
     event_temperature: of melodies, the temperature at which each event is drawn; 0 takes the most probable one.
@@ -52,7 +53,10 @@ def run(
         batch = {"mask": np.ones(count, np.float32)}
         means = shared.compute(trained, draw, batch, key, label, batch_size)
     elif temperature == 1:
-        codes = _fitted(trained, sampler, key, count, batch_size)
+        if second_stage.is_run(sampler):
+            codes, label = _through(trained, sampler, key, count, label, batch_size)
+        else:
+            codes = _fitted(trained, sampler, key, count, batch_size)
         means = shared.means_at(trained, codes, key, label, batch_size)
     else:
         raise UserError("--temperature scales the noise of the model's prior\nexpected --sampler=prior")
@@ -116,9 +120,19 @@ def _tempered(trained, temperature):
     return codes_of
 
 
+def _through(trained, workdir, key, count, label, batch_size):
+    """Return latents [count, D] that a second-stage run draws, and the labels that are left for decoding them."""
+    run = second_stage.opened(workdir, trained.model, trained.variables, trained.data)
+    of_run = label if run.model.reads_label else ()
+    draw, batch = functools.partial(second_stage.draws, run.model), {"mask": np.ones(count, np.float32)}
+    drawn = shared.compute(run, draw, batch, key, of_run, batch_size)
+    codes = np.asarray(second_stage.latents(run.spec, trained.model, trained.variables, drawn))
+    return codes, () if run.model.reads_label and not trained.model.reads_label else label
+
+
 def _fitted(trained, sampler, key, count, batch_size):
     """Codes [count, D] from a sampler fitted to those of the training data, each drawn once."""
-    fit = lookup.find("samplers", sampler, "fit")
+    fit = second_stage.fit_of(sampler)
     key_encode, key_fit, key_draw = jax.random.split(key, 3)
     draw = functools.partial(samplers.one_draw, trained.experiment.model)
     batch = shared.batch_of(shared.own(trained, trained.data.train, "train"))
