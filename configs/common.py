@@ -1,4 +1,4 @@
-"""What every config starts from: the fixed keys with their defaults, the data sets by name, and `smoke`."""
+"""What every config starts from: the keys that all of them have, the data sets by name, and `smoke`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,23 +7,30 @@ from ml_collections import ConfigDict
 
 from ae_jax.core.errors import UserError
 from ae_jax.data import sources
+from ae_jax.experiments import sections
 from ae_jax.experiments.configuration import parse_arguments
 
-# Each data set, and how many training examples are held out of it for validation. `smoke` has the first, at hand.
+# {data set: how many of its training examples are held out for validation}. `smoke` takes the first, which is at hand.
 DATASETS = {"digits": 200, "mnist": 5000, "fashion_mnist": 5000}
 # The keys of data.source=codes, the latents of the run in data.path, with their defaults.
 CODES = {"draw": "", "standardise": False, "layer": "", "seed": 0, "digest": ""}
-# The data sets that numbers are expected of, where a config says nothing else.
+# The data sets on which a config's expected values hold, unless the config says otherwise.
 _EXPECTED_ON = ("mnist", "melodies_2bar", "melodies_16bar")
+# {end of a key of section model: the largest size that `smoke` leaves}.
+_SMOKE_SIZES = {"hidden": 8, "channels": 4}
 
 
 def start(
     arg: str, data: str = "digits", parent: Any = None, datasets: Mapping[str, int] = DATASETS, **words: Any
 ) -> tuple[ConfigDict, Any]:
-    """(config with every fixed key, or that of the `parent` module, arguments).
+    """Return (config, arguments): a config with the keys of `ae_jax.experiments.sections`, to be changed and finished.
 
-    arg: words joined by commas: one of the `datasets` (default `data`), `smoke`, and the `words` of the config's own
-        with their defaults (`k=1`: a number; `short=False`: a flag).
+    Args:
+      arg: words joined by commas: one of the data sets, `smoke`, and the config's own `words`.
+      data: the data set that is taken where `arg` names none.
+      parent: module of another config, whose config is returned in place of the defaults.
+      datasets: {data set: how many of its training examples are held out for validation}.
+      words: the config's own words with their defaults: k=1 takes a number, short=False is a flag.
     """
     arguments = parse_arguments(arg, {**dict.fromkeys(datasets, False), "smoke": False, **words})
     chosen = [name for name in datasets if arguments[name]] or [data]
@@ -32,51 +39,31 @@ def start(
     arguments.data = next(iter(datasets)) if arguments.smoke else chosen[0]
     if parent:
         return parent.get_config(arguments.data), arguments
-    config = dict(
-        seed=0,
-        data={
-            **dict(name=arguments.data, dir="", path="", split="", validation=datasets[arguments.data]),
-            **dict(size=None, binarize="none", transpose=0, cache="", train_on_test=False, labelled=None, stream=None),
-            **sources.named(arguments.data),
-        },
-        corruption=dict(name="none"),
-        model=dict(name="ae", encoder="mlp", decoder="mlp", likelihood="bernoulli", latent_dim=2),
-        objective=dict(name="elbo", num_samples=1, free_bits=None, capacity=None),
-        weights=dict(reconstruction=1.0, kl=1.0),
-        optimizer=dict(name="adam", learning_rate=1e-3, clip=None),
-        train=dict(
-            steps=None,
-            epochs=None,
-            batch_size=128,
-            accumulate=None,
-            log_every=100,
-            eval_every=1000,
-            checkpoint_every=1000,
-            keep=2,
-            ema=0.0,
-            precision=None,  # float32
-            max_bad_steps=10,
-            init_from="",
-        ),
-        eval=dict(metrics=("elbo", "collapse"), criterion="elbo"),
-        mesh=dict(data=-1, fsdp=1),
-        expected={},
-    )
-    # Not type-safe: a number may become a schedule. `ae_jax.experiments.configuration` checks types instead.
-    return ConfigDict(config, type_safe=False), arguments
+    # Not type-safe, as a number may become a schedule. `ae_jax.experiments.configuration` checks types instead.
+    config = ConfigDict(sections.defaults(), type_safe=False)
+    config.data.update(name=arguments.data, validation=datasets[arguments.data], **sources.named(arguments.data))
+    return config, arguments
 
 
 def finish(config: ConfigDict, arguments: Any, expected_on: Sequence[str] = _EXPECTED_ON) -> ConfigDict:
-    """The config, shrunk to two steps of a tiny model on the data set at hand where `smoke` was asked for.
+    """Return the config for its data set; for `smoke`, two steps of a tiny model on the data set at hand.
 
-    expected_on: the data sets of which its expected values are; on others there are none.
+    Args:
+      config: the config.
+      arguments: as `start` returned them.
+      expected_on: the data sets on which its expected values hold; for others there are none.
     """
     if arguments.smoke or arguments.data not in expected_on:
         config.expected = {}
     if arguments.smoke:
-        for key, width in (("hidden", 8), ("channels", 4)):
-            for name in config.model:
-                if name.endswith(key):
-                    config.model[name] = tuple(min(size, width) for size in config.model[name])
+        _shrink(config.model)
         config.train.update(steps=2, epochs=None, batch_size=8, log_every=1, eval_every=2, checkpoint_every=1)
     return config
+
+
+def _shrink(model: ConfigDict) -> None:
+    """Limit the sizes of a model for `smoke`."""
+    for key in model:
+        for end, largest in _SMOKE_SIZES.items():
+            if key.endswith(end):
+                model[key] = tuple(min(size, largest) for size in model[key])

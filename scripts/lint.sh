@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 folders="ae_jax configs scripts tests benchmarks"
 # The packages whose prose follows the rules for docstrings (Google's, and imperative first lines).
 documented="ae_jax/core ae_jax/objectives ae_jax/devices ae_jax/sweeps ae_jax/data/music ae_jax/plots
-    ae_jax/evaluation/*.py ae_jax/evaluation/metrics"
+    ae_jax/evaluation/*.py ae_jax/evaluation/metrics ae_jax/models ae_jax/training/[!o]*.py"
 if [ "${1:-}" = --fix ]; then ruff format -q --line-length 120 $folders; fi
 # F722 and F821 take the shapes in jaxtyping's annotations, such as "S B", for code.
 shapes="ae_jax/core/*:F722,ae_jax/core/*:F821,ae_jax/objectives/*:F722,ae_jax/objectives/*:F821"

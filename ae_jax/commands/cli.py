@@ -76,7 +76,7 @@ def run(command: str, arguments: Sequence[str], own_process: bool = False) -> in
     try:
         entry.define_flags(flag_values)
         if _HELP & set(arguments):
-            print(_help(entry, flag_values))
+            print(_keys_of_config(arguments, flag_values) or _help(entry, flag_values))
             return 0
         line = parse(arguments, flag_values, takes_arguments=getattr(entry, "TAKES_ARGUMENTS", False))
         if own_process:
@@ -162,6 +162,21 @@ def _shared_words(line: Line) -> dict[str, str]:
     of_one = {f"--{name}" for name in (*PROCESS_FLAGS, "data")} | {f"--config.{key}" for key in configuration.PLACES}
     words = {**given, **{f"--config.{key}": text for key, text in line.assignments}}
     return {name: value for name, value in words.items() if name not in of_one}
+
+
+def _keys_of_config(arguments: Sequence[str], flag_values: flags.FlagValues) -> str:
+    """Return the keys of the config that --config names beside --help; the empty string where it names none."""
+    named = [word for word in arguments if re.match(r"--?config=.", word)]
+    if not named or "config" not in flag_values:
+        return ""
+    from ae_jax.experiments import reference
+
+    loaded = configuration.load(named[-1].partition("=")[2])
+    matches = filter(None, map(_OVERRIDE.fullmatch, arguments))
+    configuration.override_all(loaded, [(match[1], match[2] or "") for match in matches])
+    return f"The keys of {named[-1]}. Change one by --config.KEY=VALUE, and remove one by --config.KEY=None.\n\n" + (
+        reference.describe(loaded)
+    )
 
 
 def _help(entry: Any, flag_values: flags.FlagValues) -> str:

@@ -14,6 +14,8 @@ from ae_jax.core import lookup
 _SENTENCES = r"\n\n|\.\s+(?=\W*[A-Z`])"
 _CLAUSES = rf"{_SENTENCES}|[;:]\s+(?![^()]*\))|\n(?=.* {{3}})| {{3,}}"  # the last two also end the cells of a table
 
+_LINES = re.compile(r"^( *)(\w+)(?:: +| {2,})(\S.*(?:\n\1 +\S.*)*)", re.MULTILINE)
+
 
 def argument_help(kind: str, function: Callable[..., object], keyword: str) -> str:
     """Return the first sentence of the documentation of an argument.
@@ -35,6 +37,21 @@ def argument_help(kind: str, function: Callable[..., object], keyword: str) -> s
         if description := _arguments(text).get(keyword) or _described_in_a_line(text, keyword):
             return _first_sentence(description)
     return _first_sentence(clause or inspect.getdoc(importlib.import_module(function.__module__)) or "")
+
+
+def meanings_of(documented: Callable[..., object]) -> dict[str, str]:
+    """Return {argument: its meaning} as the docstring of a function or class tells it.
+
+    A class has the meanings of its base classes too. In a docstring without an `Args:` section, a line that begins with
+    "name: " or "name   ", together with the more indented lines after it, tells the meaning of an argument.
+    """
+    found: dict[str, str] = {}
+    bases = reversed(documented.__mro__) if inspect.isclass(documented) else [documented]
+    for one in bases:
+        text = inspect.cleandoc(one.__doc__ or "") if one.__module__ != "builtins" else ""
+        found |= {match[2]: match[3] for match in _LINES.finditer(text)}
+        found |= _arguments(text)
+    return {name: " ".join(meaning.split()).removesuffix(".") for name, meaning in found.items()}
 
 
 @functools.cache

@@ -3,7 +3,7 @@
 import difflib
 import zipfile
 import zlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
 class UserError(ValueError):
@@ -11,6 +11,33 @@ class UserError(ValueError):
 
     Commands print it on standard error, without a traceback, and exit with status 2.
     """
+
+
+class UnknownKey(UserError):
+    """A config has a key that nothing reads.
+
+    Args:
+      key: the dotted key.
+      valid: the dotted keys that may stand in its place, which are listed.
+      reader: what reads them, such as "objective 'elbo'".
+      also: dotted keys that may stand in its place too, but are read by something else.
+    """
+
+    def __init__(self, key: str, valid: Collection[str], reader: str = "", also: Collection[str] = ()):
+        """Word the message."""
+        self.key = key
+        section, _, name = key.rpartition(".")
+        names = {each.rpartition(".")[2]: each for each in (*valid, *also) if each.rpartition(".")[0] == section}
+        # The keys of one section all begin alike, so there only their ends are compared.
+        near = names.get(_nearest(name, names), "") if section and names else _nearest(key, (*valid, *also))
+        hint = f"; did you mean {near!r}?" if near else ""
+        if reader:
+            listed = ", ".join(sorted(valid)) or "nothing"
+            super().__init__(
+                f"unknown config key {key!r}{hint}\nleave it out, or set it to None; {reader} reads: {listed}"
+            )
+        else:
+            super().__init__(f"unknown config key {key!r}{hint}\ntrain --help --config=... lists the keys of a config")
 
 
 class RunFailed(RuntimeError):
@@ -37,8 +64,13 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     Returns:
       Text such as "; did you mean 'adam'?", or "" if no valid name is similar.
     """
-    matches = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.6)
-    return f"; did you mean {matches[0]!r}?" if matches else ""
+    match = _nearest(name, choices)
+    return f"; did you mean {match!r}?" if match else ""
+
+
+def _nearest(name: str, choices: Iterable[str]) -> str:
+    """Return the choice nearest to a name; "" if none is similar."""
+    return next(iter(difflib.get_close_matches(name, list(choices), n=1, cutoff=0.6)), "")
 
 
 def unknown(what: str, name: str, choices: Iterable[str]) -> UserError:

@@ -30,13 +30,11 @@ def check_weights(terms: Mapping[str, object], weights: Mapping[str, object]) ->
       weights: the config section `weights`.
 
     Raises:
-      UserError: if a name has no partner.
+      UnknownKey: if a weight has no term.
+      UserError: if a term has no weight.
     """
     for name in weights.keys() - terms.keys():
-        raise errors.UserError(
-            f"weights.{name} is not the weight of a term of this objective{errors.nearest(name, terms)}\n"
-            f"leave it out, or set it to None; the terms are: {', '.join(sorted(terms))}"
-        )
+        raise errors.UnknownKey(f"weights.{name}", [f"weights.{term}" for term in terms], "this objective")
     for name in terms.keys() - weights.keys():
         raise errors.UserError(f"the objective's term {name!r} has no weight\nset weights.{name}")
 

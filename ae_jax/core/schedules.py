@@ -1,6 +1,7 @@
 """Schedules: numbers that vary over training, given as text such as "linear:FROM:TO:STEPS".
 
-Their parameters are arrays inside a pytree, so that runs that differ only in these numbers share a compiled program.
+The kind of a schedule and its parameters are arrays, and a number is a schedule that stays where it is. So runs that
+differ only in numbers and schedules share a compiled program. Only a schedule of Optax is a constant of its program.
 """
 
 import ast
@@ -13,12 +14,13 @@ from typing import TypeAlias
 import flax.struct
 import jax
 import jax.numpy as jnp
-from jaxtyping import Float, Real
+from jaxtyping import Float, Int, Real
 
 from ae_jax.core import errors
 from ae_jax.core.types import Array, Tree
 
 Step: TypeAlias = int | Real[Array, ""]
+_Numbers: TypeAlias = Float[Array, "..."]
 
 _FORMS = {
     "linear": "linear:FROM:TO:STEPS",
@@ -31,14 +33,15 @@ EXPECTED = f"expected a number, {', '.join(_FORMS.values())}, or optax.SCHEDULE(
 
 
 class Schedule(flax.struct.PyTreeNode):
-    """A function of the step whose parameters are arrays."""
+    """A function of the step.
 
-    parameters: tuple[Array, ...]  # scalars, float32
-    kind: str = flax.struct.field(pytree_node=False)
+    Args:
+      kind: int32 scalar, the place of its name in `_FUNCTIONS`.
+      parameters: float32 [3]: from, to, and the number of steps, the period or the rate.
+    """
 
-    def __call__(self, step: Step) -> Float[Array, ""]:
-        """Return the value at a step."""
-        return _FUNCTIONS[self.kind](step, *self.parameters)
+    kind: Array
+    parameters: Array
 
 
 class OptaxSchedule(flax.struct.PyTreeNode):
@@ -53,15 +56,15 @@ class OptaxSchedule(flax.struct.PyTreeNode):
         return jnp.asarray(schedule(step), jnp.float32)
 
 
-def _linear(step: Step, start: Array, end: Array, steps: Array) -> Array:
+def _linear(step: _Numbers, start: _Numbers, end: _Numbers, steps: _Numbers) -> _Numbers:
     return start + (end - start) * jnp.clip(step / steps, 0, 1)
 
 
-def _cosine(step: Step, start: Array, end: Array, steps: Array) -> Array:
+def _cosine(step: _Numbers, start: _Numbers, end: _Numbers, steps: _Numbers) -> _Numbers:
     return end + (start - end) * 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(step / steps, 0, 1)))
 
 
-def _cyclic(step: Step, start: Array, end: Array, period: Array) -> Array:
+def _cyclic(step: _Numbers, start: _Numbers, end: _Numbers, period: _Numbers) -> _Numbers:
     """Rise over the first half of every period, then stay.
 
     Fu et al. 2019, arXiv:1903.10145, section 4.
@@ -69,7 +72,7 @@ def _cyclic(step: Step, start: Array, end: Array, period: Array) -> Array:
     return _linear(jnp.mod(step, period), start, end, period / 2)
 
 
-def _sigmoid(step: Step, rate: Array) -> Array:
+def _sigmoid(step: _Numbers, start: _Numbers, end: _Numbers, rate: _Numbers) -> _Numbers:
     """Return 1 - k / (k + exp(i / k)) at step i, for the rate k; it rises from about 0 to 1.
 
     This is one minus the inverse sigmoid decay of Bengio et al. 2015, arXiv:1506.03099, section 2.4.
@@ -77,16 +80,31 @@ def _sigmoid(step: Step, rate: Array) -> Array:
     return 1 - rate / (rate + jnp.exp(step / rate))
 
 
-_FUNCTIONS: dict[str, Callable[..., Array]] = {
+_FUNCTIONS: dict[str, Callable[..., _Numbers]] = {
     "linear": _linear,
     "cosine": _cosine,
     "cyclic": _cyclic,
     "sigmoid": _sigmoid,
 }
+_CYCLIC = list(_FUNCTIONS).index("cyclic")
 
 
-def parse(value: object) -> Float[Array, ""] | Schedule | OptaxSchedule:
-    """Turn a number or the text of a schedule into a float32 scalar or a schedule.
+def _values(kinds: Int[Array, " N"], parameters: Float[Array, "N 3"], step: Step) -> Float[Array, " N"]:
+    """Return the values of schedules at a step, float32.
+
+    Args:
+      kinds: the places of their names in `_FUNCTIONS`.
+      parameters: as those of `Schedule`.
+      step: the step.
+    """
+    at = jnp.asarray(step, jnp.float32)
+    start, end, horizon = parameters.T
+    values = [function(at, start, end, horizon) for function in _FUNCTIONS.values()]
+    return jnp.select([kinds == place for place in range(len(values))], values)
+
+
+def parse(value: object) -> Schedule | OptaxSchedule:
+    """Turn a number or the text of a schedule into a schedule.
 
     Raises:
       UserError: for anything else; the message lists the forms.
@@ -94,30 +112,36 @@ def parse(value: object) -> Float[Array, ""] | Schedule | OptaxSchedule:
     if not isinstance(value, str):
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise errors.UserError(f"{value!r} is not a number or a schedule\n{EXPECTED}")
-        return jnp.asarray(value, jnp.float32)
+        return _constant(float(value))
     if value.startswith("optax."):
         return _parse_optax(value)
     if _is_number(value):
-        return jnp.asarray(float(value), jnp.float32)
+        return _constant(float(value))
     kind, *texts = value.split(":")
     if kind not in _FORMS or len(texts) != _FORMS[kind].count(":") or not all(_is_number(text) for text in texts):
         raise errors.UserError(f"{value!r} is not a schedule\n{EXPECTED}")
-    parameters = tuple(jnp.asarray(float(text), jnp.float32) for text in texts)
-    if parameters[-1] <= 0:
+    *ends, horizon = (float(text) for text in texts)
+    if horizon <= 0:
         raise errors.UserError(f"{value!r}: the last number must be positive\nthe form is {_FORMS[kind]}")
-    return Schedule(parameters, kind)
+    return _schedule(kind, ends or [0.0, 1.0], horizon)
 
 
-def form(value: float | str) -> str:
-    """Return the part of a number or schedule that a compiled program treats as constant.
+def _constant(value: float) -> Schedule:
+    return _schedule("linear", [value, value], 1.0)
+
+
+def _schedule(kind: str, ends: list[float], horizon: float) -> Schedule:
+    place = list(_FUNCTIONS).index(kind)
+    return Schedule(jnp.asarray(place, jnp.int32), jnp.asarray([*ends, horizon], jnp.float32))
+
+
+def fixed_part(value: int | float | str) -> str:
+    """Return the part of a number or schedule that is a constant of its compiled program.
 
     Returns:
-      "number", the kind of a schedule, or the whole text of a schedule of Optax.
+      "", or the whole text of a schedule of Optax.
     """
-    parsed = parse(value)
-    if isinstance(parsed, OptaxSchedule):
-        return str(value)
-    return parsed.kind if isinstance(parsed, Schedule) else "number"
+    return str(value) if isinstance(parse(value), OptaxSchedule) else ""
 
 
 def _is_number(text: str) -> bool:
@@ -169,7 +193,7 @@ def _parse_call(text: str) -> tuple[str, dict[str, Tree]]:
 
 def at(tree: Tree, step: Step) -> Tree:
     """Replace every schedule in a pytree by its value at `step`."""
-    return _replace(tree, lambda schedule: schedule(step))
+    return _replace(tree, step, _values)
 
 
 def in_the_end(tree: Tree) -> Tree:
@@ -178,18 +202,32 @@ def in_the_end(tree: Tree) -> Tree:
     The final value of a cyclic schedule is that at the end of a period.
     """
 
-    def final(schedule: Schedule | OptaxSchedule) -> Array:
-        if isinstance(schedule, Schedule) and schedule.kind == "cyclic":
-            return schedule.parameters[1]
-        return schedule(_LAST_STEP)
+    def final(kinds: Int[Array, " N"], parameters: Float[Array, "N 3"], step: Step) -> Float[Array, " N"]:
+        return jnp.where(kinds == _CYCLIC, parameters[:, 1], _values(kinds, parameters, step))
 
-    return _replace(tree, final)
+    return _replace(tree, _LAST_STEP, final)
 
 
-def _replace(tree: Tree, value_of: Callable[[Schedule | OptaxSchedule], Array]) -> Tree:
-    """Replace every schedule in a pytree by `value_of` it."""
+def _replace(tree: Tree, step: Step, values: Callable[[Array, Array, Step], Array]) -> Tree:
+    """Replace every schedule in a pytree by its value.
 
-    def is_schedule(leaf: object) -> bool:
-        return isinstance(leaf, Schedule | OptaxSchedule)
+    Args:
+      tree: the pytree.
+      step: the step.
+      values: the function (kinds [N], parameters [N, 3], step) -> [N] of schedules that are not of Optax.
+    """
+    leaves, structure = jax.tree.flatten(tree, is_leaf=_is_schedule)
+    places = [place for place, leaf in enumerate(leaves) if isinstance(leaf, Schedule)]
+    if places:
+        # All are evaluated together. A compiled step then has one small operation more, and not one for each number.
+        kinds = jnp.stack([leaves[place].kind for place in places])
+        parameters = jnp.stack([leaves[place].parameters for place in places])
+        together = values(kinds, parameters, step)
+        for number, place in enumerate(places):
+            leaves[place] = together[number]
+    leaves = [leaf(step) if isinstance(leaf, OptaxSchedule) else leaf for leaf in leaves]
+    return jax.tree.unflatten(structure, leaves)
 
-    return jax.tree.map(lambda leaf: value_of(leaf) if is_schedule(leaf) else leaf, tree, is_leaf=is_schedule)
+
+def _is_schedule(leaf: object) -> bool:
+    return isinstance(leaf, Schedule | OptaxSchedule)

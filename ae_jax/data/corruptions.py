@@ -1,34 +1,36 @@
-"""What happens to a batch before the model sees it, on the device, from explicit keys.
+"""Change a batch before the model sees it, on the device, from explicit keys.
 
-Augmentations may replace "x", the target (a fresh binarisation, dequantisation, transposition); corruptions, the
-functions whose first arguments are (key, x), make "inputs", what the encoder reads, and never touch "x".
+Augmentations may replace "x", the target: a fresh binarisation, dequantisation, or transposition. Corruptions make
+"inputs", what the encoder reads, and leave "x" alone. Every public function of this file whose first parameters are
+(key, x) is a corruption under its own name.
 """
 
 import dataclasses
-import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax.core import errors, lookup
+from ae_jax.core import lookup, options
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import Batch, DataSpec
 from ae_jax.data.music import events
 
 BINARIZATIONS = ("none", "dynamic", "fixed")
+# How the parameters of a corruption begin.
+_FIRST = ("key", "x")
 
 
 def _binarize(key: Any, x: Any) -> Any:
-    """Each value of x in [0, 1] becomes 1 with that probability, else 0 (Salakhutdinov and Murray 2008)."""
+    """Draw for each value of x in [0, 1] a 1 with that probability, else 0 (Salakhutdinov and Murray 2008)."""
     return jax.random.bernoulli(key, x).astype(x.dtype)
 
 
 def _dequantize(key: Any, x: Any, levels: int) -> Any:
-    """Adds uniform noise of one level's width, so that a density over x bounds a probability of its level.
+    """Add uniform noise of one level's width, so that a density over x bounds the probability of a level.
 
     Values k/(levels-1) become (k + u)/levels, u uniform in [0, 1) (Theis et al. 2016, arXiv:1511.01844, section 3.1).
     """
@@ -36,7 +38,16 @@ def _dequantize(key: Any, x: Any, levels: int) -> Any:
 
 
 def binarize_once(spec: DataSpec, splits: dict[str, Any], seed: int) -> tuple[DataSpec, dict[str, Any]]:
-    """Values in [0, 1] binarised once and for all, by `seed`: the same zeros and ones at every presentation."""
+    """Binarise values in [0, 1] once and for all: every presentation of an example has the same zeros and ones.
+
+    Args:
+      spec: what the examples look like.
+      splits: {split: {"x", ...}}.
+      seed: the seed of the draw.
+
+    Returns:
+      (spec, splits) of the binary examples, which have two levels.
+    """
     greatest = spec.levels - 1 if spec.kind == "pixels" else 1
     generator = np.random.default_rng(seed)
     binary = {}
@@ -48,31 +59,56 @@ def binarize_once(spec: DataSpec, splits: dict[str, Any], seed: int) -> tuple[Da
 
 
 def none(key: Any, x: Any) -> Any:
-    """x as it is."""
+    """Return x as it is."""
     return x
 
 
 def gaussian(key: Any, x: Any, *, level: Any = 0.4, mean: Any = 0.0) -> Any:
-    """Adds noise N(mean, level^2), in units of x; nothing, whatever the mean, at level 0."""
+    """Add noise N(mean, level^2) to x [B, ...].
+
+    Args:
+      key: random key.
+      x: the examples.
+      level: the standard deviation, in units of x. At 0 nothing is added, whatever the mean.
+      mean: the mean of the noise, in units of x.
+    """
     return jnp.where(level > 0, x + mean + level * jax.random.normal(key, x.shape, x.dtype), x)
 
 
 def salt_and_pepper(key: Any, x: Any, *, level: Any = 0.2) -> Any:
-    """Replaces each value with probability `level`, by 0 or 1 at even odds (Vincent et al. 2010, JMLR 11)."""
+    """Replace values of x [B, ...] by 0 or 1 at even odds (Vincent et al. 2010, JMLR 11).
+
+    Args:
+      key: random key.
+      x: the examples.
+      level: the probability with which a value is replaced.
+    """
     key_where, key_what = jax.random.split(key)
     noise = jax.random.bernoulli(key_what, 0.5, x.shape).astype(x.dtype)
     return jnp.where(jax.random.bernoulli(key_where, level, x.shape), noise, x)
 
 
 def masking(key: Any, x: Any, *, level: Any = 0.5) -> Any:
-    """Replaces each value by 0 with probability `level` (Vincent et al. 2010, JMLR 11)."""
+    """Replace values of x [B, ...] by 0 (Vincent et al. 2010, JMLR 11).
+
+    Args:
+      key: random key.
+      x: the examples.
+      level: the probability with which a value is replaced.
+    """
     return jnp.where(jax.random.bernoulli(key, level, x.shape), 0, x)
 
 
 def box(key: Any, x: Any, *, level: Any = 0.4) -> Any:
-    """Blackens a box at a random place of each image [B, H, W, C], its sides `level` times those of the image.
+    """Blacken a box at a random place of each image.
 
-    Raises UserError for examples that are no images.
+    Args:
+      key: random key.
+      x: images [B, H, W, C].
+      level: the sides of the box, as a share of those of the image.
+
+    Raises:
+      UserError: the examples are no images.
     """
     _check_images("box", x)
     corner = jax.random.uniform(key, (len(x), 2, 1)) * (1 - level)
@@ -83,16 +119,20 @@ def box(key: Any, x: Any, *, level: Any = 0.4) -> Any:
 
 
 def downsample(key: Any, x: Any, *, factor: int = 2) -> Any:
-    """Means over squares of `factor` x `factor` pixels: [B, H, W, C] -> [B, H/factor, W/factor, C].
+    """Average squares of pixels: [B, H, W, C] -> [B, H/factor, W/factor, C].
 
-    Raises UserError unless the factor divides both sides, and for examples that are no images.
+    Args:
+      key: random key; nothing is drawn.
+      x: images [B, H, W, C].
+      factor: the side of a square in pixels.
+
+    Raises:
+      UserError: the factor does not divide both sides, or the examples are no images.
     """
     _check_images("downsample", x)
     count, height, width, channels = x.shape
     if factor < 1 or height % factor or width % factor:
-        raise UserError(
-            f"corruption.factor={factor} does not divide {height}x{width} pixels\nexpected a divisor of both"
-        )
+        raise UserError(f"corruption.factor={factor} must divide {height}x{width} pixels\nuse a divisor of both sides")
     squares = x.reshape(count, height // factor, factor, width // factor, factor, channels)
     return squares.mean(axis=(2, 4))
 
@@ -105,32 +145,50 @@ def _check_images(name: str, x: Any) -> None:
         )
 
 
-def find(section: Any) -> tuple[Callable, dict[str, Any]]:
-    """(corrupt, numbers): the function (key, x, **numbers) -> inputs of a corruption section, and what may vary in it.
+def function(name: str) -> Callable:
+    """Return the corruption of this name, or the user's own "package.module:name". Raise UserError."""
+    return lookup.function(sys.modules[__name__], name, _FIRST, "corruption")
 
-    Whole numbers are fixed; clip=True keeps the inputs in [0, 1]. Raises UserError for an unknown name or option.
+
+def find(section: Mapping[str, Any]) -> tuple[Callable, dict[str, Any]]:
+    """Return (corrupt, numbers) for a corruption section.
+
+    Args:
+      section: the keys name (a function of this file, or the user's own "package.module:name"), clip (whether inputs
+        are kept in [0, 1]), and the options of the function.
+
+    Returns:
+      corrupt: the function (key, x, **numbers) -> inputs.
+      numbers: the numbers and the texts of schedules in the section.
+
+    Raises:
+      UnknownKey: the function has no such option.
+      UserError: the name is unknown, or a key has a value that it may not have.
     """
-    options = dict(section)
-    name, clip = options.pop("name"), options.pop("clip", False)
-    function = lookup.function(sys.modules[__name__], name, ("key", "x"), "corruption")
-    accepted = {"clip", *list(inspect.signature(function).parameters)[2:]}
-    for key in options.keys() - accepted:
-        raise errors.unknown(f"option of corruption {name!r}", key, accepted)
-    for key, value in options.items():
-        whole = key != "clip" and isinstance(inspect.signature(function).parameters[key].default, int)
-        if whole and not isinstance(value, int):
-            raise UserError(f"corruption.{key} is {value!r}\nexpected a whole number")
-    fixed = {key: options.pop(key) for key in list(options) if isinstance(options[key], int)}
+    given = dict(section)
+    name, clip = given.pop("name"), given.pop("clip", None)
+    change = function(name)
+    found = options.resolve(change, given, "corruption", f"corruption {name!r}", skip=_FIRST, also=("name", "clip"))
 
     def corrupt(key, x, **numbers):
-        corrupted = function(key, x, **fixed, **numbers)
+        corrupted = change(key, x, **found.constants, **numbers)
         return jnp.clip(corrupted, 0, 1) if clip else corrupted
 
-    return corrupt, options
+    return corrupt, found.numbers
 
 
 def make_prepare(spec: DataSpec, binarization: str = "none", dequantized: bool = False, corrupt: Callable = none):
-    """The function (keys, batch, hparams) -> batch; `keys` has the streams "augmentation" and "corruption"."""
+    """Return the function (keys, batch, hparams) -> batch that binarises or dequantises, and corrupts.
+
+    Args:
+      spec: what an example looks like.
+      binarization: one of `BINARIZATIONS`; "dynamic" draws afresh at every presentation.
+      dequantized: whether pixels get uniform noise of one level's width.
+      corrupt: as `find` returns it. Its numbers are the function's `hparams`.
+
+    Returns:
+      A function whose `keys` have the random streams "augmentation" and "corruption".
+    """
 
     def prepare(keys: dict[str, Any], batch: Batch, hparams: dict[str, Any]) -> Batch:
         x = batch["x"]
@@ -144,7 +202,7 @@ def make_prepare(spec: DataSpec, binarization: str = "none", dequantized: bool =
 
 
 def transposing(prepare: Callable, semitones: int) -> Callable:
-    """`prepare`, with every example of events moved first by a number of semitones from -semitones to semitones."""
+    """Return `prepare` with every melody first moved by -semitones to semitones, drawn afresh; 0 leaves it as it is."""
 
     def transpose(keys: dict[str, Any], batch: Batch, hparams: dict[str, Any]) -> Batch:
         x = batch["x"]

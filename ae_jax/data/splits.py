@@ -7,17 +7,20 @@ from typing import Any
 import numpy as np
 from ml_collections import ConfigDict
 
-from ae_jax.core import lookup
+from ae_jax.core import errors, forms, lookup, options
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import FORMAT, DataSpec
 from ae_jax.data import corruptions, mapped, sources
 from ae_jax.data.batching import outside
 
-# The keys of section data that a source may take.
-_READABLE = ("name", "dir", "path", "split", "cache", "size", "draw", "standardise", "layer", "seed", "digest")
-# The parameters of a source that are no keys. One that needs another run receives the function that opens it.
+# The keys of section data that are read outside of its source. All others are arguments of the source.
+READ_HERE = ("source", "validation", "binarize", "labelled", "train_on_test", "transpose", "stream")
+# The arguments that every section has, empty where they are not set.
+_COMMON = ("name", "dir", "path", "split", "cache", "size")
+# The parameter of a source that needs another run. It receives the function that opens it.
 _OPENER = "open_run"
-_TAKEN = (*_READABLE, "validation", "whole", _OPENER)
+# The parameters of a source that are no keys.
+_GIVEN = ("validation", "whole", _OPENER)
 
 
 def load(
@@ -36,12 +39,13 @@ def load(
       The DataSpec, and {"train", "validation"?, "test"}, or {"all"}: {"x": [N, *shape], "label"?: [N]}, as stored.
 
     Raises:
-      UserError: a key has no meaning here, or the examples cannot be had or split so.
+      UnknownKey: the source has no argument of a key that is set.
+      UserError: a key has a value that it may not have, or the examples cannot be had or split so.
     """
     spec, splits = _read(section, format, whole, open_run)
     if section.validation and (format == 1 or "validation" not in splits):
         splits = {**splits, **_hold_out(splits["train"], section.validation, format)}
-    if section.get("labelled") is not None:
+    if section.labelled is not None:
         splits["train"] = _with_labels(splits["train"], section.labelled)
     if section.train_on_test:
         splits["train"] = _joined(splits, ("train", "test"))
@@ -53,44 +57,70 @@ def load(
 
 
 def _read(section: Any, format: int, whole: bool, open_run: Callable | None) -> tuple[DataSpec, dict[str, Any]]:
-    """Ask the source of a data section for its examples; raise UserError for a key that it does not take."""
-    source = _source(section.source)
-    takes = inspect.signature(source).parameters
-    accepted = [key for key in _READABLE if key in takes]
-    for key in _READABLE[1:]:
-        if section.get(key) and key not in accepted:
-            raise UserError(
-                f"data.{key}={section[key]!r} is read by nothing: data source {section.source!r} does not take it\n"
-                f"it takes: {', '.join(f'data.{name}' for name in accepted) or 'nothing'}"
-            )
-    given = {key: section[key] for key in accepted if section.get(key)}
+    """Ask the source of a data section for its examples; raise UnknownKey for a key that it does not take."""
+    read = source(section.source)
+    arguments, takes = _arguments(section, read), options.of(read)
     if format > 1 and section.validation and "validation" in takes:
-        given["validation"] = section.validation
+        arguments["validation"] = section.validation
     if whole and "whole" in takes:
-        given["whole"] = True
+        arguments["whole"] = True
     if _OPENER in takes:
-        given[_OPENER] = open_run
-    found = source(**given)
+        arguments[_OPENER] = open_run
+    found = read(**arguments)
     if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[0], DataSpec)):
         raise UserError(f"data source {section.source!r} returned {type(found).__name__}\nexpected (DataSpec, splits)")
     return found
 
 
-def _source(name: str) -> Callable:
-    """Return the function of a data source. Raise UserError, without calling it, unless it takes keys of data alone."""
-    source = lookup.find("sources", name, "load")
-    written_in_python = inspect.isfunction(inspect.unwrap(source))
-    if not written_in_python or not set(inspect.signature(source).parameters) <= set(_TAKEN):
+def source(name: str) -> Callable:
+    """Return the function of a data source. Raise UserError, without calling it, where it does not look like one."""
+    found = lookup.find("sources", name, "load")
+    if not inspect.isfunction(inspect.unwrap(found)) or not _takes_keys_alone(found):
         raise UserError(
             f"data.source={name!r} is no data source\n"
-            f"expected a function with no parameters but some of: {', '.join(_TAKEN)}"
+            f"expected a function of {', '.join(_COMMON)}, and of keyword-only arguments or ones with defaults"
         )
-    return source
+    return found
 
 
-def options_of(name: str) -> tuple[str, ...]:
-    """Return the keys of section data that the source of this name takes. Raise UserError where there is none."""
-    return tuple(key for key in inspect.signature(_source(name)).parameters if key in _READABLE)
+def keys_of(name: str) -> dict[str, inspect.Parameter]:
+    """Return {key of section data: parameter} for the source of this name. Raise UserError where there is none."""
+    return options.of(source(name), skip=_GIVEN)
+
+
+def _takes_keys_alone(function: Callable) -> bool:
+    """Tell whether a function can be called with keys of section data, and was meant to be.
+
+    A function of another kind, such as one that removes a folder, has positional arguments of other names.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    if any(one.kind in (one.POSITIONAL_ONLY, one.VAR_POSITIONAL, one.VAR_KEYWORD) for one in parameters):
+        return False
+    keys = [one for one in parameters if one.name not in _GIVEN]
+    have_defaults = all(one.default is not one.empty for one in keys)
+    return all(have_defaults or one.name in _COMMON or one.kind is one.KEYWORD_ONLY for one in keys)
+
+
+def _arguments(section: Any, read: Callable) -> dict[str, Any]:
+    """Return the arguments for a source: the keys that are set. Raise UnknownKey for one that the source does not take.
+
+    Every section has the name of the data set, whether or not its source takes it. A key that is empty, zero or False
+    is as good as absent for a source that does not take it, so that a config can state the keys of several sources.
+    """
+    takes, arguments = options.of(read, skip=_GIVEN), {}
+    for key, value in section.items():
+        if key in READ_HERE or value is None or (value == "" and key in _COMMON):
+            continue
+        if key in takes:
+            forms.check(f"data.{key}", value, options.form_of(takes[key]))
+            arguments[key] = value
+        elif key != "name" and value:
+            valid, others = ([f"data.{one}" for one in names] for names in (takes, READ_HERE))
+            raise errors.UnknownKey(f"data.{key}", valid, f"data source {section.source!r}", others)
+    for name, parameter in takes.items():
+        if parameter.default is parameter.empty and name not in arguments:
+            raise UserError(f"data source {section.source!r} needs data.{name}\nset --config.data.{name}=...")
+    return arguments
 
 
 def _hold_out(train: Mapping[str, Any], held: int, format: int) -> dict[str, dict[str, Any]]:
@@ -128,7 +158,7 @@ def _check_probabilities(spec: DataSpec, splits: Mapping[str, Any]) -> None:
 
 
 def _with_labels(split: Mapping[str, Any], count: int) -> dict[str, Any]:
-    """Return the split with the classes of its first `count` examples alone; the others get -1, the unknown class."""
+    """Return a split whose first `count` examples keep their class; the others have -1, the unknown class."""
     label = np.asarray(split.get("label", np.zeros(0)))
     if label.ndim > 1:
         raise UserError(f"data.labelled={count} is for classes, and these labels are vectors\nleave it out")
@@ -155,13 +185,13 @@ def other(
     Raises:
       UserError: the examples are not of `spec`.
     """
-    source, _, path = name.partition(":")
-    section = ConfigDict({**config.data, "name": name, "dir": "", "path": "", "split": ""})
+    origin, _, path = name.partition(":")
+    section = ConfigDict({**config.data, "name": name, "dir": "", "path": "", "split": ""}, type_safe=False)
     section.update({"validation": 0, "labelled": None, "train_on_test": False, **sources.named(name)})
-    if path or source in lookup.choices("sources"):
-        section.source = source
-    takes = options_of(section.source)
-    section.update({key: None for key in _READABLE[1:] if key not in takes and key in section})
+    if path or origin in lookup.choices("sources"):
+        section.source = origin
+    takes = keys_of(section.source)
+    section.update({key: None for key in section if key not in takes and key not in READ_HERE})
     if "digest" in takes:
         section.digest = ""  # it is of the run that the config's own data are made of
     if path:
@@ -186,5 +216,5 @@ def _joined(splits: Mapping[str, Any], names: Sequence[str] = ("train", "validat
 
 
 def depend_on_seed(config: Any) -> bool:
-    """Return whether runs of other seeds see other data, and not merely the same data in another order."""
+    """Tell whether runs of other seeds see other data, and not the same in another order."""
     return config.data.binarize == "fixed"

@@ -85,7 +85,7 @@ def load(
     config, spec = run.read()
     trust = trust.split(",") if isinstance(trust, str) else trust
     trusted.check(config, trust, run.config)
-    built = experiment.build(config, spec, run.format, trust=trust)
+    built = experiment.build_stored(config, spec, run.format, run.config, trust=trust)
     absent = UserError(
         f"no checkpoint in {str(run.path)!r} that can be read\n"
         f"train it first: scripts/train.py --config=... --workdir={workdir}"

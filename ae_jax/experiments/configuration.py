@@ -1,6 +1,10 @@
-"""From text to a config: files with arguments, `KEY=VALUE` overrides and their types, differences."""
+"""From text to a config: files with arguments, `KEY=VALUE` overrides and their types, JSON and back, differences.
 
-import ast
+absl and ml_collections could parse `--config.KEY=VALUE` too. They would lose the nearest key in an error, schedules in
+the place of numbers, texts that look like numbers, and that a new data set changes the keys by which it is read.
+"""
+
+import functools
 import importlib.util
 import json
 import pathlib
@@ -13,6 +17,7 @@ from ml_collections import ConfigDict
 from ae_jax.core import errors
 from ae_jax.core.errors import UserError
 from ae_jax.data import sources
+from ae_jax.experiments import checks, sections, values
 
 _PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 # The checkout, where this is one; else the folder that the package is installed in.
@@ -20,16 +25,15 @@ ROOT = _PACKAGE.parent
 # The configs stand beside the package in a checkout, and inside it where it is installed.
 CONFIGS = next(folder for folder in (_PACKAGE / "configs", ROOT / "configs") if folder.is_dir())
 
-# Their keys depend on the names chosen in them: what nothing reads is found when the experiment is built.
-_OPEN = ("model", "objective", "weights", "optimizer", "corruption", "expected")
-# Where the data lie for this process: no part of what is run.
+# Where the data lie for this process, which is no part of what is run.
 PLACES = ("data.dir", "data.path", "data.cache")
-# Numbers that may vary over training.
-_VARYING = ("weights", "optimizer", "corruption", "objective", "model.sampling", "train.ema")
 
 
 def parse_arguments(arg: str, defaults: Mapping[str, Any]) -> ConfigDict:
-    """The words of `:mnist,k=5` over their defaults: a flag where the default is False, else NAME=VALUE of its type."""
+    """Return the words of `:mnist,k=5` over their defaults. Raise UserError for an unknown or misshapen one.
+
+    A word whose default is False is a flag, as mnist is; another is NAME=VALUE, of the type of its default.
+    """
     arguments = ConfigDict(dict(defaults), type_safe=False)
     for word in filter(None, (arg or "").split(",")):
         name, equals, text = word.partition("=")
@@ -39,7 +43,9 @@ def parse_arguments(arg: str, defaults: Mapping[str, Any]) -> ConfigDict:
         if (default is False) == bool(equals):
             form = name if default is False else f"{name}={default}"
             raise UserError(f"config argument {word!r} has the wrong form\nexpected: {form}")
-        arguments[name] = True if default is False else _typed(f"argument {name}", default, _literal(text))
+        arguments[name] = (
+            True if default is False else values.like(name, default, values.literal(text), "config argument")
+        )
     return arguments
 
 
@@ -51,21 +57,24 @@ def load(text: str) -> ConfigDict:
     name, _, arg = text.partition(":")
     config = _module(name).get_config(arg)
     if not isinstance(config, ConfigDict):
-        raise UserError(f"get_config in {name!r} answered {type(config).__name__}\nexpected a ConfigDict")
+        raise UserError(f"get_config in {name!r} returned {type(config).__name__}\nexpected a ConfigDict")
     return config.lock()
 
 
 def load_sweep(text: str) -> dict[str, str]:
-    """{key: text of its values}: the sweep() of the config file at "path/to/file.py:arguments"; empty without one."""
+    """Return {key: text of its values}, the sweep() of the config file at "path/to/file.py:arguments".
+
+    It is empty for a file without sweep().
+    """
     name = text.partition(":")[0]
-    axes = getattr(_module(name), "sweep", dict)()
+    axes: Any = getattr(_module(name), "sweep", dict)()
     if not isinstance(axes, Mapping) or not all(isinstance(values, str) for values in axes.values()):
-        raise UserError(f"sweep in {name!r} answered {axes!r}\nexpected a dict such as {{'weights.kl': '1,2,4'}}")
+        raise UserError(f"sweep in {name!r} returned {axes!r}\nexpected a dict such as {{'weights.kl': '1,2,4'}}")
     return dict(axes)
 
 
 def _module(name: str) -> Any:
-    """The module of a config file, which has a get_config. Raises UserError."""
+    """Import a config file. Raise UserError where there is none, or it has no get_config."""
     candidates = (pathlib.Path(name), CONFIGS.parent / name, CONFIGS / f"{name}.py")
     path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if path is None:
@@ -75,7 +84,7 @@ def _module(name: str) -> Any:
             f"what exists in configs/: {', '.join(there)}"
         )
     module_spec = importlib.util.spec_from_file_location(f"config_{path.stem}", path)
-    if module_spec is None or path.suffix != ".py":
+    if module_spec is None or module_spec.loader is None or path.suffix != ".py":
         raise UserError(
             f"config file {name!r} is not a Python file\nexpected a .py file with a function get_config(arg)"
         )
@@ -102,140 +111,127 @@ def make_configs_importable() -> None:
     spec = importlib.util.spec_from_file_location(
         "configs", CONFIGS / "__init__.py", submodule_search_locations=[str(CONFIGS)]
     )
+    assert spec is not None and spec.loader is not None  # the folder has an __init__.py
     sys.modules["configs"] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(sys.modules["configs"])
 
 
 def keys(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """The dotted keys of all values."""
+    """Yield the dotted keys of all values of a config."""
     for key, value in config.items():
-        if isinstance(value, Mapping | ConfigDict) and len(value):
-            yield from keys(value, f"{prefix}{key}.")
-        elif not isinstance(value, Mapping | ConfigDict):
+        if not checks.is_section(value):
             yield f"{prefix}{key}"
+        elif len(value):
+            yield from keys(value, f"{prefix}{key}.")
 
 
 def override_all(config: ConfigDict, assignments: Iterable[tuple[str, str]]) -> None:
-    """`override` for each (key, text), data.name first, as it sets other keys."""
+    """Override the key of each (key, text), data.name first, as it sets other keys."""
     for key, text in sorted(assignments, key=lambda one: one[0] != "data.name"):
         override(config, key, text)
 
 
 def override(config: ConfigDict, key: str, text: str) -> None:
-    """Sets the dotted `key` to the value that `text` spells. Raises UserError: the nearest key, the type expected.
+    """Set a dotted key of a config to the value that a text spells.
 
-    Another data.name is other data: the keys by which the old one was read, unless they were changed, follow it, and
-    numbers are expected of it no more.
+    A new data.name also sets the keys by which the data are read, see `_change_data`.
+
+    Raises:
+      UnknownKey: there is no such key. In a section whose keys depend on names, any is taken here, and is checked when
+        the experiment is built.
+      UserError: the text spells no value that the key may have.
     """
-    section_name, _, name = key.rpartition(".")
-    known = list(keys(config))
-    section = config
-    for part in filter(None, section_name.split(".")):
-        if part not in section or not isinstance(section[part], ConfigDict):
-            raise _unknown_key(key, known)
-        section = section[part]
-    if name not in section and section_name.split(".")[0] not in _OPEN or isinstance(section.get(name), ConfigDict):
-        raise _unknown_key(key, known)
-    default, value = section.get(name), _literal(text)
-    if isinstance(default, str) and not isinstance(value, str | None) and not key.startswith(_VARYING):
-        value = text  # a folder called 2024_01 is no number
+    section, name = _find(config, key)
+    value = values.read(key, section.get(name), text)
     with config.unlocked():
-        if key == "data.name" and (stood_for := sources.named(default)).items() <= section.to_dict().items():
-            unset = {"dir": "", "size": None}
-            section.update({name: unset[name] for name in stood_for if name in unset} | sources.named(str(value)))
-            config.expected = config.expected if value == default else {}  # numbers of the old data
-        section[name] = _typed(key, default, value)
+        if key == "data.name":
+            _change_data(config, value)
+        section[name] = value
         if key in ("train.steps", "train.epochs"):
             section["epochs" if name == "steps" else "steps"] = None
 
 
-def _unknown_key(key, known):
-    return UserError(
-        f"unknown config key {key!r}{errors.nearest(key, known)}\nsee the config file for the keys there are"
-    )
+def _find(config: ConfigDict, key: str) -> tuple[ConfigDict, str]:
+    """Return (section, name) of a dotted key. Raise UnknownKey."""
+    *path, name = key.split(".")
+    section = config
+    for part in path:
+        section = section.get(part) if checks.is_section(section) else None
+    known = {*keys(config), *checks.known_keys()} - set(sections.SECTIONS)
+    may_be_there = key in known or path and path[0] in sections.OPEN
+    if not checks.is_section(section) or checks.is_section(section.get(name)) or not may_be_there:
+        raise errors.UnknownKey(key, known)
+    return section, name
 
 
-def _literal(text: str) -> Any:
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, TypeError, SyntaxError):
-        return text
+def _change_data(config: ConfigDict, name: str) -> None:
+    """Set data.source, data.dir and data.size to those of another data set, and clear config.expected.
 
-
-def _typed(key: str, default: Any, value: Any) -> Any:
-    """`value` as the type of `default`. Numbers that vary may be schedules. Raises UserError."""
-    if default is None or value is None:
-        return value
-    if isinstance(default, tuple | list):
-        values = value if isinstance(value, tuple | list) else _split(value)
-        return tuple(_typed(key, default[0], part) for part in values) if default else tuple(values)
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if isinstance(default, bool):
-        fits, expected = isinstance(value, bool), "true or false"
-    elif key.startswith(_VARYING) and (isinstance(default, int | float) or isinstance(value, str)):
-        if number or isinstance(default, str) and not _is_schedule_like(default):
-            return value
-        try:
-            _parse_schedule(value)
-        except UserError as error:
-            raise UserError(f"config key {key!r}: {error}") from None
-        return value
-    elif isinstance(default, int):
-        fits, expected = isinstance(value, int) and number, "a whole number"
-    elif isinstance(default, float):
-        fits, expected, value = number, "a number", float(value) if number else value
-    else:
-        fits, expected, value = True, "text", str(value)
-    if not fits:
-        raise UserError(f"config key {key!r} got {value!r}\nexpected {expected}, as in its default {default!r}")
-    return value
-
-
-def _parse_schedule(value: Any) -> None:
-    from ae_jax.core import schedules  # and with it JAX, which a wrong flag or --help need not wait for
-
-    schedules.parse(value)
-
-
-def _is_schedule_like(text: str) -> bool:
-    try:
-        _parse_schedule(text)
-    except UserError:
-        return False
-    return True
-
-
-def _split(value: Any) -> list[Any]:
-    return [_literal(part) for part in value.split(",") if part] if isinstance(value, str) else [value]
+    Where the user has changed one of these keys, all of them stay.
+    """
+    section, before = config.data, sources.named(config.data.name)
+    if not before.items() <= section.to_dict().items():
+        return
+    unset = {"dir": "", "size": None}
+    section.update({key: unset[key] for key in before if key in unset})
+    section.update(sources.named(name))
+    if name != section.name:
+        config.expected = {}
 
 
 def to_plain(config: ConfigDict) -> dict[str, Any]:
-    """The config as JSON has it: dicts, lists, numbers, strings."""
+    """Return the config as JSON has it: dicts, lists, numbers and texts."""
     return json.loads(json.dumps(config.to_dict()))
 
 
 def from_plain(plain: Mapping[str, Any]) -> ConfigDict:
-    """The config back from JSON: lists become tuples."""
-    tuples = lambda value: (
-        {k: tuples(v) for k, v in value.items()}
-        if isinstance(value, Mapping)
-        else tuple(map(tuples, value))
-        if isinstance(value, list)
-        else value
-    )
-    return ConfigDict(tuples(plain), type_safe=False).lock()
+    """Return the config that `to_plain` made plain, locked, with tuples in place of lists."""
+    return ConfigDict(_with_tuples(plain), type_safe=False).lock()
+
+
+def _with_tuples(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _with_tuples(each) for key, each in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
+
+
+def from_stored(plain: Mapping[str, Any], file: pathlib.Path) -> ConfigDict:
+    """Return a config that was stored in a file, perhaps by another version of this package.
+
+    A key that is absent takes the value that meant what absence meant. A key that this version does not know is left
+    out, with a warning on standard error.
+    """
+    config = from_plain(plain)
+    for key in checks.unknown_keys(config):
+        warn_unknown(key, file)
+        config = without(config, key)
+    return checks.filled(config)
+
+
+@functools.cache
+def warn_unknown(key: str, file: pathlib.Path) -> None:
+    """Warn, once in a process, that nothing reads a key of a stored config."""
+    print(f"warning: unknown config key {key!r} in {file} is ignored", file=sys.stderr)
+
+
+def without(config: ConfigDict, key: str) -> ConfigDict:
+    """Return a copy of a config without a dotted key."""
+    copy = config.copy_and_resolve_references()
+    section, _, name = key.rpartition(".")
+    with copy.unlocked():
+        del (value_at(copy, section) if section else copy)[name]
+    return copy
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """{dotted key: (old value, new value)} where two plain configs differ; None for a key that is absent."""
-
+    """Return {dotted key: (old value, new value)} where two plain configs differ; None stands for an absent key."""
     both = sorted({*keys(old), *keys(new)})
-    return {key: (a, b) for key in both if (a := value_at(old, key)) != (b := value_at(new, key))}
+    pairs = {key: (value_at(old, key), value_at(new, key)) for key in both}
+    return {key: (before, after) for key, (before, after) in pairs.items() if before != after}
 
 
 def value_at(config: Any, key: str) -> Any:
+    """Return the value at a dotted key of a config; None where it is absent."""
     for part in key.split("."):
-        config = config.get(part) if isinstance(config, Mapping | ConfigDict) else None
+        config = config.get(part) if checks.is_section(config) else None
     return config

@@ -45,7 +45,7 @@ def pinned(configs: Iterable[Any], trust: Sequence[str] = ()) -> list[Any]:
     for config in configs:
         data = config.data
         path = data.get("path")
-        if path and not data.get("digest") and "digest" in splits.options_of(data.source):
+        if path and not data.get("digest") and "digest" in splits.keys_of(data.source):
             if path not in digests:
                 digests[path] = RunOpener((*trust, *trusted.modules(config)))(path).digest
             config = config.copy_and_resolve_references()

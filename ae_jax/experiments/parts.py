@@ -1,5 +1,6 @@
 """From a model section to the model: its parts by their names, each given the options that it has a field for."""
 
+import dataclasses
 import functools
 import inspect
 from collections.abc import Callable, Mapping
@@ -7,7 +8,7 @@ from typing import Any
 
 import flax.linen as nn
 
-from ae_jax.core import errors, lookup
+from ae_jax.core import errors, forms, lookup, options
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec
 from ae_jax.models.base import Family
@@ -26,54 +27,86 @@ _PARTS = {
 _BASES = {"name": Family, "likelihood": Likelihood, "posterior": Posterior, "prior": Prior}
 
 
-def build(section: Any, spec: DataSpec, open_run: Callable | None = None) -> Family:
-    """Return the model of a model section. Each of its parts gets the options that it has a field for.
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """A model section whose names are resolved: all that a model needs but the spec of the data.
+
+    Args:
+      family: the class of the model.
+      fields: the fields of the model, its parts among them.
+      numbers: {key: number or text of a schedule} of the family's `varying` words.
+    """
+
+    family: type[Family]
+    fields: dict[str, Any]
+    numbers: dict[str, Any]
+
+    def build(self, spec: DataSpec) -> Family:
+        """Return the model for examples that `spec` describes."""
+        return self.family(spec=spec, **self.fields)
+
+
+def resolve(section: Mapping[str, Any], open_run: Callable | None = None) -> Parts:
+    """Resolve the names of a model section, and give each part the options that it has a field for.
 
     Args:
       section: the model section of a config.
-      spec: what the examples look like.
       open_run: the function that opens another run, for the family or parts with a field `open_run`.
 
     Raises:
-      UserError: there is no such family or part, or nothing reads a key.
+      UnknownKey: no part has a field for a key.
+      UserError: a name is unknown, or a key has a value that it may not have.
     """
-    options = {key: value for key, value in section.items() if value is not None}
-    _check_is_given("name", "models", options)
-    family = family_of(options.pop("name"))
-    fields, numbers = _parameters(family), varying(family)
-    if "likelihood" in fields:
-        _check_is_given("likelihood", "likelihoods", options)
-    options = {key: value for key, value in options.items() if key not in numbers}
-    parts, read = {}, set()
-    for role, (folder, attribute) in {**_NETS, **_PARTS}.items():
-        if role in options and role in fields:
-            part = _checked(role, lookup.find(folder, options.pop(role), attribute))
-            mine = _options_for(part, role, options)
-            read |= set(mine)
-            arguments = _in_tuples(part, {key.removeprefix(f"{role}_"): value for key, value in mine.items()})
-            arguments |= _opener(part, open_run)
-            parts[role] = part(**arguments) if role in _NETS else functools.partial(part, **arguments)
-    own = _in_tuples(family, {key: value for key, value in options.items() if key in fields})
-    unread = options.keys() - read - own.keys()
-    if unread:
-        key = sorted(unread)[0]
-        valid = {*fields, *numbers, *read, *(name for part in parts.values() for name in _parameters(part))} - {"spec"}
-        raise UserError(
-            f"config key 'model.{key}' is read by nothing{errors.nearest(key, valid)}\n"
-            f"leave it out, or set it to None; what this model reads: {', '.join(sorted(valid))}"
-        )
-    return family(spec=spec, **parts, **own, **_opener(family, open_run))
+    given = {key: value for key, value in section.items() if value is not None}
+    classes = named(given)
+    family = family_of(given["name"])
+    read, made = {"name"}, {}
+    for role, part in classes.items():
+        if role != "name":
+            mine = _options_for(part, role, given)
+            arguments = _arguments(part, role, mine) | _opener(part, open_run)
+            made[role] = part(**arguments) if role in _NETS else functools.partial(part, **arguments)
+            read |= {role, *mine}
+    own = {key: value for key, value in given.items() if key in fields_of(family, "name") and key not in made}
+    numbers = {key: value for key, value in given.items() if key in family.varying}
+    for key, value in numbers.items():
+        forms.check(f"model.{key}", value, forms.of(forms.Number))
+    for key in sorted(given.keys() - read - own.keys() - numbers.keys()):
+        valid = {*family.varying, *(name for role, part in classes.items() for name in fields_of(part, role))}
+        raise errors.UnknownKey(f"model.{key}", [f"model.{name}" for name in valid], f"model {given['name']!r}")
+    return Parts(family, {**made, **_arguments(family, "name", own), **_opener(family, open_run)}, numbers)
 
 
-def _check_is_given(key: str, folder: str, options: Mapping[str, Any]) -> None:
+def named(section: Mapping[str, Any]) -> dict[str, type[nn.Module]]:
+    """Return {key: class} of the model and of the parts that a model section names and the model has."""
+    _check_is_given("name", "models", section)
+    family = family_of(section["name"])
+    if "likelihood" in fields_of(family, "name"):
+        _check_is_given("likelihood", "likelihoods", section)
+    roles = {
+        role: found
+        for role, found in {**_NETS, **_PARTS}.items()
+        if section.get(role) is not None and role in fields_of(family, "name")
+    }
+    parts = {role: _checked(role, lookup.find(kind, section[role], name)) for role, (kind, name) in roles.items()}
+    return {"name": family, **parts}
+
+
+def _check_is_given(key: str, folder: str, section: Mapping[str, Any]) -> None:
     """Raise UserError where a key of section model is None that has to be set."""
-    if key not in options:
-        raise UserError(f"model.{key} is None\nexpected one of: {', '.join(lookup.choices(folder))}")
+    if section.get(key) is None:
+        raise UserError(f"config key 'model.{key}' is None\nexpected one of: {', '.join(lookup.choices(folder))}")
 
 
-def _opener(part: Any, open_run: Callable | None) -> dict[str, Any]:
+def _opener(part: type[nn.Module], open_run: Callable | None) -> dict[str, Any]:
     """Return the argument `open_run` for a part that has a field of this name."""
-    return {"open_run": open_run} if "open_run" in _signature(part) else {}
+    return {"open_run": open_run} if "open_run" in options.of(part) else {}
+
+
+def fields_of(part: type[nn.Module], role: str) -> dict[str, inspect.Parameter]:
+    """Return {field: parameter} of the options of a part: not those that it gets from Flax, the data or the model."""
+    of_others = ("parent", "name", "spec", "open_run", *(["latent_dim"] if role in _PARTS else []))
+    return options.of(part, skip=of_others)
 
 
 def family_of(name: str) -> type[Family]:
@@ -81,7 +114,7 @@ def family_of(name: str) -> type[Family]:
     return _checked("name", lookup.find("models", name, "Model"))
 
 
-def _checked(key: str, found: Any) -> type[nn.Module]:
+def _checked(key: str, found: Any) -> Any:
     """Return what the key names. Raise UserError, before it is called, unless it is a class of the right kind."""
     base = _BASES.get(key, nn.Module)
     if not (inspect.isclass(found) and issubclass(found, base)):
@@ -91,35 +124,28 @@ def _checked(key: str, found: Any) -> type[nn.Module]:
     return found
 
 
-def _parameters(part: Any) -> set[str]:
-    """Return the names of the arguments that a config may give to a class, a function, a module or a partial."""
-    return set(_signature(part)) - {"parent", "name", "open_run"}
-
-
-def _signature(part: Any) -> Mapping[str, inspect.Parameter]:
-    function = part if inspect.isclass(part) or inspect.isfunction(part) else getattr(part, "func", type(part))
-    return inspect.signature(function).parameters
-
-
-def _in_tuples(part: Any, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments, a lone number where this part has several as one of several: hidden=32 is (32,)."""
-    defaults = {name: parameter.default for name, parameter in _signature(part).items()}
-    lone = lambda key, value: isinstance(defaults.get(key), tuple) and isinstance(value, int)
-    return {key: (value,) if lone(key, value) else value for key, value in arguments.items()}
-
-
-def _options_for(part: Any, role: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that this part has a field for; `encoder_hidden` is `hidden` for the encoder alone."""
-    fields = _parameters(part) - {"spec", "latent_dim"} if role in _PARTS else _parameters(part)
+def _options_for(part: type[nn.Module], role: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keys that a part has a field for; `encoder_hidden` is `hidden` for the encoder alone."""
+    fields = fields_of(part, role)
     special = {
         key: value
-        for key, value in options.items()
-        if key.removeprefix(f"{role}_") in fields and key.startswith(f"{role}_")
+        for key, value in given.items()
+        if key.startswith(f"{role}_") and key.removeprefix(f"{role}_") in fields
     }
-    shared = {key: value for key, value in options.items() if key in fields and f"{role}_{key}" not in special}
+    shared = {key: value for key, value in given.items() if key in fields and f"{role}_{key}" not in special}
     return {**shared, **special}
 
 
-def varying(family: Any) -> tuple[str, ...]:
-    """The keys of section model that are numbers of this family's hparams, and no fields of its modules."""
-    return family.varying
+def _arguments(part: type[nn.Module], role: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return {field: value} for a part. Raise UserError for a value that the field's annotation does not allow.
+
+    A single integer is wrapped in a tuple where the field's default is a tuple: hidden=32 becomes (32,).
+    """
+    arguments, fields = {}, fields_of(part, role)
+    for key, value in given.items():
+        field = fields[key if key in fields else key.removeprefix(f"{role}_")]
+        if isinstance(field.default, tuple) and isinstance(value, int):
+            value = (value,)
+        forms.check(f"model.{key}", value, forms.of(field.annotation))
+        arguments[field.name] = value
+    return arguments

@@ -58,7 +58,7 @@ class RunDir:
             )
         try:
             stored = json.loads(self.config.read_text())
-            return configuration.from_plain(stored["config"]), DataSpec(**stored["spec"])
+            return configuration.from_stored(stored["config"], self.config), DataSpec(**stored["spec"])
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{self.config} cannot be read: {error}\nexpected the file that training wrote") from None
 

@@ -18,7 +18,7 @@ from ae_jax.core.errors import RunFailed, UserError
 from ae_jax.core.types import FORMAT
 from ae_jax.devices import mesh, processes
 from ae_jax.evaluation import gather
-from ae_jax.experiments import analysis, experiment, hooks, open_run, rundir
+from ae_jax.experiments import analysis, checks, experiment, hooks, open_run, rundir
 from ae_jax.training import loop, precision
 from ae_jax.training.checkpoints import Checkpoints
 from ae_jax.training.step import TrainState
@@ -39,7 +39,8 @@ def train_run(config: Any, workdir: str, say=print, profile: bool = False, *, tr
     Raises UserError before anything is written; RunFailed where it was stopped, its numbers stayed non-finite or the
     disk is full.
     """
-    with mesh.over(**config.mesh):
+    config = checks.complete(config)
+    with mesh.over(config.mesh.data, config.mesh.fsdp):
         try:
             return _train_run(config, workdir, say, profile, trust)
         except OSError as error:
@@ -121,7 +122,7 @@ def first_state(built: experiment.Experiment, seed: int | None = None, hparams: 
     if not donor:
         return state
     params = precision.full(_donor(donor, built))
-    kept = precision.stored(built.config.train.get("precision"), params)
+    kept = precision.stored(built.config.train.precision, params)
     return state.replace(params=kept, ema=state.ema and jax.tree.map(jnp.copy, params))
 
 

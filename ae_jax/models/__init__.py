@@ -1,1 +1,1 @@
-"""Model families, one a file, each exposing `Model(spec, ...)`: how `Outputs` is filled from a batch."""
+"""Model families, one per file: `Model(spec, ...)` makes `Outputs` from a batch."""

@@ -1,4 +1,4 @@
-"""The contract of a model family: every optional word that training, evaluation and figures may ask for.
+"""The contract of a model family: all that training, evaluation and figures may ask for.
 
 A family is a Linen module that fills `ae_jax.core.types.Outputs` from a batch. It inherits from `Family`, whose
 methods, properties and class attributes are the complete list of what a family may declare. Code outside this package
@@ -56,7 +56,7 @@ class Family(nn.Module):
 
     @property
     def code_spec(self) -> DataSpec | None:
-        """Describe a discrete or spatial latent as data for a second-stage model; None for plain vectors of reals."""
+        """Describe a discrete or spatial latent as data for a second-stage model; None for vectors."""
         return None
 
     def __call__(self, batch: Batch, *, num_samples: int = 1, train: bool = False, hparams: Any = None) -> Outputs:
@@ -74,7 +74,7 @@ class Family(nn.Module):
         raise NotImplementedError
 
     def encode(self, batch: Batch, num_samples: int = 1) -> tuple[Latent, ...]:
-        """Return the latents of batch["inputs"], top level first; an empty tuple for a model without latents."""
+        """Return the latents of batch["inputs"], top level first; () for a model without latents."""
         raise NotImplementedError
 
     def decode(self, samples: tuple, batch: Batch, train: bool = False) -> Any:
@@ -92,11 +92,11 @@ class Family(nn.Module):
         raise NotImplementedError
 
     def prior_codes(self, batch: Batch) -> tuple:
-        """Draw latents from the prior, one array [1, B, D] for each layer; batch["mask"] [B] tells how many."""
+        """Draw as many latents from the prior as batch["mask"] is long, [1, B, D] for each layer."""
         raise NotImplementedError
 
     def generate(self, batch: Batch) -> Any:
-        """Return p(x | latents) at latents drawn from the prior, batch shape [1, B]; batch["mask"] tells how many."""
+        """Return p(x | latents) at latents from `prior_codes`, batch shape [1, B]."""
         raise NotImplementedError
 
     def embed(self, indices: Any) -> Any:
@@ -104,7 +104,7 @@ class Family(nn.Module):
         raise NotImplementedError
 
     def log_joint(self, samples: tuple, batch: Batch) -> Any:
-        """Return log p(x, latents) [S, B] in nats at any latents, one array [S, B, D] for each layer."""
+        """Return log p(x, latents) [S, B] in nats at any latents, [S, B, D] for each layer."""
         raise NotImplementedError
 
     def classify(self, batch: Batch) -> Any:
@@ -112,11 +112,11 @@ class Family(nn.Module):
         raise NotImplementedError
 
     def write(self, z: Any, temperature: float = 0.0) -> Any:
-        """Return sequences [..., T] that the decoder writes by itself from latents [..., D], event by event."""
+        """Return sequences [..., T] that the decoder writes event by event from latents [..., D]."""
         raise NotImplementedError
 
     def after_update(self, params: Any) -> Any:
-        """Return the parameters that follow an optimiser's update, such as ones projected onto a constraint."""
+        """Return the parameters after an update, for example projected onto a constraint."""
         return params
 
     def after_batch(self, collections: Any, key: Any) -> Any:

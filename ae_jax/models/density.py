@@ -30,6 +30,7 @@ class Model(base.Family):
     needs_dequantised = True
 
     def setup(self):
+        """Make the distribution. Raise UserError for data that it has no density of."""
         if self.spec.kind not in ("pixels", "reals"):
             raise UserError(
                 f"model.name='density' of {self.spec.kind}\nexpected pixels or reals; of tokens, model.name=factorised"

@@ -21,6 +21,7 @@ class Model(base.Family):
     networks = ()
 
     def setup(self):
+        """Make the logits of every position. Raise UserError for data that are not tokens."""
         if self.spec.kind not in ("tokens", "events"):
             raise UserError(
                 f"model.name='factorised' of {self.spec.kind}\n"

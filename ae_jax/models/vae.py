@@ -1,4 +1,4 @@
-"""The variational autoencoder: z_mean and z_log_sigma, reparameterised samples, a prior.
+"""The variational autoencoder (VAE): a random latent with a posterior and a prior.
 
 Kingma and Welling 2014, "Auto-encoding variational Bayes", arXiv:1312.6114.
 """
@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax
 
 from ae_jax.core.errors import UserError
+from ae_jax.core.forms import Count
 from ae_jax.core.types import Batch, Latent
 from ae_jax.models import ae, priors
 from ae_jax.models.posteriors import diagonal_normal
@@ -16,18 +17,25 @@ from ae_jax.models.priors import standard_normal
 
 
 class Model(ae.Model):
-    """As `ae.Model`, with a random code. Reads the random stream "latent".
+    """Extend `ae.Model` by a random latent.
 
-    posterior: latent_dim -> module of `ae_jax.models.posteriors`.
-    prior: latent_dim -> module of `ae_jax.models.priors`.
+    Its samples are drawn from the random stream "latent".
+
+    Args:
+      posterior: a function from `latent_dim` to a module of `ae_jax.models.posteriors`, which makes q(z|x).
+      prior: a function from the length of a flat latent to a module of `ae_jax.models.priors`, which makes p(z).
+      latent_dim: D, the size of the latent, at least 1; with `spatial` the numbers for each place.
+      code_activation: must be "identity", because a random latent has no activation.
     """
 
     posterior: Callable[[int], nn.Module] = diagonal_normal.Posterior
     prior: Callable[[int], priors.Prior] = standard_normal.Prior
-    latent_dim: int = 2
+    latent_dim: Count = 2
 
-    roles = {"q_z": "encoder"}  # where encoder and decoder have objectives of their own
-    # Whether q(z|x) is over the prior's latents and reads x alone, so that a prior may be made of posteriors.
+    # The posterior's parameters belong to the encoder, for objectives that train encoder and decoder separately.
+    roles = {"q_z": "encoder"}
+    # Whether q(z|x) is a distribution over the prior's latents and reads only x, so that a prior can be made of
+    # posteriors.
     gives_posterior = True
 
     @property
@@ -42,58 +50,103 @@ class Model(ae.Model):
 
     @nn.nowrap
     def _new_prior(self) -> priors.Prior:
-        """Make the prior's module, outside of `setup`, to read what holds of it."""
+        """Make a prior outside of `setup`, whose attributes tell what kind of prior it is."""
         return self.prior(self.prior_dim)
 
     def setup(self):
+        """Check the fields, and make the likelihood, the posterior and the prior."""
         if self.latent_dim < 1:
-            raise UserError(f"model.latent_dim is {self.latent_dim}\nexpected at least 1: a random code has a size")
+            raise UserError(f"model.latent_dim={self.latent_dim} leaves no random latent\nexpected at least 1")
         if self.code_activation != "identity":
-            raise UserError(f"model.code_activation={self.code_activation!r} is read by nothing: this code is random")
-        self._places()
+            raise UserError(
+                f"model.code_activation={self.code_activation!r} does not apply to a random latent\n"
+                "use model.code_activation=identity"
+            )
+        self._places()  # for its check of the encoder
         self.p_x = self.likelihood(self.spec)
         self.q_z = self.posterior(self.latent_dim)
         if self.spatial and not isinstance(self.q_z, diagonal_normal.Posterior):
-            raise UserError("model.spatial needs a posterior for each place\ntry model.posterior=diagonal_normal")
+            raise UserError(
+                "model.spatial=True needs a posterior that is independent at each place\n"
+                "use model.posterior=diagonal_normal"
+            )
         self.p_z = self.prior(self.prior_dim)
 
     @property
     def prior_dim(self) -> int:
-        """The size of the codes that the prior is of."""
+        """Return the size of the prior's latents."""
         return self.latent_size
 
     def encode(self, batch: Batch, num_samples: int = 1) -> tuple[Latent, ...]:
-        """batch["inputs"] [B, *shape] -> samples [S, B, D] with their densities under q(z|x) and p(z)."""
+        """Return samples [S, B, D] of the posterior, with their log densities under q(z|x) and p(z).
+
+        Args:
+          batch: "inputs" [B, *shape] is read.
+          num_samples: S, the number of samples for each example.
+        """
         latent, prior = self.infer(batch, num_samples), self.prior_of(batch)
         return (latent.replace(prior=prior, log_p=prior.log_prob(latent.sample)),)
 
     def infer(self, batch: Batch, num_samples: int) -> Latent:
-        """q(z|x) with its samples and their densities, and no prior yet."""
+        """Return q(z|x) with samples [S, B, D] and their log densities, but without a prior.
+
+        Args:
+          batch: "inputs" [B, *shape] is read.
+          num_samples: S, the number of samples for each example.
+        """
         posterior = self.q_z(self.features(batch))
-        # z = z_mean + exp(z_log_sigma) * epsilon
+        # Samples are reparameterised, z = z_mean + exp(z_log_sigma) * epsilon, so that gradients pass through them.
         z, log_q = posterior.sample_and_log_prob(self.make_rng("latent"), num_samples)
-        return Latent(z, posterior, log_q=log_q, log_q_path=jax.lax.stop_gradient(posterior).log_prob(z))
+        # This density has only the path derivative: its gradient reaches the posterior's parameters through z alone.
+        log_q_path = jax.lax.stop_gradient(posterior).log_prob(z)
+        return Latent(z, posterior, log_q=log_q, log_q_path=log_q_path)
 
     def prior_of(self, batch: Batch):
-        """p(z), batch shape [] or [B]."""
+        """Return p(z), batch shape [].
+
+        Args:
+          batch: read by subclasses whose prior depends on it.
+        """
+
+        def posterior_of(inputs):
+            return self.q_z(self.features({**batch, "inputs": inputs}))
+
         if self.gives_posterior and self.p_z.reads_posterior:
-            return self.p_z(lambda inputs: self.q_z(self.features({**batch, "inputs": inputs})), self.spec)
+            return self.p_z(posterior_of, self.spec)
         return self.p_z()
 
     def code(self, latents):
-        """[B, D]: the posterior means."""
+        """Return the posterior means [B, D] of the layer next to the data.
+
+        Args:
+          latents: what `encode` returned.
+        """
         return latents[-1].posterior.mean
 
     def prior_codes(self, batch: Batch) -> tuple:
-        """Codes of as many examples as batch["mask"] [B] is long, drawn from the prior, one array [1, B, D] a layer."""
+        """Draw latents from the prior, one array [1, B, D] for each layer.
+
+        Args:
+          batch: "mask" [B] tells how many latents to draw.
+        """
         prior, count = self.prior_of(batch), len(batch["mask"])
+        # One draw from each of B priors, or B draws from the one prior.
         z = prior.sample(self.make_rng("latent"), count if prior.mean.ndim == 1 else 1)
         return (z.reshape(1, count, -1),)
 
     def generate(self, batch: Batch):
-        """As many examples as batch["mask"] [B] is long, from codes drawn from the prior: batch shape [1, B]."""
+        """Return p(x | latents) at latents drawn from the prior, batch shape [1, B].
+
+        Args:
+          batch: "mask" [B] tells how many latents to draw.
+        """
         return self.decode(self.prior_codes(batch), batch)
 
     def log_joint(self, samples: tuple, batch: Batch):
-        """log p(x, z) [S, B] at any codes, one array [S, B, D] a layer."""
+        """Return log p(x, z) [S, B] in nats.
+
+        Args:
+          samples: any latents, one array [S, B, D] for each layer, top level first.
+          batch: "x" [B, *shape] is read.
+        """
         return self.prior_of(batch).log_prob(samples[-1]) + self.decode(samples, batch).log_prob(batch["x"][None])

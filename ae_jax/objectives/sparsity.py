@@ -1,7 +1,10 @@
 """Reconstruction with a penalty that keeps most of the latent near zero."""
 
+from typing import Annotated
+
 import jax.numpy as jnp
 
+from ae_jax.core.forms import Limits
 from ae_jax.core.reduce import masked_mean
 from ae_jax.core.types import Batch, Outputs, Scalar, Terms
 from ae_jax.objectives.reconstruction import reconstruction
@@ -12,7 +15,7 @@ def sparse(outputs: Outputs, batch: Batch) -> Terms:
     return {**reconstruction(outputs, batch), "sparsity": jnp.abs(outputs.code).sum(axis=-1)}
 
 
-def sparse_kl(outputs: Outputs, batch: Batch, *, target: Scalar = 0.05) -> Terms:
+def sparse_kl(outputs: Outputs, batch: Batch, *, target: Annotated[Scalar, Limits(above=0, below=1)] = 0.05) -> Terms:
     """Return the reconstruction terms and "sparsity", a KL divergence from a target activation.
 
     It is the sum over the latent's dimensions of KL(target || mean activation over the batch), in nats (Ng 2011,

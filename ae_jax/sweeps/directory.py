@@ -63,7 +63,7 @@ class SweepDir:
             for name in stored["runs"]:
                 if pathlib.Path(name).name != name:
                     raise ValueError(f"{name!r} is no name of a run in this directory")
-            return configuration.from_plain(stored["config"]), stored["runs"]
+            return configuration.from_stored(stored["config"], self.plan), stored["runs"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UserError(f"{self.plan} cannot be read: {error}\nuse a directory that sweep.py wrote") from None
 

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from ae_jax.core.errors import RunFailed, UserError
-from ae_jax.experiments import analysis, configuration, hooks, open_run, trusted
+from ae_jax.experiments import analysis, checks, configuration, hooks, open_run, trusted
 from ae_jax.sweeps import compiled, directory, results
 from ae_jax.sweeps.axes import Assignment
 from ae_jax.sweeps.engines import Engine, local
@@ -73,7 +73,7 @@ def make_plan(
     Raises:
       UserError: if a run is not valid, or if the directory holds something else.
     """
-    assignments, machines = list(assignments), machines or compiled.Machines()
+    base, assignments, machines = checks.complete(base), list(assignments), machines or compiled.Machines()
     engine = engine or local.make()
     if "data.path" not in assignments[0]:  # else each run reads data of its own
         (base,) = open_run.pinned([base], trust)

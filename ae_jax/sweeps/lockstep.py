@@ -203,8 +203,7 @@ class _Training:
         # Runs that agree in these numbers share the batches.
         corruption = str(jax.tree.map(str, member.hparams["corruption"]))
         if corruption not in self._data:
-            built = dataclasses.replace(self._built, hparams=member.hparams)
-            vars(built)["splits"] = self._built.splits
+            built = dataclasses.replace(self._built, hparams=member.hparams, opened=self._built.splits)
             self._data[corruption] = analysis.data_of(built, self._split)
         return self._data[corruption]
 

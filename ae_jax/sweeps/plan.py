@@ -1,7 +1,8 @@
 """The runs that axes make of a config, and the compiled groups into which they fall.
 
-Runs of a group share one compiled program. They may differ in numbers that are traced: seeds, weights, the numbers of
-schedules, optimizers and corruptions. They agree in everything that is fixed in tracing: shapes, parts and data.
+Runs of a group share one compiled program. They may differ in numbers that are traced: seeds, and the numbers and
+schedules of weights, objective, optimizer, corruption and model. They agree in everything that is fixed in tracing:
+shapes, parts and data.
 """
 
 import dataclasses
@@ -15,7 +16,7 @@ from ml_collections import ConfigDict
 from ae_jax.core import schedules
 from ae_jax.core.errors import UserError
 from ae_jax.data import splits
-from ae_jax.experiments import configuration, experiment, ranges
+from ae_jax.experiments import checks, configuration, experiment
 from ae_jax.sweeps.axes import Assignment
 
 _LONGEST_NAME = 100  # in bytes, like the limits of file systems
@@ -84,7 +85,7 @@ def make_runs(
     runs, seen = [], {}
     for axes in assignments:
         config = _config(base, axes)
-        ranges.check(config)
+        checks.check(config)
         identity = _identity(config, axes)
         if identity in seen:
             raise UserError(f"the same run twice: {_spelled(seen[identity])} and {_spelled(axes)}\nleave one out")
@@ -135,18 +136,22 @@ def fixed(config: ConfigDict) -> dict[str, Any]:
       config: the config of a run.
 
     Returns:
-      {dotted key: its value}. Of a value that is traced, only its form is fixed, such as "number" or "linear". Nothing
-      of the seed is fixed, unless the data depend on it.
+      {dotted key: its value}. A number or schedule that is traced is "traced"; only a schedule of Optax is fixed. So is
+      the seed, if the data depend on it.
     """
     found = {key: _hashable(configuration.value_at(config, key)) for key in configuration.keys(config)}
     for key, value in _numbers(experiment.numbers(config)):
         if key in found:
-            found[key] = schedules.form(value)
+            found[key] = _fixed_part(value)
     # Without an average the state has no place for it, so 0 is another form than a positive number.
-    found["train.ema"] = "off" if config.train.ema == 0 else schedules.form(config.train.ema)
+    found["train.ema"] = "off" if config.train.ema == 0 else _fixed_part(config.train.ema)
     if not splits.depend_on_seed(config):
-        found["seed"] = "any"
+        found["seed"] = "traced"
     return found
+
+
+def _fixed_part(value: float | str) -> str:
+    return schedules.fixed_part(value) or "traced"
 
 
 def _numbers(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ae_jax.core import compat, errors
 from ae_jax.core.errors import UserError
-from ae_jax.experiments import analysis, open_run
+from ae_jax.experiments import analysis, checks, open_run
 from ae_jax.sweeps import compiled, directory, launch, search_space
 from ae_jax.sweeps.engines import Engine
 
@@ -68,6 +68,7 @@ def make(
         directory holds another search.
     """
     _import_optuna()
+    base = checks.complete(base)
     space = dict(map(search_space.parse, texts))
     if not space:
         raise UserError("a search needs an axis\nuse --axis=KEY=VALUES, such as optimizer.learning_rate=log:1e-4:1e-2")

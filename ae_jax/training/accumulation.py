@@ -1,4 +1,4 @@
-"""A batch in pieces: its gradient and its metrics, added up one piece after the other in the memory that one takes."""
+"""Gradient accumulation: the gradient of a large batch, in the memory of one piece of it."""
 
 from collections.abc import Callable
 
@@ -7,18 +7,24 @@ import jax.numpy as jnp
 
 
 def over_pieces(gradient: Callable, pieces: int) -> Callable:
-    """The function gradient(params, extra, batch, keys, hp) -> (gradients, metrics, extra), of a batch in `pieces`.
+    """Return a function like `gradient` that computes it piece by piece.
 
-    Gradients and metrics are means over the batch's unmasked examples, as of the batch at once, but for rounding. What
-    is random is drawn for each piece, what is a statistic of a batch is one of a piece, and `extra` goes from piece to
-    piece. The pieces must divide the batch.
+    Gradients and metrics are means over the unmasked examples of the whole batch. They differ from those of `gradient`
+    by rounding. Each piece has its own random draws. Batch normalisation and other statistics of a batch are computed
+    within each piece. The variables in `extra` pass from one piece to the next.
+
+    Args:
+      gradient: a function (params, extra, batch, keys, hp) -> (gradients, metrics, extra).
+      pieces: the number of pieces, which must divide the batch.
     """
     if pieces == 1:
         return gradient
-    gradient = jax.jit(gradient, inline=True)  # traced once, for the shapes and for the loop
+    # Jitted so that JAX traces it once, although it is called for the shapes and in the loop.
+    gradient = jax.jit(gradient, inline=True)
 
-    def added_up(params, extra, batch, keys, hp):
-        # Piece i has the examples i, i + pieces, ...: where devices share a batch, each cuts its own part.
+    def accumulated(params, extra, batch, keys, hp):
+        # Piece i has the examples i, i + pieces, ... A batch that is sharded over devices is then cut on each device,
+        # without moving examples between them.
         parts = jax.tree.map(lambda leaf: leaf.reshape(-1, pieces, *leaf.shape[1:]).swapaxes(0, 1), batch)
         counts = parts["mask"].sum(axis=1) if "mask" in parts else jnp.ones(pieces)
         shares = counts / jnp.maximum(counts.sum(), 1)
@@ -32,7 +38,7 @@ def over_pieces(gradient: Callable, pieces: int) -> Callable:
                 *found, new = gradient(params, extra, part, part_keys, hp)
                 return jax.tree.map(lambda total, value: total + share * value, totals, found), new
 
-            # A piece without examples, at the end of an epoch, has neither a mean nor statistics of a batch.
+            # At the end of an epoch a piece may have only padding. It must not update the statistics in `extra`.
             return jax.lax.cond(share > 0, added, lambda: (totals, extra)), None
 
         first = jax.tree.map(lambda leaf: leaf[0], parts)
@@ -41,4 +47,4 @@ def over_pieces(gradient: Callable, pieces: int) -> Callable:
         (totals, extra), _ = jax.lax.scan(add, (zeros, extra), (jnp.arange(pieces), shares, parts))
         return *totals, extra
 
-    return added_up
+    return accumulated

@@ -1,4 +1,7 @@
-"""The loop that runs many training steps in one dispatch, and calls hooks between dispatches."""
+"""The training loop: many steps in one compiled dispatch, and hooks between dispatches.
+
+While the device trains, Python is idle. Hooks evaluate, log and save at their periods.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -14,16 +17,26 @@ from ae_jax.training.step import TrainState, make_hparams, make_init, make_train
 
 
 def order_key(state: TrainState) -> Any:
-    """The key of the order in which the examples come."""
-    return jax.random.fold_in(state.key, jnp.uint32(2**32 - 1))  # no step number reaches it
+    """Return the random key that determines the order of the examples."""
+    # Steps fold their own numbers into the same key, and no step number is as large as this one.
+    return jax.random.fold_in(state.key, jnp.uint32(2**32 - 1))
 
 
 def make_run(step: Callable, batches: Batches, max_bad_steps: int = 10):
-    """The function (state, arrays, hparams, until, totals) -> (state, totals): steps up to `until`, in one dispatch.
+    """Make the function run(state, arrays, hparams, until, totals) -> (state, totals).
 
-    It ends early after `max_bad_steps` non-finite steps in a row. totals: {"sums", "nonfinite": {metric: .}, "good",
-    "skipped"}; sums are over the good steps, nonfinite counts the steps in which that metric was not finite. Those
-    passed in are of the steps before, where they are to be added to.
+    It trains up to step number `until`.
+
+    It ends early after `max_bad_steps` non-finite steps in a row. The totals are those passed in, or zeros, plus:
+      "sums": {metric: its sum over the steps that were not skipped};
+      "nonfinite": {metric: the number of steps in which it was not finite};
+      "good": the number of steps that were not skipped;
+      "skipped": the number of steps that were skipped.
+
+    Args:
+      step: a function (state, batch, hparams) -> (state, metrics), from `ae_jax.training.step.make_train_step`.
+      batches: the training batches, of which step numbers select one each.
+      max_bad_steps: the number of non-finite steps in a row after which the function ends early.
     """
 
     def one(state, arrays, hparams):
@@ -31,7 +44,8 @@ def make_run(step: Callable, batches: Batches, max_bad_steps: int = 10):
         state, metrics = step(state, batch, hparams)
         return mesh.shard_state(state), metrics
 
-    one = jax.jit(one, inline=True)  # traced once, for the shapes and for the loop
+    # Jitted so that JAX traces it once, although it is called for the shapes and in the loop.
+    one = jax.jit(one, inline=True)
 
     def run(state, arrays, hparams, until, totals=None):
         if totals is None:
@@ -44,35 +58,53 @@ def make_run(step: Callable, batches: Batches, max_bad_steps: int = 10):
             state, totals = carry
             state, metrics = one(state, arrays, hparams)
             good = state.bad_steps == 0
-            add = lambda total, value: total + jnp.where(good, value, 0)
-            return state, {
-                "sums": {name: add(totals["sums"][name], metrics[name]) for name in metrics},
-                "nonfinite": {name: totals["nonfinite"][name] + ~jnp.isfinite(metrics[name]) for name in metrics},
-                "good": totals["good"] + good,
-                "skipped": totals["skipped"] + ~good,
-            }
+            sums, nonfinite = {}, {}
+            for name, value in metrics.items():
+                # The metrics of a skipped step may be infinite. A product with zero would then be NaN.
+                sums[name] = totals["sums"][name] + jnp.where(good, value, 0)
+                nonfinite[name] = totals["nonfinite"][name] + ~jnp.isfinite(value)
+            counts = {"good": totals["good"] + good, "skipped": totals["skipped"] + ~good}
+            return state, {"sums": sums, "nonfinite": nonfinite, **counts}
 
-        go_on = lambda carry: (carry[0].step < until) & (carry[0].bad_steps < max_bad_steps)
-        state, totals = jax.lax.while_loop(go_on, body, (state, totals))
+        def unfinished(carry):
+            state, _ = carry
+            return (state.step < until) & (state.bad_steps < max_bad_steps)
+
+        # A while loop, because `until` is an argument: windows of different lengths share one compiled function.
+        state, totals = jax.lax.while_loop(unfinished, body, (state, totals))
         return mesh.shard_state(state), totals
 
     return run
 
 
 def compiled_run(step: Callable, batches: Batches, max_bad_steps: int = 10) -> Callable:
-    """`make_run` jitted: the one program by which runs are trained. The state passed in is donated."""
+    """Jit the function that `make_run` makes, and let it donate its state."""
     return jax.jit(make_run(step, batches, max_bad_steps), donate_argnums=0)
 
 
 class NonFiniteError(FloatingPointError):
-    """Training met too many non-finite steps in a row."""
+    """The error for too many non-finite steps in a row.
+
+    Attributes:
+      step: the number of the last step.
+      terms: the names of the metrics that were not finite.
+      bad_steps: the number of non-finite steps in a row.
+    """
 
     def __init__(self, step: int, totals: Mapping[str, Any], bad_steps: int):
+        """Word the error.
+
+        Args:
+          step: the number of the last step.
+          totals: the totals of the dispatch, from `make_run`.
+          bad_steps: the number of non-finite steps in a row.
+        """
         terms = [name for name, count in totals["nonfinite"].items() if count]
         self.step, self.terms, self.bad_steps = step, terms, bad_steps
         super().__init__(f"{bad_steps} non-finite steps in a row up to step {step}; not finite: {', '.join(terms)}")
 
 
+# (period in steps, function (step, state, metrics)). A function that returns True ends the training.
 Hook = tuple[int, Callable[[int, TrainState, dict[str, float]], Any]]
 
 
@@ -86,12 +118,25 @@ def fit(
     hooks: Sequence[Hook] = (),
     max_bad_steps: int = 10,
 ) -> tuple[TrainState, dict[str, float]]:
-    """Trains to step number `steps`; each hook (every, fn) is called at its multiples and at the end.
+    """Train up to step number `steps`. The state that is passed in is donated.
 
-    A function under several periods is called once where they meet.
-    metrics: means over the steps since any hook was last due, and "skipped" where steps were. Between two such points
-    Python is idle. A hook that returns True stops the training there. Raises NonFiniteError after `max_bad_steps`
-    non-finite steps in a row. The state passed in is donated.
+    Args:
+      state: the state at which to start.
+      batches: the training batches.
+      step: a function (state, batch, hparams) -> (state, metrics), from `ae_jax.training.step.make_train_step`.
+      hparams: the hyperparameters, from `ae_jax.training.step.make_hparams`.
+      steps: the number of the last step.
+      hooks: pairs (period, function). Each function is called at the multiples of its period, and at the end. If a
+        function is given with several periods, it is called once where they coincide. A function that returns True ends
+        the training.
+      max_bad_steps: the number of non-finite steps in a row that end the training.
+
+    Returns:
+      The state, and the metrics: their means over the steps since a hook was last due, and "skipped", the number of
+      skipped steps, if there were any.
+
+    Raises:
+      NonFiniteError: after `max_bad_steps` non-finite steps in a row.
     """
     run = compiled_run(step, batches, max_bad_steps)
     current, metrics = int(state.step), {}
@@ -110,35 +155,65 @@ def fit(
             raise NonFiniteError(int(state.step), totals, bad_steps)
         current, metrics = target, means(totals)
         due = dict.fromkeys(fn for every, fn in hooks if current % every == 0 or current == steps)
+        # A list and not a generator: all hooks are called, also after one that ends the training.
         if any([fn(current, state, metrics) for fn in due]):
             break
     return state, metrics
 
 
 def _no_totals(run, *arguments):
-    """What a window begins with, as arrays, so that its first dispatch is the same program as the others."""
-    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(run, *arguments)[1])
+    """Return totals of zero for the first dispatch; with None it would be compiled once more."""
+    _, totals = jax.eval_shape(run, *arguments)
+    return jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), totals)
 
 
 def next_stop(current: int, steps: int, periods: Sequence[int]) -> int:
-    """The first step number after `current` that is a multiple of a period, or the last."""
+    """Return the first step number after `current` that is a multiple of a period, or the last.
+
+    Args:
+      current: a step number.
+      steps: the last step number.
+      periods: periods in steps.
+    """
     return min([steps, *((current // every + 1) * every for every in periods)])
 
 
 def means(totals: Mapping[str, Any]) -> dict[str, float]:
-    """The means of the metrics over the good steps of a dispatch, and "skipped" where steps were."""
+    """Return the means of the metrics over the steps that were not skipped.
+
+    Args:
+      totals: the totals of a dispatch, from `make_run`.
+
+    Returns:
+      {metric: mean}, NaN if all steps were skipped; and "skipped", the number of skipped steps, if there were any.
+    """
     good = int(totals["good"])
     values = {name: float(value) / good if good else math.nan for name, value in totals["sums"].items()}
-    return {**values, **({"skipped": float(totals["skipped"])} if totals["skipped"] else {})}
+    if totals["skipped"]:
+        values["skipped"] = float(totals["skipped"])
+    return values
 
 
 def train(
     model: Any, objective: Callable, tx: Any, batches: Batches, key: Any, *, weights: Any, steps: int, **options: Any
 ) -> tuple[TrainState, dict[str, float]]:
-    """Trains a model from its initial parameters: what a notebook needs. `options` are those of `fit`.
+    """Train a model from its initial parameters, for example in a notebook.
 
-    weights: {term: number or schedule}, for every term of the objective.
-    Raises UserError for values that have no likelihood under the model.
+    Args:
+      model: the model.
+      objective: a function (outputs, batch) -> {term: [B]}.
+      tx: an Optax transformation.
+      batches: the training batches.
+      key: a random key.
+      weights: {term: number or schedule}, for every term of the objective.
+      steps: the number of steps.
+      **options: further arguments of `fit`.
+
+    Returns:
+      The state and the metrics, as `fit` returns them.
+
+    Raises:
+      UserError: if the data have values without a likelihood under the model.
     """
     if isinstance(model, Family):
         check_support(batches.arrays["x"], batches.spec, model.support)

@@ -1,70 +1,111 @@
-"""From an optimizer section to Optax: what is fixed, and the numbers that may differ at every step and in every run."""
+"""From a config's optimizer section to Optax: constants, and numbers that may vary by step and by run."""
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import optax
 from ml_collections import ConfigDict
 
-from ae_jax.core import errors
+from ae_jax.core import errors, forms, lookup, options
 from ae_jax.core.errors import UserError
+
+# The keys of the section that are no arguments of the optimiser.
+_OWN = ("name", "clip", "players")
 
 
 @functools.cache
 def names() -> list[str]:
-    """The optimisers of Optax: its functions that take a learning rate."""
+    """List the optimisers of Optax: its public functions that take a learning rate."""
     functions = {key: value for key, value in vars(optax).items() if inspect.isfunction(value) and key[0] != "_"}
-    takes_rate = lambda function: "learning_rate" in inspect.signature(function).parameters
-    return sorted(key for key, value in functions.items() if takes_rate(value) and not key.startswith("scale_by_"))
+    return sorted(
+        key
+        for key, function in functions.items()
+        if "learning_rate" in inspect.signature(function).parameters and not key.startswith("scale_by_")
+    )
+
+
+def find(name: str) -> Callable[..., optax.GradientTransformation]:
+    """Return the optimiser of Optax with this name, or the user's own "package.module:Name". Raise UserError."""
+    if ":" in name:
+        return lookup.function(sys.modules[__name__], name, ("learning_rate",), "optimizer")
+    if name not in names():
+        raise errors.unknown("optimizer", name, names())
+    return getattr(optax, name)
 
 
 def make_tx(section: Mapping[str, Any]) -> tuple[Callable[..., optax.GradientTransformation], dict[str, Any]]:
-    """(make, numbers): `make(**numbers)` is the transformation, and the numbers may be traced values or schedules.
+    """Return (make, numbers) for an optimizer section: `make(**numbers)` is the Optax transformation.
 
-    section: name (an optimiser of Optax), learning_rate, clip (bound on the global norm of the gradient; None: none),
-        any other argument of that optimiser (None leaves its default), and players: {module: section}, the sections of
-        those top-level modules of parameters that another optimiser moves; they state only their difference.
-    Floats and the learning rate are the numbers; strings, booleans and integers are fixed.
-    Raises UserError for an unknown optimiser or argument.
+    Args:
+      section: the keys name (see `find`), learning_rate, clip (a bound on the global norm of the gradient), any other
+        argument of the optimiser, and players, {module: section}: these top-level modules of the parameters have an
+        optimiser of their own, whose section states only what differs. A key that is None is as good as absent.
+
+    Returns:
+      make: a function of the numbers, which may be traced; of a schedule, its value at a step.
+      numbers: the numbers and the texts of schedules in the section.
+
+    Raises:
+      UnknownKey: the optimiser has no such argument.
+      UserError: the optimiser is unknown, or a key has a value that it may not have.
     """
-    section = dict(section)
-    players = section.pop("players", {})
-    if not all(isinstance(one, Mapping | ConfigDict) for one in (players, *getattr(players, "values", list)())):
-        plain = getattr(players, "to_dict", lambda: players)()
-        raise UserError(f"optimizer.players is {plain!r}\nexpected sections, such as dict(critic=dict(b1=0.9))")
-    others = {module: {**section, **other} for module, other in players.items()}
-    make, numbers = _single(section)
-    if not others:
+    shared = {key: value for key, value in section.items() if key != "players"}
+    make, numbers = _single(shared, "optimizer")
+    parts = {
+        module: _single({**shared, **other}, f"optimizer.players.{module}")
+        for module, other in _players(section).items()
+    }
+    if not parts:
         return make, numbers
-    for other in others.values():
-        other.pop("players", None)
-    made = {module: _single(other) for module, other in others.items()}
 
     def make_all(players, **numbers):
-        parts = {module: make_one(**players[module]) for module, (make_one, _) in made.items()}
-        label = lambda params: {module: module if module in parts else "" for module in params}
-        return optax.partition({"": make(**numbers), **parts}, label)
+        transformations = {module: make_one(**players[module]) for module, (make_one, _) in parts.items()}
 
-    return make_all, {**numbers, "players": {module: numbers for module, (_, numbers) in made.items()}}
+        def owners(params):
+            return {module: module if module in parts else "" for module in params}
+
+        return optax.partition({"": make(**numbers), **transformations}, owners)
+
+    return make_all, {**numbers, "players": {module: its_numbers for module, (_, its_numbers) in parts.items()}}
 
 
-def _single(section):
-    section = {key: value for key, value in section.items() if value is not None}
-    name = section.pop("name")
-    if name not in names():
-        raise errors.unknown("optimizer", name, names())
-    optimizer = getattr(optax, name)
-    accepted = {"clip", *inspect.signature(optimizer).parameters}
-    for key in section.keys() - accepted:
-        raise errors.unknown(f"argument of optimizer {name!r}", key, accepted)
-    varies = lambda key, value: isinstance(value, float) or key in ("learning_rate", "clip", "weight_decay")
-    numbers = {key: value for key, value in section.items() if varies(key, value)}
-    fixed = {key: value for key, value in section.items() if key not in numbers}
+def check_players(section: Mapping[str, Any], modules: Iterable[str]) -> None:
+    """Raise UnknownKey for a player of the section that is none of the model's top-level modules."""
+    modules = list(modules)
+    for player in _players(section):
+        if player not in modules:
+            valid = [f"optimizer.players.{module}" for module in modules]
+            raise errors.UnknownKey(f"optimizer.players.{player}", valid, "a model with these modules")
+
+
+def _players(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Return {module: section} of the players that are not None. Raise UserError where they are no sections."""
+    players = section.get("players") or {}
+    if not isinstance(players, Mapping | ConfigDict) or not all(
+        isinstance(one, Mapping | ConfigDict | None) for one in players.values()
+    ):
+        plain = players.to_dict() if isinstance(players, ConfigDict) else players
+        raise UserError(
+            f"config key 'optimizer.players' is {plain!r}\nexpected a section for each: dict(critic=dict(b1=0.9))"
+        )
+    return {module: one for module, one in players.items() if one is not None}
+
+
+def _single(section: Mapping[str, Any], where: str) -> tuple[Callable[..., optax.GradientTransformation], dict]:
+    """Return (make, numbers) of a section without players; `where` is its dotted name."""
+    optimizer = find(section["name"])
+    given = {key: value for key, value in section.items() if key not in _OWN}
+    found = options.resolve(optimizer, given, where, f"optimizer {section['name']!r}", also=_OWN)
+    numbers = found.numbers
+    if section.get("clip") is not None:
+        forms.check(f"{where}.clip", section["clip"], forms.of(forms.Number))
+        numbers = {**numbers, "clip": section["clip"]}
 
     def make(clip=None, **numbers):
-        chain = [] if clip is None else [optax.clip_by_global_norm(clip)]
-        return optax.chain(*chain, optimizer(**numbers, **fixed))
+        clipped = [] if clip is None else [optax.clip_by_global_norm(clip)]
+        return optax.chain(*clipped, optimizer(**numbers, **found.constants))
 
     return make, numbers

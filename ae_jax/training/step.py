@@ -1,4 +1,4 @@
-"""The training step as a pure function of the state, a batch and the numbers of the run."""
+"""The training step as a pure function of the state, a batch and the hyperparameters."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -14,44 +14,67 @@ from ae_jax.core.types import Batch
 from ae_jax.devices import mesh
 from ae_jax.training import accumulation, players, precision
 
-# The order is fixed: stream number i of a key is the same however many follow it.
+# The random streams of a step. Add new ones only at the end, so that old runs resume with the same draws: the key of a
+# stream depends on its place in this order, but not on how many streams follow it.
 _STREAMS = ("augmentation", "corruption", "latent", "sampling", "dropout", "objective", "collections")
-# The collection whose variables begin each step at zero and add up over the pieces of a batch.
+# The collection whose variables are set to zero before each step, and then add up over the pieces of a batch.
 _SUMS = "sums"
 
 
 class TrainState(flax.struct.PyTreeNode):
-    """All that training changes; a checkpoint is exactly this."""
+    """Everything that training changes. A checkpoint stores these fields and nothing else."""
 
-    step: Any  # int32, updates attempted
+    step: Any  # int32: the number of steps, whether their updates were applied or skipped
     params: Any
-    ema: Any  # average of params, or None
-    extra: Any  # {collection: ...}: codebooks, batch statistics
+    ema: Any  # the exponential moving average of params, or None
+    extra: Any  # {collection: values}: all other variables, such as codebooks and batch statistics
     opt_state: Any
-    key: Any  # typed key; never consumed, only folded with the step
-    bad_steps: Any  # int32, non-finite steps in a row
+    # A typed random key. It never changes: each step folds its number into it, so that a resumed run makes the
+    # same draws as one that was never interrupted.
+    key: Any
+    bad_steps: Any  # int32: the number of non-finite steps in a row
 
 
 def streams(key: Any) -> dict[str, Any]:
-    """One key for each use of randomness."""
+    """Split a key into one key for each random stream, {stream: key}."""
     return dict(zip(_STREAMS, jax.random.split(key, len(_STREAMS)), strict=True))
 
 
 def as_it_is(keys: dict[str, Any], batch: Batch, hparams: Any) -> Batch:
-    """The `prepare` of plain training: nothing is augmented, nothing corrupted."""
+    """Return the batch unchanged: the `prepare` of training without augmentation and corruption.
+
+    Args:
+      keys: not read.
+      batch: a batch.
+      hparams: not read.
+    """
     return batch
 
 
 def make_hparams(weights: Mapping[str, Any], **groups: Any) -> dict[str, Any]:
-    """The numbers of a run as a tree of arrays and schedules: what may vary inside one program."""
+    """Return the hyperparameters of a run as a pytree of arrays and schedules.
+
+    They are arguments of the compiled step, so that runs that differ only in them share one compiled function.
+
+    Args:
+      weights: {term: number or schedule} for the terms of the objective.
+      **groups: the same for the groups "corruption", "model", "objective", "optimizer" and "ema".
+    """
     groups = {"weights": dict(weights), "corruption": {}, "model": {}, "objective": {}, "optimizer": {}, **groups}
     return jax.tree.map(schedules.parse, groups)
 
 
 def make_init(model: Any, tx: Any, prepare=as_it_is, ema: bool = False, kind: str | None = None):
-    """The function (key, batch, hparams) -> TrainState. `batch` gives shapes; of its values only "mean" is read.
+    """Make the function init(key, batch, hparams) -> TrainState.
 
-    kind: one of `precision.KINDS`.
+    Its batch gives the shapes. A model reads its values only if its `starts_from` says so.
+
+    Args:
+      model: the model.
+      tx: an Optax transformation, or a function from the numbers of hparams["optimizer"] to one.
+      prepare: a function (keys, batch, hparams["corruption"]) -> batch that augments and corrupts.
+      ema: whether the state holds an exponential moving average of the parameters.
+      kind: one of `ae_jax.training.precision.KINDS`, or None for "float32".
     """
 
     def init(key, batch, hparams):
@@ -70,7 +93,8 @@ def make_init(model: Any, tx: Any, prepare=as_it_is, ema: bool = False, kind: st
 
 
 def _transformation(tx: Any, hp: Mapping[str, Any]) -> optax.GradientTransformation:
-    """Optax transformations are pure functions of their numbers, so one may be made from traced values."""
+    """Return the Optax transformation of a step, whose numbers may be traced values."""
+    # A transformation is a pair of pure functions, so that making it again at every trace costs nothing at run time.
     return tx(**hp["optimizer"]) if callable(tx) else tx
 
 
@@ -83,17 +107,23 @@ def make_train_step(
     pieces: int = 1,
     kind: str | None = None,
 ):
-    """The function step(state, batch, hparams) -> (state, metrics); the caller decides on jit, scan and vmap.
+    """Make the function step(state, batch, hparams) -> (state, metrics).
 
-    objective: (outputs, batch, **hparams["objective"]) -> {term: [B]}, or {player: {term: [B]}}: each player minimises
-        its own terms and moves only its own parameters, those of the modules of its name, or of the role that the
-        model's `roles`, {module: player}, give them; all others are the first's. An objective with a parameter `key`
-        receives a key of its own for each step.
-    kind: one of `precision.KINDS`.
-    tx: an Optax transformation, or a function from hparams["optimizer"] to one.
-    pieces: how many pieces of a batch have their gradients added up (`ae_jax.training.accumulation`); they divide it.
-    metrics: scalars: every term, their weighted sum "loss" (both means over the batch), and "gradient_norm".
-    A step whose loss or gradient is not finite changes only `step` and `bad_steps`.
+    Callers transform it by jit, scan or vmap.
+
+    The metrics are scalars: the mean of every term over the batch, their weighted sum "loss", and "gradient_norm". A
+    step whose loss or gradient is not finite is skipped: it changes only `step` and `bad_steps` of the state.
+
+    Args:
+      model: the model.
+      objective: a function (outputs, batch, **hparams["objective"]) -> {term: [B]}, or {player: {term: [B]}} if several
+        players minimise losses of their own; see `ae_jax.training.players`. If it has a parameter `key`, it receives a
+        random key of its own in each step.
+      tx: an Optax transformation, or a function from the numbers of hparams["optimizer"] to one.
+      prepare: a function (keys, batch, hparams["corruption"]) -> batch that augments and corrupts.
+      num_samples: the number of samples of a random latent for each example.
+      pieces: the number of pieces of a batch over which gradients are accumulated; it must divide the batch.
+      kind: one of `ae_jax.training.precision.KINDS`, or None for "float32".
     """
     gradient = accumulation.over_pieces(_make_gradient(model, objective, num_samples, kind), pieces)
 
@@ -114,7 +144,7 @@ def make_train_step(
                 params=params, ema=average, extra=collections, opt_state=opt_state, bad_steps=jnp.int32(0)
             )
 
-        # A conditional update costs nothing, where a select of the new or the old state reads and writes all of both.
+        # `cond` computes only one branch. `where` would read and write both the old and the new state at every step.
         ok = jnp.isfinite(loss) & jnp.isfinite(metrics["gradient_norm"])
         new = jax.lax.cond(ok, accept, lambda: state.replace(bad_steps=state.bad_steps + 1))
         return new.replace(step=state.step + 1), metrics
@@ -124,12 +154,16 @@ def make_train_step(
 
 def _without_sums(extra):
     """Return the mutable collections with the sums over a batch set to zero."""
-    return {**extra, _SUMS: jax.tree.map(jnp.zeros_like, extra[_SUMS])} if _SUMS in extra else extra
+    if _SUMS not in extra:
+        return extra
+    return {**extra, _SUMS: jax.tree.map(jnp.zeros_like, extra[_SUMS])}
 
 
 def _make_gradient(model, objective, num_samples, kind):
-    """The function (params, extra, batch, keys, numbers of this step) -> (gradient, {"loss", every term}, extra)."""
+    """Make the function (params, extra, batch, keys, hp) -> (gradients, metrics, extra).
 
+    `hp` are the hyperparameters of one step, with the values of schedules. The metrics are "loss" and every term.
+    """
     takes_key = "key" in inspect.signature(objective).parameters
 
     def gradient(params, extra, batch, keys, hp):
@@ -148,16 +182,17 @@ def _make_gradient(model, objective, num_samples, kind):
             key = {"key": keys["objective"]} if takes_key else {}
             by_player = players.by_player(objective(outputs, batch, **key, **hp["objective"]))
             players.check(by_player, model)
-            mean = lambda values: reduce.masked_mean(values, batch.get("mask"))
-            means = {
-                player: {name: mean(values) for name, values in terms.items()} for player, terms in by_player.items()
-            }
-            flat = {name: value for terms in means.values() for name, value in terms.items()}
-            reduce.check_weights(flat, hp["weights"])
+            # The order of players stays as it is, because the first one moves the parameters that no other claims.
+            means, all_terms = {}, {}
+            for player, terms in by_player.items():
+                means[player] = {name: reduce.masked_mean(values, batch.get("mask")) for name, values in terms.items()}
+                all_terms.update(means[player])
+            reduce.check_weights(all_terms, hp["weights"])
             losses = {player: reduce.weighted_sum(terms, hp["weights"]) for player, terms in means.items()}
-            return losses, (flat, dict(new))
+            return losses, (all_terms, dict(new))
 
         losses, pullback, (terms, new) = jax.vjp(losses_of, params, has_aux=True)
+        # The sums of accumulation and the moments of the optimiser need float32.
         grads = precision.full(players.gradients(losses, pullback, model.roles))
         return grads, {"loss": sum(losses.values()), **terms}, new
 
@@ -165,6 +200,9 @@ def _make_gradient(model, objective, num_samples, kind):
 
 
 def _average(average, params, decay, step):
-    """Exponential moving average whose decay grows from 0.1 to `decay`, so that the start is soon forgotten."""
+    """Update an exponential moving average.
+
+    Its decay grows from 0.1 to `decay`, so that the first steps are soon forgotten.
+    """
     decay = jnp.minimum(decay, (1 + step) / (10 + step))
     return jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, params)

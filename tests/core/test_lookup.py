@@ -67,7 +67,9 @@ MISSES = {
         "theirs.good:Encode"
     ),
     "unknown optimizer 'adm'; did you mean 'adam'": lambda: optim.make_tx({"name": "adm", "learning_rate": 1.0}),
-    "argument of optimizer 'adam' 'b3'": lambda: optim.make_tx({"name": "adam", "learning_rate": 1.0, "b3": 0.5}),
+    "unknown config key 'optimizer.b3'.*\n.*'adam' reads: .*eps": lambda: optim.make_tx(
+        {"name": "adam", "learning_rate": 1.0, "b3": 0.5}
+    ),
 }
 
 

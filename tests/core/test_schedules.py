@@ -49,18 +49,20 @@ def test_in_the_end_there_is_what_a_schedule_goes_to(form, last):
     assert schedules.in_the_end({"a": schedules.parse(form)})["a"] == pytest.approx(last)
 
 
-def test_numbers_are_float32_scalars():
-    for number in (3, 0.25, -1e-8):
-        assert schedules.parse(number) == np.float32(number)
-        assert schedules.parse(number).dtype == jnp.float32
+@pytest.mark.parametrize("number", [3, 0.25, -1e-8, 0, 16777216, 3e38])
+def test_a_number_stays_what_it_is_to_the_bit(number):
+    for step in (0, 7, 10**6):
+        value = jax.jit(schedules.at)(schedules.parse(number), step)
+        assert value.dtype == jnp.float32 and value.tobytes() == np.float32(number).tobytes()
 
 
-def test_one_program_serves_schedules_that_differ_in_their_numbers():
-    texts = ["linear:0:1:10", "linear:1:0:20", "linear:2:2:5"]
+def test_one_program_serves_numbers_and_schedules_of_all_kinds():
+    texts = ["linear:0:1:10", "linear:1:0:20", 2, "cosine:1:0:10", "cyclic:0:4:10", "sigmoid:4"]
+    expected = [0.5, 0.75, 2, 0.5, 4, 1 - 4 / (4 + np.exp(5 / 4))]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *map(schedules.parse, texts))
-    np.testing.assert_allclose(jax.vmap(schedules.at, in_axes=(0, None))(stacked, 5), [0.5, 0.75, 2])
+    np.testing.assert_allclose(jax.vmap(schedules.at, in_axes=(0, None))(stacked, 5), expected, rtol=1e-6)
     compiled = jax.jit(lambda schedule: schedules.at(schedule, 5))
-    np.testing.assert_allclose([compiled(schedules.parse(text)) for text in texts], [0.5, 0.75, 2])
+    np.testing.assert_allclose([compiled(schedules.parse(text)) for text in texts], expected, rtol=1e-6)
     assert compiled._cache_size() == 1
 
 

@@ -139,7 +139,7 @@ def test_downsampling_averages_squares(key):
     small = corruptions.downsample(key, GREY, factor=4)
     expected = [[GREY[:, 4 * i : 4 * i + 4, 4 * j : 4 * j + 4].mean(axis=(1, 2)) for j in range(2)] for i in range(2)]
     np.testing.assert_allclose(small, np.moveaxis(np.array(expected), 2, 0), rtol=1e-5)
-    with pytest.raises(UserError, match="corruption.factor=3 does not divide 8x8"):
+    with pytest.raises(UserError, match="corruption.factor=3 must divide 8x8"):
         corruptions.downsample(key, GREY, factor=3)
 
 
@@ -149,7 +149,10 @@ def test_corruption_makes_the_inputs_and_leaves_the_target(key):
     batch = prepare(streams(key), {"x": GREY, "inputs": GREY}, {"level": 2.0})
     np.testing.assert_array_equal(batch["x"], GREY)
     assert batch["inputs"].min() == 0 and batch["inputs"].max() == 1 and (batch["inputs"] != GREY).mean() > 0.9
-    for section, message in (({"name": "boxes"}, "did you mean 'box'"), ({"name": "box", "size": 1}, "option.*'size'")):
+    for section, message in (
+        ({"name": "boxes"}, "did you mean 'box'"),
+        ({"name": "box", "size": 1}, "'corruption.size'"),
+    ):
         with pytest.raises(UserError, match=message):
             corruptions.find(section)
 

@@ -8,7 +8,7 @@ import math
 import pytest
 
 from ae_jax.core import lookup
-from ae_jax.experiments import analysis, configuration, experiment, ranges, runner
+from ae_jax.experiments import analysis, checks, configuration, experiment, runner
 from configs import common
 
 NAMES = sorted(p.stem for p in (configuration.ROOT / "configs").glob("[a-z]*.py") if p.stem != "common")
@@ -41,7 +41,7 @@ def test_every_data_set_resolves_and_the_model_is_built(name):
     assert configuration.load(path).data.name in datasets
     for data in datasets:
         config = configuration.load(f"{path}:{data}")
-        ranges.check(config)
+        checks.check(config)
         assert config.data.name == data
         assert data in in_rows or not config.expected  # numbers of other data are not to be met on these
         # As JSON in a run directory and back it is the same config.

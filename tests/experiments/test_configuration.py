@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
 from ae_jax.core.errors import UserError
-from ae_jax.experiments import configuration, ranges
+from ae_jax.experiments import checks, configuration, experiment
 
 WORDS = {"mnist": False, "smoke": False, "k": 1, "rate": 0.5, "beta": 4.0}
 
@@ -87,7 +87,7 @@ def test_a_wrong_override_is_refused(key, text, says):
 def test_giving_steps_or_epochs_clears_the_other(given_key, other):
     config = configuration.load("configs/vae.py:digits" if given_key == "epochs" else "configs/vae.py:mnist")
     configuration.override(config, f"train.{given_key}", "7")
-    ranges.check(config)
+    checks.check(config)
     assert (config.train[given_key], config.train[other]) == (7, None)
 
 
@@ -144,13 +144,20 @@ def test_another_data_name_is_other_data(monkeypatch, tmp_path):
 )
 def test_a_value_out_of_range_is_refused(key, value):
     config = configuration.load("configs/vae.py:digits")
-    ranges.check(config)
-    with config.unlocked():
-        section, _, name = key.rpartition(".")
-        (config[section] if section else config)[name] = value
+    if key in ("model.components", "model.bar"):
+        config = configuration.load("configs/music_vae_16bar.py:scales_16bar")
+        config.model.prior = "mixture"
+    set_at(config, key, value)
     with pytest.raises(UserError, match=key) as caught:
-        ranges.check(config)
+        experiment.build(config)
     assert len(str(caught.value).splitlines()) <= 2
+
+
+def set_at(config, key, value):
+    """Set a dotted key as a config file or a notebook does."""
+    section, _, name = key.rpartition(".")
+    with config.unlocked():
+        (config[section] if section else config)[name] = value
 
 
 def test_a_config_anywhere_may_build_on_ours(tmp_path, monkeypatch):
@@ -172,7 +179,7 @@ def test_a_config_anywhere_may_build_on_ours(tmp_path, monkeypatch):
     [
         ("no_function.py", "x = 1\n", "no get_config"),
         ("broken.py", "def get_config(:\n", "line 1"),
-        ("empty.py", "def get_config(arg): return {}\n", "answered dict"),
+        ("empty.py", "def get_config(arg): return {}\n", "returned dict"),
         ("text.txt", "", "not a Python file"),
     ],
 )

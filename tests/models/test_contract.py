@@ -43,19 +43,16 @@ ALLOWED = {
     "experiments/rundir.py": "a stored record",
     "devices/report.py": "functions that not every system has",
     "experiments/configuration.py": "functions of a config file",
-    "experiments/parts.py": "functions and partials of parts",
-    "experiments/ranges.py": "sections of a config",
     "models/base.py": "Family.says",
     "models/nets/words.py": "functions of Linen by name",
     "plots/page_program.py": "jaxprs",
     "plots/style.py": "figures and pages",
     "sweeps/engines/__init__.py": "settings of JAX by name",
     "training/checkpoints.py": "fields of the state",
-    "training/optim.py": "optimisers of Optax by name, and sections of a config",
+    "training/optim.py": "optimisers of Optax by name",
     "training/precision.py": "leaves that are arrays",
     "commands/cli.py": "what a command's file defines",
     "commands/reproduce.py": "functions of a config file",
-    "sweeps/lockstep.py": "the cached splits",
 }
 
 

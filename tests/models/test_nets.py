@@ -228,7 +228,7 @@ def test_blocks_computed_anew_keep_less_and_give_the_same_gradients(key):
         (conv.Decoder(), [jnp.zeros((1, 2)), (64,)], "model.decoder=mlp"),
         (conv.Decoder(up="bilinear"), [jnp.zeros((1, 2)), (8, 8, 1)], "nearest, transposed"),
         (conv.Decoder(up="nearest"), [jnp.zeros((1, 2)), (8, 8, 1)], "final_kernel"),
-        (conv.Decoder(project=False, hidden=()), [jnp.zeros((1, 2)), (8, 8, 1)], "code of 256"),
+        (conv.Decoder(project=False, hidden=()), [jnp.zeros((1, 2)), (8, 8, 1)], "latent of 256"),
     ],
 )
 def test_what_a_config_may_not_ask_is_said_in_two_lines(key, module, arguments, message):

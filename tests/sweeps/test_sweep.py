@@ -128,7 +128,7 @@ def groups_of(*texts, **overrides):
 @pytest.mark.parametrize(
     "axis",
     [
-        *("seed=0,1", "weights.kl=1,0.5", "weights.kl=linear:0:1:9,linear:1:2:3", "optimizer.learning_rate=0.1,0.2"),
+        *("seed=0,1", "weights.kl=1,0.5", "weights.kl=1,linear:0:1:9,cosine:1:2:3", "optimizer.learning_rate=0.1,0.2"),
         *("train.ema=0.9,0.99", "optimizer.clip=1,2.5", "optimizer.b1=0.9,0.8"),
     ],
 )
@@ -139,7 +139,7 @@ def test_numbers_share_a_program(axis):
 @pytest.mark.parametrize(
     "axis",
     [
-        *("model.latent_dim=2,3", "weights.kl=1,linear:0:1:9", "train.ema=0,0.9", "optimizer.clip=None,1"),
+        *("model.latent_dim=2,3", "train.ema=0,0.9", "optimizer.clip=None,1"),
         *("optimizer.name=adam,lion", "train.batch_size=32,64", "data.validation=200,100", "objective.num_samples=1,2"),
         "optimizer.learning_rate='optax.constant_schedule(value=0.1)','optax.constant_schedule(value=0.2)'",
     ],
@@ -325,7 +325,7 @@ def test_killed_and_stopped_it_ends_in_the_same_bytes(sweeps):
 
 WRONG = {
     "unknown key": (["weights.kl=1", "train.stpes=1,2"], "did you mean 'train.steps'"),
-    "a key that nothing reads": (["weights.kll=1,2"], "did you mean 'kl'"),
+    "a key that nothing reads": (["weights.kll=1,2"], "did you mean 'weights.kl'"),
     "an empty axis": (["seed="], "is empty"),
     "an empty value": (["seed=1,,2"], "has an empty value"),
     "devices of its own": (["mesh.fsdp=1,2"], "mesh.fsdp=2 in a sweep"),

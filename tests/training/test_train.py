@@ -144,7 +144,7 @@ def test_terms_are_weighted_by_schedules_over_the_examples_there_are():
 
 @pytest.mark.parametrize(
     ("weights", "message"),
-    [({"reconstruction": 1.0}, "'kl' has no weight"), ({**ONES, "lk": 1.0}, "weights.lk ")],
+    [({"reconstruction": 1.0}, "'kl' has no weight"), ({**ONES, "lk": 1.0}, "unknown config key 'weights.lk'")],
 )
 def test_every_term_has_a_weight_and_every_weight_a_term(weights, message):
     with pytest.raises(UserError, match=message):

@@ -1,4 +1,4 @@
-"""Likelihoods p(x|z), one per file: `Likelihood`, a module from decoder outputs to a distribution over x."""
+"""Likelihoods p(x|z), one per file: `Likelihood`, from decoder outputs to a distribution."""
 
 import math
 
@@ -8,19 +8,19 @@ from ae_jax.core.types import DataSpec
 
 
 class Likelihood(nn.Module):
-    """What holds of a likelihood unless it says otherwise.
+    """Base class of likelihoods, with the defaults of everything that a likelihood may declare.
 
-    It is called as `likelihood(outputs, batch, train)` with decoder outputs [S, B, *output_shape] and returns a
-    distribution over batch["x"], batch shape [S, B].
+    A likelihood is called as `likelihood(outputs, batch, train)` with decoder outputs [S, B, *output_shape]. It returns
+    a distribution over batch["x"], batch shape [S, B].
 
     Args:
-      spec: what one example looks like.
+      spec: the shape and kind of one example.
     """
 
     spec: DataSpec
 
-    # The least and the greatest value of x, as models see it, that has a likelihood: pixels are in [0, 1], events in
-    # [0, levels - 1]. By default all finite numbers have one.
+    # The least and the greatest value of x, as models see it, that has a likelihood. Pixels are in [0, 1] and events in
+    # [0, levels - 1]. By default all finite numbers have a likelihood.
     support = (-math.inf, math.inf)
     # Whether pixels must be dequantised, because a density of discrete values could grow without bound.
     needs_dequantised = False

@@ -1,6 +1,7 @@
-"""Convolutional networks over images [N, H, W, C]: an encoder to features, and its mirror image."""
+"""Convolutional networks over images [N, H, W, C]: an encoder and a decoder that mirrors it."""
 
 import functools
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -8,13 +9,24 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from ae_jax.core import errors
+from ae_jax.core.forms import Count, Size, Sizes
 from ae_jax.models.nets import ImageEncoder, downsampled, lowering, words
 from ae_jax.models.nets.mlp import Mlp
 
 
 class Conv(nn.Module):
-    """A convolution with bias and SAME padding, [N, H, W, C] -> [N, H/stride, W/stride, features], rounded up;
-    `transposed` enlarges by the stride instead. Parameters and numbers of `nn.Conv` and `nn.ConvTranspose`.
+    """Convolve with bias and SAME padding: [N, H, W, C] -> [N, h, w, features].
+
+    The size of the result is that of the image divided by the stride, rounded up.
+
+    The parameters and the results are those of `nn.Conv` and `nn.ConvTranspose`.
+
+    Args:
+      features: the number of output channels.
+      kernel: the height and width of the kernel.
+      stride: the step along both axes.
+      transposed: whether the convolution is transposed, so that it enlarges the image by the stride.
+      kernel_init: the initialiser of the kernel.
     """
 
     features: int
@@ -25,6 +37,7 @@ class Conv(nn.Module):
 
     @nn.compact
     def __call__(self, x):
+        """Return the convolved image of x [N, H, W, C]."""
         shape = (self.kernel, self.kernel, x.shape[-1], self.features)
         kernel = self.param("kernel", words.initializer(self.kernel_init), shape)
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
@@ -34,22 +47,43 @@ class Conv(nn.Module):
 
 
 def _pool(x, size: int, combine, outside: float):
-    """Squares combined pixel by pixel: inside a loop on a CPU five times faster than `nn.max_pool` and its gradient."""
-    pads = [(-n % size // 2, -n % size - -n % size // 2) for n in x.shape[1:3]]
+    """Combine the pixels of each square of `size` x `size`; the padding has the value `outside`."""
+    pads = [_same_padding(side, size) for side in x.shape[1:3]]
     x = jnp.pad(x, ((0, 0), *pads, (0, 0)), constant_values=outside)
     n, height, width, channels = x.shape
     squares = x.reshape(n, height // size, size, width // size, size, channels)
-    return functools.reduce(combine, [squares[:, :, i, :, j] for i in range(size) for j in range(size)])
+    # One elementwise operation for each pixel of a square. With its gradient, inside a compiled loop on a CPU, this is
+    # five times faster than `nn.max_pool`, which XLA lowers to a windowed reduction.
+    pixels = [squares[:, :, i, :, j] for i, j in itertools.product(range(size), repeat=2)]
+    return functools.reduce(combine, pixels)
+
+
+def _same_padding(side: int, size: int) -> tuple[int, int]:
+    """Return the padding before and after `side` pixels that makes them a multiple of `size`."""
+    missing = -side % size
+    return missing // 2, missing - missing // 2
 
 
 def max_pool(x, size: int):
-    """Maximum of squares of `size` x `size`, SAME padding: [N, H, W, C] -> [N, H/size, W/size, C], rounded up."""
+    """Return the maximum of each square, [N, ceil(H/size), ceil(W/size), C].
+
+    Args:
+      x: images [N, H, W, C], padded by minus infinity.
+      size: the height and width of the squares, which do not overlap.
+    """
     return _pool(x, size, jnp.maximum, -jnp.inf)
 
 
 def average_pool(x, size: int):
-    """Mean of the pixels there are in squares of `size` x `size`, SAME padding, the padding not counted."""
-    return _pool(x, size, jnp.add, 0.0) / _pool(jnp.ones_like(x[:1, :, :, :1]), size, jnp.add, 0.0)
+    """Return the mean of each square without the padding, [N, ceil(H/size), ceil(W/size), C].
+
+    Args:
+      x: images [N, H, W, C].
+      size: the height and width of the squares, which do not overlap.
+    """
+    # The number of pixels in each square is the sum over an image of ones.
+    ones = jnp.ones_like(x[:1, :, :, :1])
+    return _pool(x, size, jnp.add, 0.0) / _pool(ones, size, jnp.add, 0.0)
 
 
 _DOWN = {"stride": None, "max_pool": max_pool, "average_pool": average_pool}
@@ -57,18 +91,31 @@ _UP = ("transposed", "nearest")
 
 
 def _per_layer(word: str, value: int | Sequence[int], channels: Sequence[int]) -> tuple[int, ...]:
-    """One number for all layers, or a number for each."""
+    """Return one number for each layer; a single number stands for all layers.
+
+    Raises:
+      UserError: if there are not as many numbers as `channels`, or if a number is less than 1.
+    """
     values = (value,) * len(channels) if isinstance(value, int) else tuple(value)
     if len(values) != len(channels) or min(values, default=0) < 1:
         raise errors.UserError(
-            f"model.{word} is {value} beside model.channels {tuple(channels)}\n"
+            f"model.{word}={value} does not fit model.channels={tuple(channels)}\n"
             "expected one positive number for all layers, or as many as there are channels"
         )
     return values
 
 
 def check_image(who: str, shape: Sequence[int], channels: Sequence[int]):
-    """Raises UserError for examples that are no images, or no channels for them."""
+    """Check that a convolutional network has layers, and images to convolve.
+
+    Args:
+      who: "encoder" or "decoder".
+      shape: the shape of an example.
+      channels: the network's field `channels`.
+
+    Raises:
+      UserError: if the examples are not images, or if `channels` is empty.
+    """
     if not channels:
         raise errors.UserError(f"model.channels of a convolutional {who} is empty\nexpected at least one number")
     if len(shape) != 3:
@@ -79,28 +126,37 @@ def check_image(who: str, shape: Sequence[int], channels: Sequence[int]):
 
 
 class Encoder(ImageEncoder):
-    """For each of `channels` a convolution, the activation, and a step down; then dense layers: [N, H, W, C] -> [N, F].
+    """Apply convolutions that shrink the image, then dense layers: [N, H, W, C] -> [N, F].
 
-    kernel, stride: one number, or one for each of `channels`.
-    hidden: widths of the dense layers; with none, the features are the last image [h, w, C] laid out flat.
-    down: how a step shrinks the image: the "stride" of the convolution itself, "max_pool" or "average_pool".
-    spatial: whether the last image [N, h, w, C] is returned as it is, without dense layers.
+    Each of `channels` is a convolution, the activation, and a step that shrinks the image.
+
+    Args:
+      channels: the number of output channels of each convolution.
+      kernel: the kernel size of all convolutions, or one for each.
+      stride: the factor by which each step shrinks the image; one number for all steps, or one for each.
+      hidden: the widths of the dense layers. Without any, the features are the last image [h, w, C], flattened.
+      activation: the activation after each convolution and dense layer.
+      kernel_init: the initialiser of all layers.
+      down: what shrinks the image: the "stride" of the convolution itself, "max_pool" or "average_pool".
+      spatial: whether the last image [N, h, w, C] is returned, without dense layers.
     """
 
-    channels: Sequence[int] = (32, 64)
-    kernel: int | Sequence[int] = 4
-    stride: int | Sequence[int] = 2
-    hidden: Sequence[int] = (256,)
+    channels: Sizes = (32, 64)
+    kernel: Size | Sizes = 4
+    stride: Size | Sizes = 2
+    hidden: Sizes = (256,)
     activation: str = "relu"
     kernel_init: str = "lecun_normal"
     down: str = "stride"
     spatial: bool = False
 
     def image_size(self, shape):
+        """Return the height and width of the last image for examples of this shape (H, W, C)."""
         return downsampled(shape, _per_layer("stride", self.stride, self.channels))
 
     @nn.compact
     def __call__(self, x):
+        """Return features [N, F], or the last image [N, h, w, C], of images x [N, H, W, C]."""
         check_image("encoder", x.shape[1:], self.channels)
         if self.down not in _DOWN:
             raise errors.unknown("model.down", self.down, _DOWN)
@@ -117,59 +173,77 @@ class Encoder(ImageEncoder):
 
 
 class Decoder(nn.Module):
-    """The encoder's mirror image, from the same words in the same order: [N, D] -> [N, *shape], no last activation.
+    """Mirror the encoder: dense layers, then convolutions that enlarge, [N, D] -> [N, *shape].
 
-    shape: (H, W, C), of any size; what the steps up give too much is cut off at the lower and right edges.
-    up: how a step enlarges the image: a "transposed" convolution, or a convolution and "nearest" neighbours.
-    project: whether a dense layer makes the first, smallest image from the code; without it the code is that image.
-    final_kernel: size of a last convolution without a step; 0 for none, the last step then giving the output itself.
-    spatial: whether the latent has numbers for each place of the smallest image, and no dense layers follow it.
+    The fields that both have are in the encoder's order, so that the same values describe both networks.
+
+    Args:
+      channels: the encoder's numbers of channels.
+      kernel: the kernel size of all convolutions, or one for each.
+      stride: the factor by which each step enlarges the image; one number for all steps, or one for each.
+      hidden: the encoder's widths of dense layers.
+      activation: the activation after each layer but the last.
+      kernel_init: the initialiser of all layers.
+      up: what enlarges the image: a "transposed" convolution, or a convolution followed by "nearest" neighbours.
+      project: whether a dense layer makes the first, smallest image. Without it, the output of the dense layers, or the
+        latent if there are none, is that image.
+      final_kernel: the kernel size of a last convolution with stride 1; 0 if the last step makes the output itself.
+      spatial: whether the latent has numbers for each place of the smallest image, in place of dense layers.
     """
 
-    channels: Sequence[int] = (32, 64)
-    kernel: int | Sequence[int] = 4
-    stride: int | Sequence[int] = 2
-    hidden: Sequence[int] = (256,)
+    channels: Sizes = (32, 64)
+    kernel: Size | Sizes = 4
+    stride: Size | Sizes = 2
+    hidden: Sizes = (256,)
     activation: str = "relu"
     kernel_init: str = "lecun_normal"
     up: str = "transposed"
     project: bool = True
-    final_kernel: int = 0
+    final_kernel: Count = 0
     spatial: bool = False
 
     @nn.compact
     def __call__(self, z, shape: tuple[int, ...]):
+        """Return outputs [N, *shape], without an activation.
+
+        Args:
+          z: latents [N, D].
+          shape: the shape (H, W, C) of one output. Any size is possible: the steps make an image that is at least as
+            large, and the lower and right edges are cut off.
+        """
         check_image("decoder", shape, self.channels)
         if self.up not in _UP:
             raise errors.unknown("model.up", self.up, _UP)
         if self.up == "nearest" and not self.final_kernel:
             raise errors.UserError(
-                "model.up 'nearest' would end in blocks of equal pixels\nset model.final_kernel, say 3"
+                "model.up='nearest' without a last convolution makes blocks of equal pixels\nuse model.final_kernel=3"
             )
         activation = words.activation(self.activation)
         kernels = _per_layer("kernel", self.kernel, self.channels)
         strides = _per_layer("stride", self.stride, self.channels)
+        # The sizes that the images have in the encoder, from the largest to the smallest.
         sizes = [tuple(shape[:2])]
         for stride in strides:
-            sizes.append(tuple(-(-size // stride) for size in sizes[-1]))
+            sizes.append(downsampled(sizes[-1], [stride]))
 
         smallest = (*sizes.pop(), self.channels[-1])
         x = z if self.spatial else Mlp(self.hidden[::-1], self.activation, self.kernel_init)(z)
         if self.spatial:
-            # A latent at each place of the smallest image.
-            at_places = x.reshape(len(x), *smallest[:2], -1)
-            x = activation(nn.Dense(smallest[-1], kernel_init=words.initializer(self.kernel_init))(at_places))
+            # The flat latent becomes an image again, and the dense layer acts on each of its places.
+            places = x.reshape(len(x), *smallest[:2], -1)
+            x = activation(nn.Dense(smallest[-1], kernel_init=words.initializer(self.kernel_init))(places))
         elif self.project:
             x = activation(nn.Dense(math.prod(smallest), kernel_init=words.initializer(self.kernel_init))(x))
         elif x.shape[-1] != math.prod(smallest):
             raise errors.UserError(
-                f"model.project is off, and a code of {x.shape[-1]} is no image {smallest}\n"
-                f"expected a code of {math.prod(smallest)} numbers, the encoder's last image laid out flat"
+                f"model.project=False needs a latent that is the smallest image {smallest}, not {x.shape[-1]} numbers\n"
+                f"expected a latent of {math.prod(smallest)} numbers, or model.project=True"
             )
         x = x.reshape(len(x), *smallest)
 
         outputs = self.channels[::-1] if self.final_kernel else (*self.channels[-2::-1], shape[-1])
         steps = zip(outputs, kernels[::-1], strides[::-1], sizes[::-1], strict=True)
+        # The activation comes before each step but the first, so that no activation follows the last one.
         for step, (features, kernel, stride, (height, width)) in enumerate(steps):
             x = activation(x) if step else x
             if self.up == "transposed":

@@ -1,9 +1,11 @@
-"""Convolutions in two forms of equal numbers: XLA's own, and matrix products of shifted slices, which are many times
-faster on a CPU inside a loop. The platform decides.
+"""Convolutions in two forms with equal results: XLA's, and products of shifted slices.
 
-A window relates a large image to a small one, and three maps follow, each linear in both arguments: `_correlate`
-(large, kernel -> small), `_spread` (small, kernel -> large) and `_weigh` (large, small -> kernel). A convolution is the
-first, a transposed one the second, and the derivatives of each are the other two, to any order.
+The products are many times faster on a CPU inside a compiled loop. CPUs use them, and other platforms use XLA's form.
+
+A window relates the pixels of a large image to those of a small one. It defines three maps, each linear in both
+arguments: `_correlate` (large, kernel -> small), `_scatter` (small, kernel -> large) and `_weigh` (large, small ->
+kernel). A convolution is `_correlate`, and a transposed convolution is `_scatter`. The derivatives of each map are the
+other two, so that derivatives of any order exist.
 """
 
 import functools
@@ -15,38 +17,49 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-# Channels per matrix product: fewer use the processor's width badly, more only copy more than its caches hold.
+# Channels per matrix product. Fewer do not fill the processor's vector units; more do not fit into its caches.
 _WIDTH = 64
 
 
 class _Window(NamedTuple):
-    """Along each axis, tap t of the kernel shows large[i * stride - low + t] to small[i]."""
+    """The relation of two images: small[i] reads large[i * stride - low + t] by tap t."""
 
-    large: tuple[int, ...]
-    small: tuple[int, ...]
-    kernel: tuple[int, ...]
+    large: tuple[int, ...]  # height and width of the large image
+    small: tuple[int, ...]  # height and width of the small image
+    kernel: tuple[int, ...]  # height and width of the kernel
     stride: tuple[int, ...]
-    low: tuple[int, ...]
+    low: tuple[int, ...]  # the padding before the large image; negative if its first pixels are not read
 
     @property
     def high(self):
-        """Padding behind `large` that makes the last window end there; negative where no window reaches the end."""
+        """Return the padding after the large image; negative if no tap reads its last pixels."""
         axes = zip(self.large, self.small, self.kernel, self.stride, self.low, strict=True)
         return tuple((m - 1) * s + k - n - low for n, m, k, s, low in axes)
 
     @property
     def mirrored(self):
-        """With stride 1 the small image is as good as the large one: the same window seen from the other side."""
+        """Return the relation with the images exchanged, which is a window if the strides are 1."""
         low = tuple(k - 1 - low for k, low in zip(self.kernel, self.low, strict=True))
         return _Window(self.small, self.large, self.kernel, self.stride, low)
 
 
 def _mirror(kernel):
+    """Return the kernel of the exchanged images: taps reversed, channels swapped."""
     return jnp.flip(kernel, (0, 1)).swapaxes(2, 3)
 
 
 def conv2d(x, kernel, strides=(1, 1), padding: str = "SAME"):
-    """x [N, H, W, C] and kernel [kh, kw, C, O] -> [N, H', W', O], as `flax.linen.Conv`; padding "SAME" or "VALID"."""
+    """Convolve images as `flax.linen.Conv` does, without a bias.
+
+    Args:
+      x: images [N, H, W, C].
+      kernel: [kh, kw, C, O].
+      strides: the steps along height and width.
+      padding: "SAME" or "VALID".
+
+    Returns:
+      Images [N, h, w, O].
+    """
     small, low = [], []
     for n, k, s in zip(x.shape[1:3], kernel.shape[:2], strides, strict=True):
         small.append(-(-n // s) if padding == "SAME" else (n - k) // s + 1)
@@ -56,7 +69,17 @@ def conv2d(x, kernel, strides=(1, 1), padding: str = "SAME"):
 
 
 def conv_transpose2d(x, kernel, strides=(1, 1), padding: str = "SAME"):
-    """x [N, H, W, C] and kernel [kh, kw, C, O] -> [N, H s, W s, O] with "SAME", as `flax.linen.ConvTranspose`."""
+    """Apply a transposed convolution as `flax.linen.ConvTranspose` does, without a bias.
+
+    Args:
+      x: images [N, H, W, C].
+      kernel: [kh, kw, C, O].
+      strides: the factors by which height and width grow.
+      padding: "SAME" or "VALID".
+
+    Returns:
+      Images [N, H * stride, W * stride, O] with "SAME"; larger ones with "VALID" and a kernel larger than the stride.
+    """
     large, low = [], []
     for m, k, s in zip(x.shape[1:3], kernel.shape[:2], strides, strict=True):
         large.append(m * s if padding == "SAME" else m * s + max(k - s, 0))
@@ -64,85 +87,110 @@ def conv_transpose2d(x, kernel, strides=(1, 1), padding: str = "SAME"):
         before = k - 1 if padding == "VALID" or s >= k else -(-(k + s - 2) // 2)
         low.append(k - 1 - before)
     window = _Window(tuple(large), x.shape[1:3], kernel.shape[:2], tuple(strides), tuple(low))
-    return _spread(x, _mirror(kernel), window)
+    return _scatter(x, _mirror(kernel), window)
 
 
 def _native_correlate(large, kernel, window):
+    """Return the small image [N, h, w, O] by XLA's convolution."""
     padding = tuple(zip(window.low, window.high, strict=True))
     return lax.conv_general_dilated(large, kernel, window.stride, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
-def _native_spread(small, kernel, window):
+def _native_scatter(small, kernel, window):
+    """Return the large image [N, H, W, C]: the transpose of `_native_correlate` by the image."""
     large = jax.ShapeDtypeStruct((len(small), *window.large, kernel.shape[2]), small.dtype)
     return jax.linear_transpose(lambda large: _native_correlate(large, kernel, window), large)(small)[0]
 
 
 def _native_weigh(large, small, window):
+    """Return the kernel [kh, kw, C, O]: the transpose of `_native_correlate` by the kernel."""
     kernel = jax.ShapeDtypeStruct((*window.kernel, large.shape[-1], small.shape[-1]), large.dtype)
     return jax.linear_transpose(lambda kernel: _native_correlate(large, kernel, window), kernel)(small)[0]
 
 
 def _pad(x, low, high):
-    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *((a, b, 0) for a, b in zip(low, high)), (0, 0, 0)])
+    """Pad height and width with zeros; negative numbers cut off, unlike in `jnp.pad`."""
+    sides = [(before, after, 0) for before, after in zip(low, high)]
+    return lax.pad(x, jnp.zeros((), x.dtype), [(0, 0, 0), *sides, (0, 0, 0)])
 
 
 def _patches(large, window):
-    """What the small image sees, tap beside tap, in groups of about `_WIDTH` channels: [N, h, w, taps C] each."""
+    """Return what each pixel of the small image reads (im2col): arrays [N, h, w, taps * C].
+
+    Each array holds as many taps as make about `_WIDTH` channels.
+    """
     x = _pad(large, window.low, window.high)
-    (m, n), (kh, kw), (s, t) = window.small, window.kernel, window.stride
-    taps = [x[:, i : i + m * s - s + 1 : s, j : j + n * t - t + 1 : t] for i in range(kh) for j in range(kw)]
+    (height, width), (s, t) = window.small, window.stride
+    taps = []
+    for i, j in itertools.product(range(window.kernel[0]), range(window.kernel[1])):
+        rows, columns = slice(i, i + (height - 1) * s + 1, s), slice(j, j + (width - 1) * t + 1, t)
+        taps.append(x[:, rows, columns])
     group = -(-_WIDTH // x.shape[-1])
     return [jnp.concatenate(taps[i : i + group], axis=-1) for i in range(0, len(taps), group)]
 
 
-def _gather(large, kernel, window):
-    """Correlation as products of patches with their part of the kernel."""
+def _correlate_patches(large, kernel, window):
+    """Return the small image: the sum of the products of patches with the weights of their taps."""
     patches = _patches(large, window)
     weights, step = kernel.reshape(-1, kernel.shape[-1]), patches[0].shape[-1]
     return sum(patch @ weights[i * step : (i + 1) * step] for i, patch in enumerate(patches))
 
 
-def _scatter(small, kernel, window):
-    """Spreading: one product for each of the s t phases of the large image, whose taps are shifted and added."""
+def _scatter_phases(small, kernel, window):
+    """Return the large image, computed phase by phase.
+
+    Phase (p, q) consists of the pixels (p + s i, q + t j) for all i and j.
+
+    All pixels of a phase read the same taps, so a phase is one matrix product, whose taps are then shifted and added.
+    """
     (m, n), (kh, kw), (s, t) = window.small, window.kernel, window.stride
-    rows, columns = m - 1 + -(-kh // s), n - 1 + -(-kw // t)
+    rows, columns = m - 1 + -(-kh // s), n - 1 + -(-kw // t)  # the size of each phase
 
     def phase(p, q):
         weights = kernel[p::s, q::t]
         a, b, c, o = weights.shape
+        # A stride larger than the kernel leaves phases without taps: their pixels are zero.
         taps = jnp.split(small @ weights.reshape(-1, o).T, a * b, axis=-1) if a * b else []
-        corners = itertools.product(range(a), range(b))
-        shifted = (_pad(tap, (i, j), (rows - m - i, columns - n - j)) for tap, (i, j) in zip(taps, corners))
-        return sum(shifted, jnp.zeros((len(small), rows, columns, c), small.dtype))
+        total = jnp.zeros((len(small), rows, columns, c), small.dtype)
+        for tap, (i, j) in zip(taps, itertools.product(range(a), range(b))):
+            total = total + _pad(tap, (i, j), (rows - m - i, columns - n - j))
+        return total
 
-    x = jnp.stack([jnp.stack([phase(p, q) for q in range(t)], axis=3) for p in range(s)], axis=2)
-    x = x.reshape(len(small), rows * s, columns * t, -1)
+    # Interleave the phases: first along the width, then along the height.
+    strips = []
+    for p in range(s):
+        strips.append(jnp.stack([phase(p, q) for q in range(t)], axis=3))
+    x = jnp.stack(strips, axis=2).reshape(len(small), rows * s, columns * t, -1)
     (height, width), (top, left) = window.large, window.low
     return _pad(x, (-top, -left), (height + top - rows * s, width + left - columns * t))
 
 
-# Work on the narrower side: with stride 1 each map can be had from patches of either image, and fewer channels are less
-# to copy (a last layer from 32 channels to 1: 30 times less).
+# The sliced forms copy patches of the image with fewer channels. With stride 1 each map can be computed from patches of
+# either image. A last layer from 32 channels to 1 then copies about 30 times fewer numbers.
 
 
 def _sliced_correlate(large, kernel, window):
+    """Return the small image by matrix products."""
     if window.stride == (1, 1) and kernel.shape[2] > kernel.shape[3]:
-        return _scatter(large, _mirror(kernel), window.mirrored)
-    return _gather(large, kernel, window)
+        return _scatter_phases(large, _mirror(kernel), window.mirrored)
+    return _correlate_patches(large, kernel, window)
 
 
-def _sliced_spread(small, kernel, window):
+def _sliced_scatter(small, kernel, window):
+    """Return the large image by matrix products."""
     if window.stride == (1, 1) and kernel.shape[3] <= kernel.shape[2]:
-        return _gather(small, _mirror(kernel), window.mirrored)
-    return _scatter(small, kernel, window)
+        return _correlate_patches(small, _mirror(kernel), window.mirrored)
+    return _scatter_phases(small, kernel, window)
 
 
 def _sliced_weigh(large, small, window):
+    """Return the kernel by matrix products: a sum over all examples and pixels."""
     c, o = large.shape[-1], small.shape[-1]
     if window.stride == (1, 1) and c > o:
         return _mirror(_sliced_weigh(small, large, window.mirrored))
-    patches, pixels = _patches(large, window), (((0, 1, 2), (0, 1, 2)), ((), ()))
-    # The narrower operand goes first: XLA transposes it in memory before it multiplies.
+    patches = _patches(large, window)
+    pixels = (((0, 1, 2), (0, 1, 2)), ((), ()))  # contract over examples, height and width
+    # The operand with fewer channels goes first, because XLA transposes the first one in memory before it multiplies.
     if patches[0].shape[-1] < o:
         products = [lax.dot_general(patch, small, pixels) for patch in patches]
         return jnp.concatenate(products).reshape(*window.kernel, c, o)
@@ -150,33 +198,45 @@ def _sliced_weigh(large, small, window):
     return jnp.concatenate(products, axis=-1).reshape(o, *window.kernel, c).transpose(1, 2, 3, 0)
 
 
-def _map(sliced, native, derivatives):
-    """The map of two arrays and a window in the platform's form. Its residuals are the two arrays alone: those of a
-    differentiated choice of platforms would hold the patches, also where they are not used.
+def _bilinear(sliced, native, derivatives):
+    """Make a function (a, b, window) that computes in the form of its platform.
+
+    Args:
+      sliced: the form for CPUs, a function (a, b, window).
+      native: the form for all other platforms.
+      derivatives: a function (a, b, cotangent, window) -> (cotangent of a, cotangent of b).
     """
 
     def apply(a, b, window):
-        forms = [functools.partial(form, window=window) for form in (sliced, native)]
-        return lax.platform_dependent(a, b, cpu=forms[0], default=forms[1])
+        cpu, default = (functools.partial(form, window=window) for form in (sliced, native))
+        return lax.platform_dependent(a, b, cpu=cpu, default=default)
 
+    def forward(a, b, window):
+        return apply(a, b, window), (a, b)
+
+    def backward(window, residuals, cotangent):
+        return derivatives(*residuals, cotangent, window)
+
+    # The derivatives are given by hand so that only the two arrays are kept for the backward pass. Autodiff of the
+    # choice of platforms would keep the patches too, also on platforms that do not use them. `forward` calls the
+    # function with custom derivatives, which this line binds to the same name, so that second derivatives exist too.
     apply = jax.custom_vjp(apply, nondiff_argnums=(2,))
-    keep = lambda a, b, window: (apply(a, b, window), (a, b))
-    apply.defvjp(keep, lambda window, kept, g: derivatives(*kept, g, window))
+    apply.defvjp(forward, backward)
     return apply
 
 
-_correlate: Callable = _map(
-    _sliced_correlate,
-    _native_correlate,
-    lambda large, kernel, g, window: (_spread(g, kernel, window), _weigh(large, g, window)),
-)
-_spread: Callable = _map(
-    _sliced_spread,
-    _native_spread,
-    lambda small, kernel, g, window: (_correlate(g, kernel, window), _weigh(g, small, window)),
-)
-_weigh: Callable = _map(
-    _sliced_weigh,
-    _native_weigh,
-    lambda large, small, g, window: (_spread(small, g, window), _correlate(large, g, window)),
-)
+def _correlate_derivatives(large, kernel, cotangent, window):
+    return _scatter(cotangent, kernel, window), _weigh(large, cotangent, window)
+
+
+def _scatter_derivatives(small, kernel, cotangent, window):
+    return _correlate(cotangent, kernel, window), _weigh(cotangent, small, window)
+
+
+def _weigh_derivatives(large, small, cotangent, window):
+    return _scatter(small, cotangent, window), _correlate(large, cotangent, window)
+
+
+_correlate: Callable = _bilinear(_sliced_correlate, _native_correlate, _correlate_derivatives)
+_scatter: Callable = _bilinear(_sliced_scatter, _native_scatter, _scatter_derivatives)
+_weigh: Callable = _bilinear(_sliced_weigh, _native_weigh, _weigh_derivatives)

@@ -1,12 +1,15 @@
-"""Posteriors q(z|x), one a file: `Posterior`, a module from encoder features to a distribution over latents."""
+"""Posteriors q(z|x), one per file: `Posterior`, a module from features to a distribution."""
 
 import flax.linen as nn
 
 
 class Posterior(nn.Module):
-    """What holds of a posterior: it maps features [B, F] to a distribution, batch shape [B], event [latent_dim].
+    """Base class of posteriors, which map features [B, F] to a distribution over latents.
 
-    The distribution has `sample_and_log_prob(key, n)`, `log_prob`, and `mean`, the point that stands for it.
+    The distribution has batch shape [B] and event shape [latent_dim].
+
+    The distribution has the methods `sample_and_log_prob(key, n)` and `log_prob`. Its `mean` is the point that stands
+    for it in metrics and figures.
 
     Args:
       latent_dim: the size of a latent.

@@ -25,6 +25,7 @@ class Posterior(posteriors.Posterior):
 
     @nn.compact
     def __call__(self, features) -> Normal:
+        """Return q(z|x) for features [B, F] or [B, h, w, F]."""
         init = words.initializer(self.kernel_init)
         z_mean = nn.Dense(self.latent_dim, kernel_init=init, name="z_mean")(features)
         if self.shared_scale:

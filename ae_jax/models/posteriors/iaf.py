@@ -6,6 +6,7 @@ Kingma et al. 2016, "Improved variational inference with inverse autoregressive 
 import flax.linen as nn
 
 from ae_jax.core.flows import Autoregressive, Transformed
+from ae_jax.core.forms import Size
 from ae_jax.models import posteriors
 from ae_jax.models.nets import words
 from ae_jax.models.posteriors import diagonal_normal
@@ -21,14 +22,18 @@ class Posterior(posteriors.Posterior):
       kernel_init: the initialiser of the dense layers.
     """
 
-    flows: int = 2
-    flow_hidden: int = 128
+    flows: Size = 2
+    flow_hidden: Size = 128
     kernel_init: str = "lecun_normal"
 
     @nn.compact
     def __call__(self, features) -> Transformed:
+        """Return q(z|x) for features [B, F]."""
         init, size = words.initializer(self.kernel_init), self.latent_dim
-        dense = lambda width, name: nn.Dense(width, kernel_init=init, name=name)(features)
+
+        def dense(width, name):
+            return nn.Dense(width, kernel_init=init, name=name)(features)
+
         base = diagonal_normal.Posterior(size, kernel_init=self.kernel_init, name="base")(features)
         flows = []
         for number in range(self.flows):

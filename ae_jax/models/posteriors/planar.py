@@ -9,6 +9,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from ae_jax.core.flows import Planar, Transformed
+from ae_jax.core.forms import Size
 from ae_jax.models import posteriors
 from ae_jax.models.nets import words
 from ae_jax.models.posteriors import diagonal_normal
@@ -25,13 +26,14 @@ class Posterior(posteriors.Posterior):
       kernel_init: the initialiser of the dense layers.
     """
 
-    flows: int = 8
+    flows: Size = 8
     kernel_init: str = "lecun_normal"
 
     flow = Planar
 
     @nn.compact
     def __call__(self, features) -> Transformed:
+        """Return q(z|x) for features [B, F]."""
         base = diagonal_normal.Posterior(self.latent_dim, kernel_init=self.kernel_init, name="base")(features)
         sizes, init = self.flow.sizes(self.latent_dim), words.initializer(self.kernel_init)
         predicted = nn.Dense(self.flows * sum(sizes), kernel_init=init, name="flows")(features)

@@ -8,6 +8,6 @@ from ae_jax.models.posteriors import planar
 
 
 class Posterior(planar.Posterior):
-    """Transform as `planar.Posterior` does, by flows that contract towards a point or expand away from it."""
+    """Transform as `planar.Posterior` does, by flows that contract or expand around a point."""
 
     flow = Radial  # type: ignore[assignment]  # called in the same way as Planar

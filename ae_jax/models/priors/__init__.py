@@ -4,10 +4,10 @@ import flax.linen as nn
 
 
 class Prior(nn.Module):
-    """What holds of a prior unless it says otherwise.
+    """Base class of priors, with the defaults of everything that a prior may declare.
 
-    It is called without arguments and returns a distribution with empty batch shape, event [latent_dim]; a prior with
-    `reads_posterior` is called as `prior(posterior_of, spec)`.
+    A prior is called without arguments. It returns a distribution with empty batch shape and event shape [latent_dim].
+    A prior with `reads_posterior` is called as `prior(posterior_of, spec)`.
 
     Args:
       latent_dim: the size of a latent.

@@ -1,9 +1,13 @@
-"""A mixture of normal distributions on a circle, the 2-D prior of Makhzani et al. 2016, arXiv:1511.05644, figure 5."""
+"""A mixture of normal distributions whose means lie on a circle.
+
+It is the 2-D prior of Makhzani et al. 2016, arXiv:1511.05644, figure 5.
+"""
 
 import jax.numpy as jnp
 
 from ae_jax.core.distributions import NormalMixture
 from ae_jax.core.errors import UserError
+from ae_jax.core.forms import Size
 from ae_jax.models import priors
 
 
@@ -17,11 +21,12 @@ class Prior(priors.Prior):
       spread: the standard deviation of each component.
     """
 
-    modes: int = 10
+    modes: Size = 10
     radius: float = 4.0
     spread: float = 0.5
 
     def __call__(self) -> NormalMixture:
+        """Return the prior. Raise UserError unless the latent is 2-D and `spread` is positive."""
         if self.latent_dim != 2:
             raise UserError(f"prior 'circle' lies in the plane, and model.latent_dim is {self.latent_dim}\nexpected 2")
         if not self.spread > 0:

@@ -1,4 +1,6 @@
-"""A masked autoregressive flow (Papamakarios et al. 2017, arXiv:1705.07057) as in Chen et al. 2017, arXiv:1611.02731.
+"""A masked autoregressive flow as a prior.
+
+Papamakarios et al. 2017, arXiv:1705.07057; as a prior, Chen et al. 2017, arXiv:1611.02731.
 
 It is an inverse autoregressive flow in the opposite direction. The density of any latent is exact and takes one pass
 through the networks; a draw takes as many passes as the latent has dimensions.
@@ -8,6 +10,7 @@ import flax.linen as nn
 
 from ae_jax.core.distributions import standard_normal
 from ae_jax.core.flows import Autoregressive, Inverse, Transformed
+from ae_jax.core.forms import Size
 from ae_jax.models import priors
 
 
@@ -20,11 +23,12 @@ class Prior(priors.Prior):
       flow_hidden: the number of hidden units of each flow's network.
     """
 
-    flows: int = 2
-    flow_hidden: int = 128
+    flows: Size = 2
+    flow_hidden: Size = 128
 
     @nn.compact
     def __call__(self) -> Transformed:
+        """Return the prior."""
         init, zeros, size = nn.initializers.lecun_normal(), nn.initializers.zeros, self.latent_dim
         flows = []
         for number in range(self.flows):

@@ -12,4 +12,5 @@ class Prior(priors.Prior):
     """
 
     def __call__(self) -> Normal:
+        """Return the prior."""
         return standard_normal((self.latent_dim,))

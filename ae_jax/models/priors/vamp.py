@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from ae_jax.core.distributions import Normal, PosteriorMixture
 from ae_jax.core.errors import UserError
+from ae_jax.core.forms import Size
 from ae_jax.models import priors
 
 
@@ -21,7 +22,7 @@ class Prior(priors.Prior):
       components: the number of pseudo-inputs.
     """
 
-    components: int = 100
+    components: Size = 100
 
     reads_posterior = True
 

@@ -1,0 +1,112 @@
+"""The check of a whole config before anything is built, and the keys that a config lacks."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from ae_jax.core import errors, forms
+from ae_jax.core.errors import UserError
+from ae_jax.experiments import sections
+
+
+def complete(config: ConfigDict) -> ConfigDict:
+    """Return a checked config with the keys that it lacks at their defaults. Raise as `check` does."""
+    config = filled(config)
+    check(config)
+    return config
+
+
+def check(config: ConfigDict) -> None:
+    """Check the keys and values of a config, as far as they do not depend on the names that it chooses.
+
+    The further keys of data, corruption, model, objective, optimizer and weights are checked where they are read.
+
+    Raises:
+      UnknownKey: there is no such key.
+      UserError: a key has a value that it may not have, or two keys contradict each other.
+    """
+    for key in unknown_keys(config):
+        raise errors.UnknownKey(key, known_keys())
+    _check_are_sections(config)
+    for section in ("", *sections.SECTIONS):
+        _check_values(section, config[section] if section else config)
+    _check_expected(config.expected)
+    _check_together(config.train)
+
+
+def known_keys() -> list[str]:
+    """List the dotted keys that every config has, and the names of its sections."""
+    found = [*sections.fields(""), *sections.SECTIONS]
+    return found + [f"{section}.{name}" for section in sections.SECTIONS for name in sections.fields(section)]
+
+
+def unknown_keys(config: Mapping[str, Any]) -> list[str]:
+    """List the dotted keys, other than None, that do not exist at the top level or in train, eval and mesh."""
+    known = known_keys()
+    found = [key for key, value in config.items() if key not in known and value is not None]
+    for section in ("train", "eval", "mesh"):
+        keys = config[section].items() if is_section(config.get(section)) else ()
+        found += [f"{section}.{key}" for key, value in keys if f"{section}.{key}" not in known and value is not None]
+    return found
+
+
+def filled(config: ConfigDict) -> ConfigDict:
+    """Return the config with the keys that it lacks at their defaults: every default means what absence meant."""
+    missing = {}
+    for section, value in sections.defaults().items():
+        if section not in config:
+            missing[section] = value
+        elif section in sections.ALWAYS and is_section(config[section]):
+            missing |= {f"{section}.{key}": one for key, one in value.items() if key not in config[section]}
+    if not missing:
+        return config
+    complete = config.copy_and_resolve_references()
+    with complete.unlocked():
+        complete.update_from_flattened_dict(missing)
+    return complete
+
+
+def is_section(value: Any) -> bool:
+    """Tell whether a value of a config is a section."""
+    return isinstance(value, Mapping | ConfigDict)
+
+
+def _check_values(name: str, section: ConfigDict) -> None:
+    """Raise UserError for a key of a section with a value that it may not have."""
+    for key, annotation in sections.fields(name).items():
+        if key in section:
+            forms.check(f"{name}.{key}" if name else key, section[key], forms.of(annotation))
+
+
+def _check_are_sections(config: ConfigDict) -> None:
+    for name in ("weights", "expected", *sections.SECTIONS):
+        if not is_section(config[name]):
+            raise UserError(f"config key {name!r} is {config[name]!r}\nexpected a section, such as dict(key=value)")
+
+
+def _check_expected(expected: ConfigDict) -> None:
+    """Raise UserError where an expected value names no source, or has a key of its own that nothing reads."""
+    valid = [field.name for field in dataclasses.fields(sections.Expected)]
+    for metric, one in expected.items():
+        if not is_section(one) or "source" not in one:
+            plain = one.to_dict() if isinstance(one, ConfigDict) else one
+            raise UserError(f"config key 'expected.{metric}' is {plain!r}\nexpected dict(value=0.09, source='...')")
+        for key in one:
+            if key not in valid:
+                raise errors.UnknownKey(f"expected.{metric}.{key}", [f"expected.{metric}.{name}" for name in valid])
+
+
+def _check_together(train: ConfigDict) -> None:
+    """Raise UserError for keys of section train that contradict each other."""
+    pieces = train.accumulate or 1
+    if train.batch_size % pieces:
+        divisors = [str(number) for number in range(2, train.batch_size + 1) if train.batch_size % number == 0]
+        raise UserError(
+            f"train.accumulate={pieces} must divide train.batch_size={train.batch_size}\n"
+            f"use {', '.join(divisors[:8])}{', ...' if len(divisors) > 8 else ''}"
+        )
+    if (train.steps is None) == (train.epochs is None):
+        given = "both" if train.steps is not None else "neither"
+        raise UserError(f"train.steps and train.epochs: {given} is given\nset one of them, and the other to None")

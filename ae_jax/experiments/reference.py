@@ -1,0 +1,128 @@
+"""The keys that a config has, and those that it could have: each with its value, its meaning, and what reads it."""
+
+import dataclasses
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from ae_jax.core import options
+from ae_jax.core.docstrings import meanings_of
+from ae_jax.data import corruptions, splits
+from ae_jax.experiments import checks, parts, resolved, sections
+from ae_jax.training import optim
+
+_PART = "the {0}: a file in ae_jax/models/{0}s, or package.module:Name"
+# {section: parameters of its function that a config does not give}.
+_GIVEN = {
+    "objective": ("outputs", "batch", "key", "open_run"),
+    "data": ("validation", "whole", "open_run"),
+    "corruption": ("key", "x"),
+}
+_PLAYER = "the optimiser of this module of the model: what differs from section optimizer"
+_WEIGHT = "weight of this term of the objective; a number or a schedule"
+_VARYING = "a number that the model reads at every step, or a schedule"
+
+
+@dataclasses.dataclass(frozen=True)
+class Key:
+    """A key of a config.
+
+    Args:
+      name: the dotted key.
+      meaning: what it means; empty where nothing says it.
+      is_set: whether the config states the key.
+      value: its value; where it is not set, the default.
+      readers: the parts of the model that read it, such as "encoder 'mlp'".
+    """
+
+    name: str
+    meaning: str
+    is_set: bool
+    value: Any
+    readers: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        """Return the key as a paragraph: `KEY=VALUE (who reads it): meaning`."""
+        state = f"={self.value!r}" if self.is_set else f" (default {self.value!r})"
+        readers = f" ({', '.join(self.readers)})" if self.readers else ""
+        text = f"{self.name}{state}{readers}: {self.meaning}"
+        return textwrap.fill(text, 120, initial_indent="  ", subsequent_indent=" " * 6, break_on_hyphens=False)
+
+
+def describe(config: ConfigDict) -> str:
+    """Return the keys of a config as text for a terminal. Raise UserError where the config has a mistake."""
+    config = checks.complete(config)
+    resolved.resolve(config)
+    return "\n".join(map(str, keys(config)))
+
+
+def keys(config: ConfigDict) -> Iterator[Key]:
+    """Yield the keys that a config has, and those that it could have by the names in it."""
+    yield Key("seed", meanings_of(sections.Top)["seed"], True, config.seed)
+    yield from _of_function("data", config.data, splits.source(config.data.source), ("name", *splits.READ_HERE))
+    corruption = corruptions.function(config.corruption.name)
+    yield from _of_function("corruption", config.corruption, corruption, ("name", "clip"))
+    yield from _of_model(config.model)
+    objective = resolved.objective(config.objective.name)
+    yield from _of_function("objective", config.objective, objective, ("name", "num_samples"))
+    yield from (Key(f"weights.{term}", _WEIGHT, True, weight) for term, weight in config.weights.items())
+    yield from _of_function("optimizer", config.optimizer, optim.find(config.optimizer.name), ("name", "clip"))
+    for module, section in (config.optimizer.get("players") or {}).items():
+        yield Key(f"optimizer.players.{module}", _PLAYER, True, dict(section or {}))
+    for section in ("train", "eval", "mesh"):
+        yield from _always_there(section, config[section], list(sections.fields(section)))
+    meanings = meanings_of(sections.Expected)
+    for metric, expected in config.expected.items():
+        yield from (Key(f"expected.{metric}.{key}", meanings[key], True, value) for key, value in expected.items())
+
+
+def _always_there(section: str, values: Mapping[str, Any], names: Sequence[str]) -> Iterator[Key]:
+    """Yield these keys of a section, which every config has."""
+    meanings = meanings_of(sections.SECTIONS[section])
+    yield from (Key(f"{section}.{name}", meanings[name], True, values.get(name)) for name in names)
+
+
+def _of_function(section: str, values: Mapping[str, Any], function: Callable, own: Sequence[str]) -> Iterator[Key]:
+    """Yield the keys of a section: its `own`, whatever the function that it names, and the options of the function."""
+    yield from _always_there(section, values, own)
+    meanings = {**meanings_of(sections.SECTIONS[section]), **meanings_of(function)}
+    for name, parameter in options.of(function, skip=(*own, *_GIVEN.get(section, ()))).items():
+        is_set = values.get(name) is not None
+        default = None if parameter.default is parameter.empty else parameter.default
+        yield Key(f"{section}.{name}", meanings.get(name, ""), is_set, values[name] if is_set else default)
+
+
+def _of_model(section: Mapping[str, Any]) -> Iterator[Key]:
+    """Yield the keys of a model section: the names of its parts, then the fields of the model and of each part."""
+    classes = parts.named(section)
+    there = sections.fields("model")
+    yield from _always_there("model", section, [role for role in classes if role in there])
+    for role in [role for role in classes if role not in there]:
+        yield Key(f"model.{role}", _PART.format(role), True, section[role])
+    family = parts.family_of(section["name"])
+    for word in family.varying:
+        meaning = meanings_of(family).get(word, _VARYING)
+        yield Key(f"model.{word}", meaning, section.get(word) is not None, section.get(word))
+    yield from _of_fields(section, classes)
+
+
+def _of_fields(section: Mapping[str, Any], classes: Mapping[str, Any]) -> Iterator[Key]:
+    """Yield the keys that are fields of the model or of its parts, each with all that read it."""
+    found: dict[str, Key] = {}
+    for role, part in classes.items():
+        meanings, reader = (
+            {**meanings_of(part), **meanings_of(sections.Model)},
+            f"{'model' if role == 'name' else role} {section[role]!r}",
+        )
+        for name, parameter in parts.fields_of(part, role).items():
+            if name in classes:
+                continue
+            key = f"{role}_{name}" if section.get(f"{role}_{name}") is not None else name
+            is_set = section.get(key) is not None
+            new = Key(f"model.{key}", meanings.get(name, ""), is_set, section[key] if is_set else parameter.default)
+            before = found.setdefault(key, new)
+            meaning, readers = before.meaning or new.meaning, (*before.readers, reader)
+            found[key] = dataclasses.replace(before, meaning=meaning, readers=readers)
+    yield from found.values()
