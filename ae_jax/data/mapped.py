@@ -76,10 +76,9 @@ class Rows:
 
     def followed_by(self, other: "Rows") -> "Rows":
         """Return these rows and then those of `other`; nothing is read."""
-        both = (self.survey, other.survey)
-        survey = None
-        if all(both):
-            survey = Survey(min(one.least for one in both), max(one.greatest for one in both))
+        mine, theirs, survey = self.survey, other.survey, None
+        if mine and theirs:
+            survey = Survey(min(mine.least, theirs.least), max(mine.greatest, theirs.greatest))
         if list(map(id, self._arrays)) == list(map(id, other._arrays)):
             return Rows(self._arrays, np.concatenate([self._numbers, other._numbers]), survey)
         total = sum(len(array) for array in self._arrays)
