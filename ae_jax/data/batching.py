@@ -1,4 +1,4 @@
-"""Batch number `step` as a pure function of (arrays, key, step): there is no iterator, so nothing of one to save."""
+"""Batches of a split, each a pure function of (arrays, key, step): there is no iterator whose state must be saved."""
 
 import dataclasses
 import functools
@@ -15,15 +15,21 @@ from ae_jax.data import mapped
 from ae_jax.devices import mesh
 
 _ROUNDS = 6
-_ROUNDING = 1e-5  # by how much values may leave their support, as parts of its width: they come from other arithmetic
+# How far values may lie outside their support, as a share of its width: another library's arithmetic rounds otherwise.
+_ROUNDING = 1e-5
 
 
 def permuted(key: Any, index: Any, n: int) -> Any:
-    """Where a pseudo-random permutation of 0 .. n-1, chosen by `key`, sends each `index` (int array, all below n).
+    """Return where a pseudo-random permutation of 0 .. n-1 sends each index.
 
-    Costs O(len(index)), where a permutation of the whole set costs a sort at every step: a Feistel network over the
-    next power of two, walked along its cycle until it falls below n (Black and Rogaway 2002, "Ciphers with arbitrary
-    finite domains").
+    The cost is O(len(index)), where sorting random numbers would cost a sort of the whole set at every step. The
+    permutation is a Feistel network over the next power of two. Its cycle is followed until the value is below n (Black
+    and Rogaway 2002, "Ciphers with arbitrary finite domains").
+
+    Args:
+      key: the random key that chooses the permutation.
+      index: integers below n, of any shape.
+      n: how many numbers are permuted.
     """
     bits = max((n - 1).bit_length(), 2)
     low = bits // 2
@@ -43,37 +49,50 @@ def permuted(key: Any, index: Any, n: int) -> Any:
         return (high << low) | low_bits
 
     start = network(index.astype(jnp.uint32))
+    any_outside = lambda value: jnp.any(value >= n)
     walk = lambda value: jnp.where(value >= n, network(value), value)
-    return jax.lax.while_loop(lambda value: jnp.any(value >= n), walk, start).astype(jnp.int32)
+    return jax.lax.while_loop(any_outside, walk, start).astype(jnp.int32)
 
 
 def evenly(count: int, n: int) -> np.ndarray:
-    """`count` of the numbers 0 .. n-1, evenly spread, since data may be sorted; int [count]."""
+    """Return `count` of the numbers 0 .. n-1 at even distances, since data may be sorted; int [count]."""
     return np.linspace(0, n - 1, count).round().astype(int)
 
 
 def present(values: Any, spec: DataSpec) -> Any:
-    """Stored values as models see them: pixels as value / (levels - 1) in [0, 1], both as float32."""
+    """Return stored values as models see them, as float32: pixels become value / (levels - 1), in [0, 1]."""
     values = values.astype(jnp.float32)
     return values / (spec.levels - 1) if spec.kind == "pixels" else values
 
 
 def outside(values: Any, spec: DataSpec, support: tuple[float, float]) -> str:
-    """Say which stored values [N, ...] are not finite numbers of the support (least, greatest), as models see them.
+    """Describe which stored values are not finite numbers of the support, as models see them.
+
+    The values are read only where neither their type nor an earlier pass over their file says enough.
+
+    Args:
+      values: [N, ...], as stored.
+      spec: what they are.
+      support: the least and the greatest value that has a likelihood.
 
     Returns:
-      Words such as "values from -1 to 1"; "" where all are. Nothing is read where their type says enough.
+      Words such as "values from -1 to 1"; "" where all values are of the support.
     """
-    low, high = support
-    if np.issubdtype(values.dtype, np.integer):
-        limits = present(np.array([np.iinfo(values.dtype).min, np.iinfo(values.dtype).max]), spec)
-        if low <= limits[0] and limits[1] <= high:
-            return ""
+    known = mapped.bounds(values)
+    if known and _within(present(np.array(known), spec), support):
+        return ""
     least, greatest = present(np.array(mapped.extremes(values)), spec)
     if not (np.isfinite(least) and np.isfinite(greatest)):
         return "NaN or infinity"
+    return "" if _within((least, greatest), support) else f"values from {least:g} to {greatest:g}"
+
+
+def _within(values: Any, support: tuple[float, float]) -> bool:
+    """Return whether two numbers (least, greatest) are finite and of the support, but for rounding."""
+    (least, greatest), (low, high) = values, support
     margin = _ROUNDING * (high - low) if np.isfinite(high - low) else 0
-    return "" if low - margin <= least and greatest <= high + margin else f"values from {least:g} to {greatest:g}"
+    are_finite = np.isfinite(least) and np.isfinite(greatest)
+    return bool(are_finite and low - margin <= least and greatest <= high + margin)
 
 
 def check_support(values: Any, spec: DataSpec, support: tuple[float, float], name: str = "train") -> None:
@@ -103,20 +122,27 @@ def check_support(values: Any, spec: DataSpec, support: tuple[float, float], nam
 
 @dataclasses.dataclass(frozen=True)
 class Batches:
-    """A split of a data set, cut into batches; the last of an epoch is padded, its "mask" zero there.
+    """A split of a data set, cut into batches. The last batch of an epoch is padded; its "mask" is 0 there.
 
-    arrays: {"x": [N, *shape], "label"?: [N]}, as stored (uint8 pixels stay uint8 on the device).
-    finish: (step, batch) -> batch, applied to each batch when iterated over: binarisation, corruption.
+    Args:
+      arrays: {"x": [N, *shape], "label"?: [N]}, as stored. Pixels in uint8 stay uint8 on the device.
+      spec: what one example looks like.
+      batch_size: B, the number of examples in a batch.
+      finish: the function (step, batch) -> batch that is applied to each batch of an iteration: binarisation,
+        corruption.
+      num_examples: how many of the rows of the arrays are examples; 0 stands for all of them.
+      training_size: how many examples the training set has; 0 stands for as many as these.
     """
 
     arrays: Mapping[str, Any]
     spec: DataSpec
     batch_size: int
     finish: Callable[[Any, Batch], Batch] = lambda step, batch: batch
-    num_examples: int = 0  # of the rows of the arrays; all of them where it is not said
-    training_size: int = 0  # how many examples the training set has; by default as many as these
+    num_examples: int = 0
+    training_size: int = 0
 
-    in_chunks = False  # whether the steps of a window may need several dispatches
+    # Whether the steps between two logged ones may need several dispatches.
+    in_chunks = False
 
     def __post_init__(self):
         object.__setattr__(self, "num_examples", self.num_examples or len(self.arrays["x"]))
@@ -128,28 +154,37 @@ class Batches:
 
     @property
     def steps_per_epoch(self) -> int:
+        """The number of batches in an epoch."""
         return -(-self.num_examples // self.batch_size)
 
     def on_device(self) -> "Batches":
-        """The same with its arrays cut over the devices."""
+        """Return the same batches with their arrays on the devices, each device with a part of the rows."""
         return dataclasses.replace(self, arrays={name: mesh.put_examples(array) for name, array in self.arrays.items()})
 
     def feed(self, key: Any, start: int) -> Callable[[int, int], Iterable[tuple[Mapping[str, Any], int]]]:
-        """The function (step, target) -> pieces (arrays, until): from which arrays to `take` the batches from `step`,
-        which is `start` at first and then the last target, up to number `until`, and on to `target`.
+        """Return the function (step, target) -> [(arrays, until), ...] that serves batches to the devices.
 
-        key: the one that `take` will be given.
+        The batches from number `step` up to `until` are to be taken from the first arrays, those from there up to the
+        next `until` from the next arrays, and so on up to `target`.
+
+        Args:
+          key: the key that `take` will be given. Without one, a single epoch is served.
+          start: the number of the first batch: `step` in the first call. It is the last target in each later call.
         """
         return lambda step, target: [(self._resident.arrays, target)]
 
     def gather(self, arrays: Mapping[str, Any], step: Any, index: Any) -> Batch:
-        """The examples number `index` [B], those of batch number `step`, as stored."""
+        """Return the examples number `index` [B], which are those of batch number `step`, as stored."""
         return {name: mesh.take_examples(values, index) for name, values in arrays.items()}
 
     def take(self, arrays: Mapping[str, Any], step: Any, key: Any = None) -> Batch:
-        """Batch number `step`, counted through the epochs; in a fresh order each epoch where a `key` is given.
+        """Return batch number `step`, counted through the epochs.
 
-        `arrays` are passed in, so that a compiled program does not hold them as constants.
+        Args:
+          arrays: those of `on_device` or `feed`. They are arguments, so that no compiled program holds them as
+            constants.
+          step: the number of the batch.
+          key: the random key of the order, which is another one in each epoch. By default the stored order is kept.
         """
         n = self.num_examples
         epoch, place = step // self.steps_per_epoch, step % self.steps_per_epoch
@@ -163,19 +198,19 @@ class Batches:
         return {**batch, "x": x, "inputs": x, "mask": (position < n).astype(jnp.float32), "num_examples": size}
 
     def spread(self, count: int) -> tuple["Batches", np.ndarray]:
-        """(batches of `count` of these examples, as `evenly` has them, or of all; their numbers)."""
+        """Return (batches of `count` of these examples at even distances, or of all of them; their numbers)."""
         count = min(count, self.num_examples)
         numbers = evenly(count, self.num_examples)
         return self if count == self.num_examples else self.only(numbers), numbers
 
     def only(self, numbers: np.ndarray) -> "Batches":
-        """Batches of the examples of these `numbers` [N], in this order."""
-        arrays = {name: np.asarray(values)[numbers] for name, values in self.arrays.items()}
+        """Return batches of the examples number `numbers` [N], in this order, in memory."""
+        arrays = {name: _in_memory(values, numbers) for name, values in self.arrays.items()}
         size = min(self.batch_size, len(numbers))
         return dataclasses.replace(self, arrays=arrays, batch_size=size, num_examples=len(numbers))
 
     def __iter__(self) -> Iterator[Batch]:
-        """One epoch in stored order, for evaluation."""
+        """Yield the batches of one epoch in stored order, for evaluation."""
         feed = self.feed(None, 0)
         for step in range(self.steps_per_epoch):
             for arrays, _ in feed(step, step + 1):
@@ -188,3 +223,9 @@ class Batches:
     @functools.cached_property
     def _take(self):
         return jax.jit(lambda arrays, step: mesh.replicate(self.finish(step, self.take(arrays, step))))
+
+
+def _in_memory(values: Any, numbers: np.ndarray) -> np.ndarray:
+    """Return the rows `numbers` [N] of an array; only these are read of one that is mapped from a file."""
+    values = values if isinstance(values, mapped.Rows) else np.asarray(values)
+    return np.asarray(values[numbers])

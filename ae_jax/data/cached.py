@@ -1,4 +1,4 @@
-"""Arrays that take long to read or to decode, kept in a folder of the cache; later runs map them into memory."""
+"""What takes long to read, to decode or to check, kept in a folder of the cache; later runs map arrays from there."""
 
 import contextlib
 import dataclasses
@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,9 +22,12 @@ SPLITS = ("train", "validation", "test", "all")
 
 
 def folder(cache: str, source: str, key: list) -> Path:
-    """Where the arrays that `key`, a name and what else tells them apart, identifies stand: in the folder `cache`.
+    """Return the folder of the cache for one set of arrays.
 
-    Its default "" is ~/.cache/ae_jax, or below $XDG_CACHE_HOME.
+    Args:
+      cache: the folder of all caches; "" stands for ~/.cache/ae_jax, or ae_jax in $XDG_CACHE_HOME.
+      source: the data source.
+      key: a name, and whatever else distinguishes the set from others; JSON can hold it.
     """
     root = Path(cache or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "ae_jax")).expanduser()
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
@@ -31,14 +35,17 @@ def folder(cache: str, source: str, key: list) -> Path:
 
 
 def stamps(files: Iterable[Path]) -> list:
-    """What tells these files, unchanged, from others: a part of a `folder`'s key."""
+    """Return the path, size and time of change of each file, for a `folder`'s key: they differ once a file changes."""
     return [[str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
 
 
 def kept(home: Path, make: Callable[[], None]) -> tuple[DataSpec, dict]:
-    """What stands in `home`, where `make()` puts it if it is not there; of several processes one does, the others wait.
+    """Return the set in the folder `home`, memory-mapped, after `make()` has put it there if it is not.
 
-    Raises UserError, in all of them, where that does, and where what stands there is damaged.
+    One of several processes calls `make()`, and the others wait.
+
+    Raises:
+      UserError: `make()` raised it, or the set is damaged; all processes raise it.
     """
     processes.make_once(home.exists, make)
     with processes.agreeing():
@@ -46,9 +53,14 @@ def kept(home: Path, make: Callable[[], None]) -> tuple[DataSpec, dict]:
 
 
 def shared(home: Callable[[], Path], load: Callable[[], tuple[DataSpec, dict]]) -> tuple[DataSpec, dict]:
-    """What `load()` answers; of several processes one asks, and all map what it writes into the folder `home()`.
+    """Return what `load()` returns. One of several processes calls it and writes a folder that all of them map.
 
-    Raises UserError, in all of them, where that does.
+    Args:
+      home: the function that returns the folder, which is asked only where there are several processes.
+      load: the function that reads a DataSpec and splits.
+
+    Raises:
+      UserError: `load()` raised it; all processes raise it.
     """
     if processes.count() == 1:
         return load()
@@ -62,7 +74,7 @@ def shared(home: Callable[[], Path], load: Callable[[], tuple[DataSpec, dict]]) 
 
 
 def write(home: Path, spec: DataSpec, splits: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-    """Puts them there, for `kept` to read."""
+    """Write a set into the folder `home`, for `kept` to read."""
     with written_whole(home) as whole:
         for split, arrays in splits.items():
             (whole / split).mkdir()
@@ -72,35 +84,66 @@ def write(home: Path, spec: DataSpec, splits: Mapping[str, Mapping[str, np.ndarr
 
 
 def _read(home: Path) -> tuple[DataSpec, dict]:
-    """The spec and the splits, memory-mapped, in spec.json and SPLIT/{x,label}.npy."""
+    """Return the spec in spec.json, and the memory-mapped splits in SPLIT/{x,label}.npy."""
     try:
         spec = DataSpec(**json.loads((home / "spec.json").read_text()))
         there = [split for split in SPLITS if (home / split).is_dir()]
-        splits = {s: {f.stem: np.load(f, mmap_mode="r") for f in sorted((home / s).glob("*.npy"))} for s in there}
+        splits = {split: _mapped(home / split) for split in there}
     except (*errors.DAMAGED, KeyError, TypeError) as error:
         raise UserError(f"{home} is damaged: {errors.first_line(error)}\ndelete it, and it is made again") from None
     return spec, splits
 
 
+def _mapped(folder: Path) -> dict[str, np.ndarray]:
+    return {file.stem: np.load(file, mmap_mode="r") for file in sorted(folder.glob("*.npy"))}
+
+
 def write_spec(home: Path, spec: DataSpec) -> None:
-    """Writes spec.json."""
+    """Write spec.json into a set's folder."""
     (home / "spec.json").write_text(json.dumps(dataclasses.asdict(spec)))
 
 
 @contextlib.contextmanager
 def written_whole(home: Path) -> Iterator[Path]:
-    """A folder to write into, which afterwards stands as `home`, whole or not at all. Raises UserError."""
+    """Yield a folder to write into, which becomes `home` at the end of the `with` statement, whole or not at all.
+
+    Raises:
+      UserError: the folder cannot be written.
+    """
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=home.parent) as scratch:
             whole = Path(scratch, "set")
             whole.mkdir()
             yield whole
-            os.sync()  # a folder that is there is taken to be whole, should the power fail now
+            # Later runs take a folder that exists to be whole, even after a power cut.
+            os.sync()
             try:
                 os.replace(whole, home)
             except OSError:
-                if not home.exists():  # else another process was faster
+                # Where it exists, another process was faster.
+                if not home.exists():
                     raise
     except OSError as error:
         raise UserError(f"{home} cannot be made: {error}\ntry another --config.data.cache") from None
+
+
+def remembered(cache: str, file: Path, find: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return what `find()` returns of a file, which is called anew only once the file has changed.
+
+    Args:
+      cache: as for `folder`.
+      file: a file that takes long to read.
+      find: the function that reads it; JSON can hold what it returns.
+    """
+    home = folder(cache, "surveys", [file.name, stamps([file])]) / "found.json"
+    with contextlib.suppress(*errors.DAMAGED):
+        return json.loads(home.read_text())
+    found = find()
+    # Without a folder to write into, the next run reads the file again; that is no reason not to go on with this one.
+    with contextlib.suppress(OSError):
+        home.parent.mkdir(parents=True, exist_ok=True)
+        scratch = home.with_suffix(f".{os.getpid()}")
+        scratch.write_text(json.dumps(found))
+        os.replace(scratch, home)
+    return found

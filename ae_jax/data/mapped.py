@@ -1,49 +1,162 @@
-"""Arrays that may be mapped from a file and be larger than the memory: rows of them, and reading them in pieces."""
+"""Arrays that are mapped from files and may be larger than the memory: rows of them, read when they are asked for."""
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-_PIECE = 2**24  # bytes
+PIECE = 2**24  # bytes that are read at a time
+
+
+@dataclasses.dataclass(frozen=True)
+class Survey:
+    """What one pass over an array found.
+
+    Args:
+      least: the least value; NaN where a value is NaN.
+      greatest: the greatest value; NaN where a value is NaN.
+      bad: the number of rows with a value that is not finite.
+      first_bad: the number of the first such row; -1 where there is none.
+    """
+
+    least: float
+    greatest: float
+    bad: int = 0
+    first_bad: int = -1
 
 
 class Rows:
-    """The rows `numbers` [N] of an array that is mapped from a file; they are read when they are asked for."""
+    """Rows of one array after another, all of them mapped from files. Floats of any precision are read as float32.
 
-    def __init__(self, array: np.ndarray, numbers: np.ndarray):
-        self._array, self._numbers = array, numbers
-        self.shape, self.dtype, self.ndim = (len(numbers), *array.shape[1:]), array.dtype, array.ndim
-        self.nbytes = len(numbers) * array[:1].nbytes
+    An index gives an array in memory. A slice gives `Rows` again.
+
+    Args:
+      arrays: arrays [., ...] of one shape and type but for the number of rows.
+      numbers: which rows, counted through all arrays; [N] integers. By default all rows in order.
+      survey: what a pass over all rows of the arrays found, where there was one.
+    """
+
+    def __init__(self, arrays: Sequence[np.ndarray], numbers: np.ndarray | None = None, survey: Survey | None = None):
+        total = sum(len(array) for array in arrays)
+        # A file of short rows has so many that eight bytes a number would fill the memory, too.
+        smallest = np.min_scalar_type(total)
+        self._arrays, self.survey = tuple(arrays), survey
+        self._numbers = np.arange(total, dtype=smallest) if numbers is None else numbers.astype(smallest, copy=False)
+        is_float = np.issubdtype(arrays[0].dtype, np.floating)
+        self.dtype = np.dtype(np.float32) if is_float else arrays[0].dtype
+        self.shape = (len(self._numbers), *arrays[0].shape[1:])
+        self.ndim = len(self.shape)
+        self.size = int(np.prod(self.shape, dtype=np.int64))
+        self.nbytes = self.size * self.dtype.itemsize
 
     def __len__(self) -> int:
         return len(self._numbers)
 
     def __getitem__(self, index: Any) -> Any:
-        """Return the rows at an index into `numbers`: of a slice again `Rows`, else an array in memory."""
         numbers = self._numbers[index]
-        return Rows(self._array, numbers) if isinstance(index, slice) else np.asarray(self._array[numbers])
+        return Rows(self._arrays, numbers, self.survey) if isinstance(index, slice) else self._read(np.asarray(numbers))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self._array[self._numbers], dtype)
+        return np.asarray(self._read(self._numbers), dtype)
+
+    def _read(self, numbers: np.ndarray) -> np.ndarray:
+        if len(self._arrays) == 1:
+            return as_read(self._arrays[0][numbers])
+        found, start = np.empty((*numbers.shape, *self.shape[1:]), self.dtype), 0
+        for array in self._arrays:
+            here = (numbers >= start) & (numbers < start + len(array))
+            found[here] = as_read(array[numbers[here] - start])
+            start += len(array)
+        return found
+
+    def only(self, numbers: np.ndarray) -> "Rows":
+        """Return the rows at places `numbers` [M] among these; nothing is read."""
+        return Rows(self._arrays, self._numbers[numbers], self.survey)
+
+    def followed_by(self, other: "Rows") -> "Rows":
+        """Return these rows and then those of `other`; nothing is read."""
+        mine, theirs, survey = self.survey, other.survey, None
+        if mine and theirs:
+            survey = Survey(min(mine.least, theirs.least), max(mine.greatest, theirs.greatest))
+        if list(map(id, self._arrays)) == list(map(id, other._arrays)):
+            return Rows(self._arrays, np.concatenate([self._numbers, other._numbers]), survey)
+        total = sum(len(array) for array in self._arrays)
+        numbers = np.concatenate([self._numbers, other._numbers.astype(np.int64) + total])
+        return Rows((*self._arrays, *other._arrays), numbers, survey)
+
+    @property
+    def file_bytes(self) -> int:
+        """The size of the largest of the arrays, of which these may be few rows."""
+        return max(array.nbytes for array in self._arrays)
 
 
-def rows(array: np.ndarray, numbers: np.ndarray) -> np.ndarray | Rows:
-    """Return the rows `numbers` [N] of an array [., ...]; those of one that is mapped from a file stay there."""
-    return Rows(array, numbers) if isinstance(array, np.memmap) else array[numbers]
+def as_read(values: Any) -> np.ndarray:
+    """Return values that were read from a file, in memory, floats as float32; too large ones become infinite."""
+    if not np.issubdtype(values.dtype, np.floating):
+        return np.asarray(values)
+    with np.errstate(over="ignore"):
+        return np.asarray(values, np.float32)
+
+
+def rows(array: Any, numbers: np.ndarray) -> Any:
+    """Return the rows `numbers` [N] of an array [., ...]; nothing is read of an array that is mapped from a file."""
+    if isinstance(array, np.memmap):
+        array = Rows([array])
+    return array.only(numbers) if isinstance(array, Rows) else array[numbers]
+
+
+def concatenated(arrays: Sequence[Any]) -> Any:
+    """Join arrays [., ...] along their rows; nothing is read where all of them are mapped from files."""
+    if not all(isinstance(array, (np.memmap, Rows)) for array in arrays):
+        return np.concatenate([np.asarray(array) for array in arrays])
+    first, *others = (array if isinstance(array, Rows) else Rows([array]) for array in arrays)
+    for other in others:
+        first = first.followed_by(other)
+    return first
+
+
+def file_bytes(array: Any) -> int:
+    """Return the bytes of the file that an array is mapped from; 0 for an array in memory."""
+    if isinstance(array, Rows):
+        return array.file_bytes
+    return array.nbytes if isinstance(array, np.memmap) else 0
 
 
 def pieces(array: Any) -> Iterator[np.ndarray]:
     """Yield the rows of an array [N, ...] in order, some megabytes at a time, as arrays in memory."""
-    step = max(1, _PIECE // max(array[:1].nbytes, 1))
+    step = max(1, PIECE // max(array[:1].nbytes, 1))
     for start in range(0, len(array), step):
         yield np.asarray(array[start : start + step])
 
 
+def survey(array: Any) -> Survey:
+    """Read an array [N, ...] once, in pieces, and return its range and which rows are not finite, all as read."""
+    least, greatest, bad, first_bad, start = np.inf, -np.inf, 0, -1, 0
+    for piece in map(as_read, pieces(array)):
+        low, high = piece.min(), piece.max()
+        least, greatest = np.minimum(least, low), np.maximum(greatest, high)
+        if not (np.isfinite(low) and np.isfinite(high)):
+            found = np.flatnonzero(~np.isfinite(piece).reshape(len(piece), -1).all(axis=1))
+            first_bad = start + int(found[0]) if first_bad < 0 else first_bad
+            bad += len(found)
+        start += len(piece)
+    return Survey(float(least), float(greatest), bad, first_bad)
+
+
+def bounds(array: Any) -> tuple[float, float] | None:
+    """Return two numbers between which all values of an array are, without reading it; None where nothing is known."""
+    if isinstance(array, Rows) and array.survey:
+        return array.survey.least, array.survey.greatest
+    if np.issubdtype(array.dtype, np.integer):
+        return np.iinfo(array.dtype).min, np.iinfo(array.dtype).max
+    return None
+
+
 def extremes(array: Any) -> tuple[float, float]:
     """Return the least and the greatest value of an array [N, ...]; both are NaN where a value is."""
-    found = [(np.min(piece), np.max(piece)) for piece in pieces(array)]
-    return float(np.min([least for least, _ in found])), float(np.max([greatest for _, greatest in found]))
+    found = survey(array)
+    return found.least, found.greatest
 
 
 def mean(array: Any) -> np.ndarray:

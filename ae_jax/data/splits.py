@@ -1,7 +1,7 @@
 """From a data section to the examples: where they come from, which are held out, and which keep their labels."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,8 +48,7 @@ def load(
     if section.labelled is not None:
         splits["train"] = _with_labels(splits["train"], section.labelled)
     if section.train_on_test:
-        both = {key: np.concatenate([splits["train"][key], splits["test"][key]]) for key in splits["train"]}
-        splits["train"] = both
+        splits["train"] = _joined(splits, ("train", "test"))
     if section.binarize != "none" and spec.kind == "reals":
         _check_probabilities(spec, splits)
     if section.binarize == "fixed":
@@ -149,6 +148,7 @@ def _hold_out(train: Mapping[str, Any], held: int, format: int) -> dict[str, dic
 
 
 def _check_probabilities(spec: DataSpec, splits: Mapping[str, Any]) -> None:
+    """Raise UserError for values outside [0, 1]."""
     for name, split in splits.items():
         if found := outside(split["x"], spec, (0, 1)):
             raise UserError(
@@ -204,15 +204,15 @@ def other(
         splits = {
             side: {key: array for key, array in arrays.items() if key != "label"} for side, arrays in splits.items()
         }
-    return _joined(splits) if whole else splits
+    return {"all": _joined(splits)} if whole else splits
 
 
-def _joined(splits: Mapping[str, Any]) -> dict[str, Any]:
-    """Join all splits into one, "all"."""
-    if "all" in splits:  # the source has joined them
-        return {"all": splits["all"]}
-    parts = [splits[name] for name in ("train", "validation", "test") if name in splits]
-    return {"all": {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}}
+def _joined(splits: Mapping[str, Any], names: Sequence[str] = ("train", "validation", "test")) -> dict[str, Any]:
+    """Join the splits of these names that there are into one. A split "all" is what the source has joined already."""
+    if "all" in splits:
+        return splits["all"]
+    parts = [splits[name] for name in names if name in splits]
+    return {key: mapped.concatenated([part[key] for part in parts]) for key in parts[0]}
 
 
 def depend_on_seed(config: Any) -> bool:

@@ -146,8 +146,9 @@ def fit(
         totals = None
         for arrays, until in feed(current, target):
             arguments = (state, arrays, hparams, jnp.int32(until))
-            if batches.in_chunks and totals is None:
-                totals = _no_totals(run, *arguments)
+            if batches.in_chunks:
+                # Otherwise all chunks up to the target would be in memory, waiting for their turn.
+                totals = _no_totals(run, *arguments) if totals is None else jax.block_until_ready(totals)
             state, totals = run(*arguments, totals)
         totals = jax.device_get(totals)
         if (bad_steps := int(state.bad_steps)) >= max_bad_steps:
