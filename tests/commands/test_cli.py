@@ -69,7 +69,7 @@ WRONG = {
     "a sweep to evaluate": (
         "evaluate.py",
         ["--workdir=SWEEP"],
-        "is a sweep, and this takes one run\ntry --workdir=SWEEP",
+        "takes one run\nuse --workdir=SWEEP",
     ),
     "no config": ("train.py", ["--workdir=RUN"], "expected a config file"),
     "missing config file": ("train.py", ["--config=configs/vea.py", "--workdir=RUN"], "did you mean 'vae'"),

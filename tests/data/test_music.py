@@ -163,7 +163,7 @@ def test_training_examples_are_transposed_afresh(key):
 def test_what_is_for_events_is_refused_for_pixels():
     config = vae.get_config("digits,smoke")
     config.data.transpose = 5
-    with pytest.raises(UserError, match="data.transpose=5 of pixels"):
+    with pytest.raises(UserError, match="data.transpose=5.*events"):
         experiment.build(config)
 
 
