@@ -337,7 +337,7 @@ def test_help_says_which_parts_read_a_key_of_the_model(capsys, theirs):
     words = ["--config.data.source=theirs:noise", "--config.model.likelihood=gaussian", "--config.optimizer.b1=0.5"]
     cli.run("train", ["--help", "--config=configs/conv_vae_2d.py:digits", *words])
     said = capsys.readouterr().out
-    assert "  model.kernel=3 (encoder 'conv', decoder 'conv'): side of the kernels" in said
+    assert "  model.kernel=3 (encoder 'conv', decoder 'conv'): " in said
     assert "  model.hidden=(16,) (encoder 'conv'): " in said and "  model.decoder_hidden=() (decoder 'conv'): " in said
     assert "  model.latent_dim=2 (model 'vae'): " in said
     assert "  model.scale (default 1.0) (likelihood 'gaussian'): " in said
