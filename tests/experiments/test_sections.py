@@ -252,8 +252,9 @@ def test_a_key_of_another_source_is_an_error_while_it_is_set(theirs):
     configuration.override_all(config, [("data.source", "digits"), ("model.likelihood", "bernoulli")])
     with pytest.raises(UnknownKey, match="'data.count'.*\n.*'digits' reads: nothing"):
         experiment.build(config)
-    configuration.override(config, "data.count", "None")
-    assert experiment.build(config).spec.shape == (8, 8, 1)
+    for unset in ("None", "0"):  # a config may state the keys of several sources, each at what switches it off
+        configuration.override(config, "data.count", unset)
+        assert experiment.build(config).spec.shape == (8, 8, 1)
 
 
 def test_other_data_take_no_keywords_of_the_own_source(theirs, tmp_path):
