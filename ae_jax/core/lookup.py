@@ -182,7 +182,8 @@ def _own_function(path: str, first: tuple[str, ...], what: str) -> Callable[...,
     found = imported(path)
     if not callable(found) or not _begins_with(found, first):
         raise errors.UserError(f"{path!r} is no {what}\nuse a function whose parameters begin: {', '.join(first)}")
-    return found
+    function: Callable[..., Tree] = found
+    return function
 
 
 def _begins_with(value: Callable[..., object], first: tuple[str, ...]) -> bool:
