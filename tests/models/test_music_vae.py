@@ -17,7 +17,7 @@ from small_sweeps import assert_same_run
 
 from ae_jax.commands.apply import shared
 from ae_jax.commands.apply.tasks import interpolate
-from ae_jax.core import lookup
+from ae_jax.core import lookup, schedules
 from ae_jax.core.errors import RunFailed, UserError
 from ae_jax.data.batching import Batches
 from ae_jax.data.music import attributes, audio, events, midi, scores
@@ -192,11 +192,11 @@ def test_nll_of_a_decoder_that_ignores_its_code_is_its_cross_entropy_whatever_th
 
 def test_sampling_is_a_number_that_may_vary(tmp_path):
     config, made = built(**{"model.sampling": "linear:0:1:10"})
-    assert float(made.hparams["model"]["sampling"](5)) == 0.5
+    assert schedules.at(made.hparams, 5)["model"]["sampling"] == 0.5
     assert not hasattr(made.model, "sampling")
     assert built(**{"model.sampling": "None"})[1].hparams["model"] == {}  # true events are read throughout
     for key, text in (("model.sampling", "sigmoid"), ("model.samplign", "0.5")):
-        with pytest.raises(UserError, match="schedule|did you mean 'sampling'"):
+        with pytest.raises(UserError, match="schedule|did you mean 'model.sampling'"):
             configuration.override(config, key, text)
             experiment.build(config)
 
