@@ -113,7 +113,10 @@ def box(key: Any, x: Any, *, level: Any = 0.4) -> Any:
     _check_images("box", x)
     corner = jax.random.uniform(key, (len(x), 2, 1)) * (1 - level)
     rows, columns = ((jnp.arange(size) + 0.5)[None] / size for size in x.shape[1:3])
-    inside = lambda place, start: (place >= start) & (place < start + level)
+
+    def inside(place, start):
+        return (place >= start) & (place < start + level)
+
     hidden = inside(rows, corner[:, 0])[:, :, None] & inside(columns, corner[:, 1])[:, None]
     return jnp.where(hidden[..., None], 0, x)
 
