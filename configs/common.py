@@ -1,4 +1,4 @@
-"""What every config starts from: the keys that all of them have, the data sets by name, and `smoke`."""
+"""What every config starts from: the common keys, the data sets by name, and `smoke`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,7 +23,7 @@ _SMOKE_SIZES = {"hidden": 8, "channels": 4}
 def start(
     arg: str, data: str = "digits", parent: Any = None, datasets: Mapping[str, int] = DATASETS, **words: Any
 ) -> tuple[ConfigDict, Any]:
-    """Return (config, arguments): a config with the keys of `ae_jax.experiments.sections`, to be changed and finished.
+    """Return (config, arguments): a config with the common keys, to be changed and finished.
 
     Args:
       arg: words joined by commas: one of the data sets, `smoke`, and the config's own `words`.
@@ -46,7 +46,7 @@ def start(
 
 
 def finish(config: ConfigDict, arguments: Any, expected_on: Sequence[str] = _EXPECTED_ON) -> ConfigDict:
-    """Return the config for its data set; for `smoke`, two steps of a tiny model on the data set at hand.
+    """Finish a config for its data set; for `smoke`, two steps of a tiny model.
 
     Args:
       config: the config.

@@ -1,4 +1,4 @@
-"""The values that a key of a config may have, read from an annotation: types, limits of numbers, schedules.
+"""The values that a config key may have, by an annotation: types, limits, schedules.
 
 An annotation speaks of str, bool, int, float, tuples of these, and None. Where it allows anything else too, as `Any`
 and the annotations of arrays do, its form is open: every value is allowed.
@@ -47,7 +47,7 @@ class Limits:
         )
 
     def __str__(self) -> str:
-        """Return the words that follow "a number", with a space in front; the empty string without limits."""
+        """Return the words that follow "a number", with a space in front; "" without limits."""
         ends = {"at least": self.least, "above": self.above, "at most": self.most, "below": self.below}
         said = [f"{words} {end}" for words, end in ends.items() if end is not None]
         return f" of {' and '.join(said)}" if said else ""
@@ -116,7 +116,7 @@ def _union(forms: Sequence[Form]) -> Form:
 
 
 def check(key: str, value: object, form: Form, what: str = "config key") -> None:
-    """Raise UserError, which names the key and what is expected, for a value that its form does not allow."""
+    """Raise UserError, which tells what is expected, for a value that a form does not allow."""
     if form.limits.varies and isinstance(value, str):
         _check_schedule(key, value, what)
     elif not _allows(form, value):
@@ -143,7 +143,7 @@ def _allows(form: Form, value: object) -> bool:
 
 
 def _is_one(value: object, kinds: frozenset[type]) -> bool:
-    """Tell whether a value is of one of the types. True is no number, and every whole number is also a float."""
+    """Tell whether a value is of one of the types. True is no number, and 1 is also a float."""
     if isinstance(value, bool):
         return bool in kinds
     if isinstance(value, int):

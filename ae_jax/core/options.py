@@ -1,4 +1,4 @@
-"""The one rule for the options of a function: which are Python constants, and which are traced numbers.
+"""The one rule for options of functions: which are constants, and which are traced numbers.
 
 Words, flags, counts and sizes are constants, and each of their values needs a compiled program of its own. All other
 options are real numbers. They may be schedules, and runs that differ in nothing else share one compiled program.
@@ -75,7 +75,7 @@ def resolve(
 
 
 def of(function: Callable[..., object], skip: Collection[str] = ()) -> dict[str, inspect.Parameter]:
-    """Return {name: parameter} of the options of a function: all of its parameters but those to skip."""
+    """Return {name: parameter} of the options of a function: all but those to skip."""
     parameters = _signature(function).parameters
     variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return {name: one for name, one in parameters.items() if name not in skip and one.kind not in variadic}
@@ -97,7 +97,7 @@ def is_constant(parameter: inspect.Parameter, value: object) -> bool:
 
 
 def form_of(parameter: inspect.Parameter) -> forms.Form:
-    """Return the values that an option may have: by its annotation, or where that is open, by its default."""
+    """Return the values of an option: by its annotation, or where that is open, its default."""
     form, default = forms.of(parameter.annotation), parameter.default
     if not form.is_open or type(default) not in _TELLING:
         return form
@@ -117,7 +117,7 @@ def _takes_any(function: Callable[..., object]) -> bool:
 
 @functools.cache
 def _signature(function: Callable[..., object]) -> inspect.Signature:
-    """Return the signature of a function, its annotations as objects where they can be evaluated."""
+    """Return the signature of a function, with annotations as objects where possible."""
     try:
         return inspect.signature(function, eval_str=True)
     except Exception:  # of whatever the text of an annotation evaluates to

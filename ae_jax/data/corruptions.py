@@ -25,12 +25,12 @@ _FIRST = ("key", "x")
 
 
 def _binarize(key: Any, x: Any) -> Any:
-    """Draw for each value of x in [0, 1] a 1 with that probability, else 0 (Salakhutdinov and Murray 2008)."""
+    """Draw 1 with the probability x, else 0, for each value (Salakhutdinov and Murray 2008)."""
     return jax.random.bernoulli(key, x).astype(x.dtype)
 
 
 def _dequantize(key: Any, x: Any, levels: int) -> Any:
-    """Add uniform noise of one level's width, so that a density over x bounds the probability of a level.
+    """Add uniform noise of one level's width, so that a density bounds a level's probability.
 
     Values k/(levels-1) become (k + u)/levels, u uniform in [0, 1) (Theis et al. 2016, arXiv:1511.01844, section 3.1).
     """
@@ -38,7 +38,7 @@ def _dequantize(key: Any, x: Any, levels: int) -> Any:
 
 
 def binarize_once(spec: DataSpec, splits: dict[str, Any], seed: int) -> tuple[DataSpec, dict[str, Any]]:
-    """Binarise values in [0, 1] once and for all: every presentation of an example has the same zeros and ones.
+    """Binarise values in [0, 1] once and for all, the same at every presentation.
 
     Args:
       spec: what the examples look like.
@@ -149,7 +149,7 @@ def _check_images(name: str, x: Any) -> None:
 
 
 def function(name: str) -> Callable:
-    """Return the corruption of this name, or the user's own "package.module:name". Raise UserError."""
+    """Return the corruption of this name, or the user's own. Raise UserError."""
     return lookup.function(sys.modules[__name__], name, _FIRST, "corruption")
 
 
@@ -181,7 +181,7 @@ def find(section: Mapping[str, Any]) -> tuple[Callable, dict[str, Any]]:
 
 
 def make_prepare(spec: DataSpec, binarization: str = "none", dequantized: bool = False, corrupt: Callable = none):
-    """Return the function (keys, batch, hparams) -> batch that binarises or dequantises, and corrupts.
+    """Return the function (keys, batch, hparams) -> batch by which a model reads a batch.
 
     Args:
       spec: what an example looks like.
@@ -205,7 +205,7 @@ def make_prepare(spec: DataSpec, binarization: str = "none", dequantized: bool =
 
 
 def transposing(prepare: Callable, semitones: int) -> Callable:
-    """Return `prepare` with every melody first moved by -semitones to semitones, drawn afresh; 0 leaves it as it is."""
+    """Return `prepare` with every melody first moved by -semitones to semitones, at random."""
 
     def transpose(keys: dict[str, Any], batch: Batch, hparams: dict[str, Any]) -> Batch:
         x = batch["x"]

@@ -1,4 +1,4 @@
-"""From a data section to the examples: where they come from, which are held out, and which keep their labels."""
+"""From a data section to the examples: their source, their splits, and their labels."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
@@ -57,7 +57,7 @@ def load(
 
 
 def _read(section: Any, format: int, whole: bool, open_run: Callable | None) -> tuple[DataSpec, dict[str, Any]]:
-    """Ask the source of a data section for its examples; raise UnknownKey for a key that it does not take."""
+    """Ask the source of a data section for its examples. Raise UnknownKey for an unread key."""
     read = source(section.source)
     arguments, takes = _arguments(section, read), options.of(read)
     if format > 1 and section.validation and "validation" in takes:
@@ -73,7 +73,7 @@ def _read(section: Any, format: int, whole: bool, open_run: Callable | None) -> 
 
 
 def source(name: str) -> Callable:
-    """Return the function of a data source. Raise UserError, without calling it, where it does not look like one."""
+    """Return the function of a data source. Raise UserError where it does not look like one."""
     found = lookup.find("sources", name, "load")
     if not inspect.isfunction(inspect.unwrap(found)) or not _takes_keys_alone(found):
         raise UserError(
@@ -84,7 +84,7 @@ def source(name: str) -> Callable:
 
 
 def keys_of(name: str) -> dict[str, inspect.Parameter]:
-    """Return {key of section data: parameter} for the source of this name. Raise UserError where there is none."""
+    """Return {key of section data: parameter} for the source of this name."""
     return options.of(source(name), skip=_GIVEN)
 
 
@@ -102,7 +102,7 @@ def _takes_keys_alone(function: Callable) -> bool:
 
 
 def _arguments(section: Any, read: Callable) -> dict[str, Any]:
-    """Return the arguments for a source: the keys that are set. Raise UnknownKey for one that the source does not take.
+    """Return the arguments for a source: the keys that are set. Raise UnknownKey.
 
     Every section has the name of the data set, whether or not its source takes it. A key that is empty, zero or False
     is as good as absent for a source that does not take it, so that a config can state the keys of several sources.
@@ -158,7 +158,7 @@ def _check_probabilities(spec: DataSpec, splits: Mapping[str, Any]) -> None:
 
 
 def _with_labels(split: Mapping[str, Any], count: int) -> dict[str, Any]:
-    """Return a split whose first `count` examples keep their class; the others have -1, the unknown class."""
+    """Return a split whose first `count` examples keep their class; the others have -1."""
     label = np.asarray(split.get("label", np.zeros(0)))
     if label.ndim > 1:
         raise UserError(f"data.labelled={count} is for classes, and these labels are vectors\nleave it out")

@@ -12,14 +12,14 @@ from ae_jax.experiments import sections
 
 
 def complete(config: ConfigDict) -> ConfigDict:
-    """Return a checked config with the keys that it lacks at their defaults. Raise as `check` does."""
+    """Fill in the keys that a config lacks, and check it. Raise as `check` does."""
     config = filled(config)
     check(config)
     return config
 
 
 def check(config: ConfigDict) -> None:
-    """Check the keys and values of a config, as far as they do not depend on the names that it chooses.
+    """Check the keys and values of a config that do not depend on the names in it.
 
     The further keys of data, corruption, model, objective, optimizer and weights are checked where they are read.
 
@@ -43,7 +43,10 @@ def known_keys() -> list[str]:
 
 
 def unknown_keys(config: Mapping[str, Any]) -> list[str]:
-    """List the dotted keys, other than None, that do not exist at the top level or in train, eval and mesh."""
+    """List the dotted keys that do not exist, at the top level and in train, eval and mesh.
+
+    A key that is None is as good as absent.
+    """
     known = known_keys()
     found = [key for key, value in config.items() if key not in known and value is not None]
     for section in ("train", "eval", "mesh"):
@@ -53,7 +56,10 @@ def unknown_keys(config: Mapping[str, Any]) -> list[str]:
 
 
 def filled(config: ConfigDict) -> ConfigDict:
-    """Return the config with the keys that it lacks at their defaults: every default means what absence meant."""
+    """Return the config with the keys that it lacks at their defaults.
+
+    Every default means what the absence of its key meant.
+    """
     missing = {}
     for section, value in sections.defaults().items():
         if section not in config:
@@ -87,7 +93,7 @@ def _check_are_sections(config: ConfigDict) -> None:
 
 
 def _check_expected(expected: ConfigDict) -> None:
-    """Raise UserError where an expected value names no source, or has a key of its own that nothing reads."""
+    """Raise UserError for an expected value without a source, or with an unknown key."""
     valid = [field.name for field in dataclasses.fields(sections.Expected)]
     for metric, one in expected.items():
         if not is_section(one) or "source" not in one:

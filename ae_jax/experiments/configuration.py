@@ -1,4 +1,4 @@
-"""From text to a config: files with arguments, `KEY=VALUE` overrides and their types, JSON and back, differences.
+"""From text to a config: files with arguments, `KEY=VALUE`, JSON and back, differences.
 
 absl and ml_collections could parse `--config.KEY=VALUE` too. They would lose the nearest key in an error, schedules in
 the place of numbers, texts that look like numbers, and that a new data set changes the keys by which it is read.
@@ -30,7 +30,7 @@ PLACES = ("data.dir", "data.path", "data.cache")
 
 
 def parse_arguments(arg: str, defaults: Mapping[str, Any]) -> ConfigDict:
-    """Return the words of `:mnist,k=5` over their defaults. Raise UserError for an unknown or misshapen one.
+    """Return the words of `:mnist,k=5` over their defaults. Raise UserError for a wrong one.
 
     A word whose default is False is a flag, as mnist is; another is NAME=VALUE, of the type of its default.
     """
@@ -50,7 +50,7 @@ def parse_arguments(arg: str, defaults: Mapping[str, Any]) -> ConfigDict:
 
 
 def load(text: str) -> ConfigDict:
-    """Load the config at "path/to/file.py:arguments", or "NAME:arguments" for one of the package's own.
+    """Load the config at "FILE.py:arguments", or "NAME:arguments" of the package's own.
 
     A relative path is looked up in the current folder, then beside the package's own configs.
     """
@@ -62,9 +62,9 @@ def load(text: str) -> ConfigDict:
 
 
 def load_sweep(text: str) -> dict[str, str]:
-    """Return {key: text of its values}, the sweep() of the config file at "path/to/file.py:arguments".
+    """Return {key: text of its values}, which the config file proposes to sweep.
 
-    It is empty for a file without sweep().
+    It is the sweep() of the file at "FILE.py:arguments", and empty for a file without one.
     """
     name = text.partition(":")[0]
     axes: Any = getattr(_module(name), "sweep", dict)()
@@ -105,7 +105,7 @@ def config_names() -> list[str]:
 
 
 def make_configs_importable() -> None:
-    """Make `from configs import vae` find the package's own configs, from a config in any folder."""
+    """Make `from configs import vae` find the package's own configs from any folder."""
     if "configs" in sys.modules:
         return
     spec = importlib.util.spec_from_file_location(
@@ -165,7 +165,7 @@ def _find(config: ConfigDict, key: str) -> tuple[ConfigDict, str]:
 
 
 def _change_data(config: ConfigDict, name: str) -> None:
-    """Set data.source, data.dir and data.size to those of another data set, and clear config.expected.
+    """Set data.source, dir and size to those of another data set, and clear config.expected.
 
     Where the user has changed one of these keys, all of them stay.
     """
@@ -224,7 +224,7 @@ def without(config: ConfigDict, key: str) -> ConfigDict:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return {dotted key: (old value, new value)} where two plain configs differ; None stands for an absent key."""
+    """Return {dotted key: (old, new)} where two plain configs differ; None if it is absent."""
     both = sorted({*keys(old), *keys(new)})
     pairs = {key: (value_at(old, key), value_at(new, key)) for key in both}
     return {key: (before, after) for key, (before, after) in pairs.items() if before != after}

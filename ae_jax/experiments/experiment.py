@@ -110,11 +110,11 @@ class Experiment:
         return section.steps or section.epochs * self.batches("train").steps_per_epoch
 
     def init(self, key: Any, hparams: Any = None) -> TrainState:
-        """Return the state before the first step, from a key and `hparams` (default: this experiment's own)."""
+        """Return the state before the first step, from a key and `hparams` or this config's own."""
         return self._init(key, self._first_example(), self.hparams if hparams is None else hparams)
 
     def _first_example(self) -> dict[str, Any]:
-        """Return the batch that the state is made from, with as much of the training data as the model starts from."""
+        """Return the batch that the state is made from, with the data that the model starts from."""
         if self.model.starts_from == "first_batch":
             train = self.batches("train")
             return next(iter(train.spread(train.batch_size)[0]))
@@ -160,7 +160,7 @@ class Experiment:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """The shape of what the model reads: that of the data, corrupted; smaller, for super-resolution."""
+        """The shape of one input of the model; for super-resolution it is smaller than the data's."""
         return self.shapes().batch["inputs"].shape[1:]
 
     @property
@@ -246,16 +246,16 @@ def build(config: Any, spec: DataSpec | None = None, format: int = FORMAT, *, tr
 def build_stored(
     config: Any, spec: DataSpec, format: int, file: pathlib.Path, *, trust: Sequence[str] = ()
 ) -> Experiment:
-    """Build the experiment of a config that was stored in a file: a key that nothing reads gets a warning.
+    """Build the experiment of a config that was stored in a file.
 
-    Args: as for `build`. Raises UserError as `build` does.
+    A key that nothing reads gets a warning. Otherwise the arguments and errors are those of `build`.
     """
     built = _leniently(lambda config: build(config, spec, format, trust=trust), config, file)
     return dataclasses.replace(built, stored_in=file)
 
 
 def _leniently(function: Callable, config: Any, file: pathlib.Path) -> Any:
-    """Return `function(config)`. Keys of a stored config that nothing reads are left out, with a warning for each."""
+    """Return `function(config)` without the keys that nothing reads; warn for each of them."""
     while True:
         try:
             return function(config)

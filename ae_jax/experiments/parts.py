@@ -1,4 +1,4 @@
-"""From a model section to the model: its parts by their names, each given the options that it has a field for."""
+"""From a model section to the model: parts by their names, each with the options it reads."""
 
 import dataclasses
 import functools
@@ -47,7 +47,7 @@ class Parts:
 
 
 def resolve(section: Mapping[str, Any], open_run: Callable | None = None) -> Parts:
-    """Resolve the names of a model section, and give each part the options that it has a field for.
+    """Resolve the names of a model section, and give each part the options that it reads.
 
     Args:
       section: the model section of a config.
@@ -78,7 +78,7 @@ def resolve(section: Mapping[str, Any], open_run: Callable | None = None) -> Par
 
 
 def named(section: Mapping[str, Any]) -> dict[str, type[nn.Module]]:
-    """Return {key: class} of the model and of the parts that a model section names and the model has."""
+    """Return {key: class} of the model and of its parts that a model section names."""
     _check_is_given("name", "models", section)
     family = family_of(section["name"])
     if "likelihood" in fields_of(family, "name"):
@@ -104,18 +104,18 @@ def _opener(part: type[nn.Module], open_run: Callable | None) -> dict[str, Any]:
 
 
 def fields_of(part: type[nn.Module], role: str) -> dict[str, inspect.Parameter]:
-    """Return {field: parameter} of the options of a part: not those that it gets from Flax, the data or the model."""
+    """Return {field: parameter} of the fields of a part that a config may give."""
     of_others = ("parent", "name", "spec", "open_run", *(["latent_dim"] if role in _PARTS else []))
     return options.of(part, skip=of_others)
 
 
 def family_of(name: str) -> type[Family]:
-    """Return the class of the model family that model.name names. Raise UserError where there is none."""
+    """Return the model family that model.name names. Raise UserError where there is none."""
     return _checked("name", lookup.find("models", name, "Model"))
 
 
 def _checked(key: str, found: Any) -> Any:
-    """Return what the key names. Raise UserError, before it is called, unless it is a class of the right kind."""
+    """Return what a key names. Raise UserError unless it is a class of the right kind."""
     base = _BASES.get(key, nn.Module)
     if not (inspect.isclass(found) and issubclass(found, base)):
         raise UserError(
@@ -125,7 +125,7 @@ def _checked(key: str, found: Any) -> Any:
 
 
 def _options_for(part: type[nn.Module], role: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the keys that a part has a field for; `encoder_hidden` is `hidden` for the encoder alone."""
+    """Return the keys that a part reads; `encoder_hidden` is `hidden` for the encoder alone."""
     fields = fields_of(part, role)
     special = {
         key: value
@@ -137,7 +137,7 @@ def _options_for(part: type[nn.Module], role: str, given: Mapping[str, Any]) -> 
 
 
 def _arguments(part: type[nn.Module], role: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return {field: value} for a part. Raise UserError for a value that the field's annotation does not allow.
+    """Return {field: value} for a part. Raise UserError for a value that a field cannot have.
 
     A single integer is wrapped in a tuple where the field's default is a tuple: hidden=32 becomes (32,).
     """

@@ -1,4 +1,4 @@
-"""The keys that a config has, and those that it could have: each with its value, its meaning, and what reads it."""
+"""The keys of a config, each with its value, its meaning, and the parts that read it."""
 
 import dataclasses
 import textwrap
@@ -52,7 +52,7 @@ class Key:
 
 
 def describe(config: ConfigDict) -> str:
-    """Return the keys of a config as text for a terminal. Raise UserError where the config has a mistake."""
+    """Return the keys of a config as text. Raise UserError where the config has a mistake."""
     config = checks.complete(config)
     resolved.resolve(config)
     return "\n".join(map(str, keys(config)))
@@ -85,7 +85,14 @@ def _always_there(section: str, values: Mapping[str, Any], names: Sequence[str])
 
 
 def _of_function(section: str, values: Mapping[str, Any], function: Callable, own: Sequence[str]) -> Iterator[Key]:
-    """Yield the keys of a section: its `own`, whatever the function that it names, and the options of the function."""
+    """Yield the keys of a section that names a function.
+
+    Args:
+      section: the name of the section.
+      values: the section.
+      function: the function, whose options are keys.
+      own: the keys that are read by something else.
+    """
     yield from _always_there(section, values, own)
     meanings = {**meanings_of(sections.SECTIONS[section]), **meanings_of(function)}
     for name, parameter in options.of(function, skip=(*own, *_GIVEN.get(section, ()))).items():
@@ -95,7 +102,7 @@ def _of_function(section: str, values: Mapping[str, Any], function: Callable, ow
 
 
 def _of_model(section: Mapping[str, Any]) -> Iterator[Key]:
-    """Yield the keys of a model section: the names of its parts, then the fields of the model and of each part."""
+    """Yield the keys of a model section: names of parts, words that vary, fields of all parts."""
     classes = parts.named(section)
     there = sections.fields("model")
     yield from _always_there("model", section, [role for role in classes if role in there])

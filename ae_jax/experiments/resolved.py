@@ -57,7 +57,7 @@ def resolve(config: Any, open_run: Callable | None = None) -> Resolved:
 
 
 def objective(name: str) -> Callable:
-    """Return the objective of this name, or the user's own "package.module:name". Raise UserError."""
+    """Return the objective of this name, or the user's own. Raise UserError."""
     return lookup.function(objectives, name, _FIRST, "objective")
 
 

@@ -13,7 +13,7 @@ from ae_jax.core.forms import Count, Limits, Number, Size
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """Which examples a run reads, and how they are split. A source's own keywords are further keys.
+    """The examples of a run and their splits. The keywords of the data source are further keys.
 
     Args:
       name: name of the data set, such as mnist. Setting it also sets source, dir and size.
@@ -61,7 +61,9 @@ class Corruption:
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """The network. The options of its parts are further keys; `encoder_hidden` is `hidden` for the encoder alone.
+    """The network. The options of its parts are further keys.
+
+    A key such as `encoder_hidden` is `hidden` for the encoder alone.
 
     Args:
       name: file in ae_jax/models, or package.module:Name, that defines the model.
@@ -112,7 +114,7 @@ class Optimizer:
 
 @dataclasses.dataclass(frozen=True)
 class Train:
-    """How long a run trains, and what it writes on the way. Exactly one of steps and epochs is set.
+    """The length of the training, and what it writes. Exactly one of steps and epochs is set.
 
     Args:
       steps: number of training steps.
@@ -235,6 +237,6 @@ def defaults() -> dict[str, Any]:
 
 
 def fields(section: str) -> dict[str, Any]:
-    """Return {key: annotation} of the keys that are always in a section; the empty string is the top level."""
+    """Return {key: annotation} of the keys that are always in a section; "" is the top level."""
     kind = SECTIONS[section] if section else Top
     return {field.name: field.type for field in dataclasses.fields(kind)}

@@ -49,7 +49,14 @@ def literal(text: str) -> Any:
 
 
 def like(key: str, before: Any, value: Any, what: str = "config key") -> Any:
-    """Return a value in the type of another. Raise UserError, which names the key as `what`, where that cannot be."""
+    """Return a value in the type of another. Raise UserError where it cannot have that type.
+
+    Args:
+      key: what the error names.
+      before: the other value.
+      value: the value.
+      what: what the error calls the key.
+    """
     if value is None:
         return value
     if isinstance(before, tuple | list):
@@ -62,7 +69,7 @@ def like(key: str, before: Any, value: Any, what: str = "config key") -> Any:
 
 
 def _of_form(key: str, form: forms.Form, value: Any, text: str) -> Any:
-    """Return a value in the form that its key has: 12 as a name is the text "12", one word is a tuple of one."""
+    """Return a value in the form of its key: a name 12 is text, one metric is a tuple of one."""
     if value is not None and form.kinds == {str}:
         value = value if isinstance(value, str) else text
     elif value is not None and form.kinds == {tuple}:

@@ -252,8 +252,9 @@ def test_a_key_of_another_source_is_an_error_while_it_is_set(theirs):
     configuration.override_all(config, [("data.source", "digits"), ("model.likelihood", "bernoulli")])
     with pytest.raises(UnknownKey, match="'data.count'.*\n.*'digits' reads: nothing"):
         experiment.build(config)
-    configuration.override(config, "data.count", "None")
-    assert experiment.build(config).spec.shape == (8, 8, 1)
+    for unset in ("None", "0"):  # a config may state the keys of several sources, each at what switches it off
+        configuration.override(config, "data.count", unset)
+        assert experiment.build(config).spec.shape == (8, 8, 1)
 
 
 def test_other_data_take_no_keywords_of_the_own_source(theirs, tmp_path):
@@ -337,7 +338,7 @@ def test_help_says_which_parts_read_a_key_of_the_model(capsys, theirs):
     words = ["--config.data.source=theirs:noise", "--config.model.likelihood=gaussian", "--config.optimizer.b1=0.5"]
     cli.run("train", ["--help", "--config=configs/conv_vae_2d.py:digits", *words])
     said = capsys.readouterr().out
-    assert "  model.kernel=3 (encoder 'conv', decoder 'conv'): side of the kernels" in said
+    assert "  model.kernel=3 (encoder 'conv', decoder 'conv'): " in said
     assert "  model.hidden=(16,) (encoder 'conv'): " in said and "  model.decoder_hidden=() (decoder 'conv'): " in said
     assert "  model.latent_dim=2 (model 'vae'): " in said
     assert "  model.scale (default 1.0) (likelihood 'gaussian'): " in said

@@ -3,8 +3,11 @@
 `splits` is `{"train": {"x": [N, *spec.shape], "label": [N] int32}, "test": the same}`; "label" is [N, spec.label_dim]
 float32 where labels are vectors, and absent where there are none. Arrays are NumPy's: uint8 for pixels and events,
 float32 for reals. They may be memory-mapped, as `numpy.memmap` or as rows of one, `ae_jax.data.mapped.Rows`; those stay
-where they are, and only the examples of a batch are read. A source takes those of the config's keys `name`, `dir`,
-`path`, `split` and `cache` that it reads, each a string, "" where unset, and `size`, a number of pixels or None.
+where they are, and only the examples of a batch are read.
+
+The arguments of a source are keys of section `data`. Every section has `name`, `dir`, `path`, `split` and `cache`,
+texts that are empty where unset, and `size`, a number of pixels or None. Arguments of other names have a default, or
+are keyword-only.
 
 A source may have a split "validation" of its own; where it has none, `ae_jax.data.splits` draws one from "train". A
 source that takes `validation` is told how many examples are wanted, 0 for none, and decides which they are. One that
