@@ -179,17 +179,18 @@ def function(home: ModuleType, name: str, first: tuple[str, ...], what: str) -> 
 
 def _own_function(path: str, first: tuple[str, ...], what: str) -> Callable[..., Tree]:
     """Import the user's own function and check its first parameters, without calling it."""
-    found: Callable[..., Tree] = imported(path)
-    if not _begins_with(found, first):
+    found = imported(path)
+    if not callable(found) or not _begins_with(found, first):
         raise errors.UserError(f"{path!r} is no {what}\nuse a function whose parameters begin: {', '.join(first)}")
-    return found
+    function: Callable[..., Tree] = found
+    return function
 
 
 def _begins_with(value: Callable[..., object], first: tuple[str, ...]) -> bool:
     """Return whether the first parameters of a function have these names."""
     try:
         parameters = tuple(inspect.signature(value).parameters)
-    except (TypeError, ValueError):  # not callable, or written in C without a signature
+    except (TypeError, ValueError):  # written in C without a signature
         return False
     return parameters[: len(first)] == first
 

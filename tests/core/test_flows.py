@@ -143,7 +143,7 @@ def test_a_config_chooses_them(posterior):
     (latent,) = outputs.latents
     assert latent.sample.shape == (2, 8, 3) and outputs.code.shape == (8, 3)
     np.testing.assert_allclose(latent.log_q_path, latent.log_q, rtol=1e-3, atol=1e-3)
-    with pytest.raises(UserError, match="must be normal"):
+    with pytest.raises(UserError, match="normal posteriors"):
         lookup.find("metrics", "mutual_information", "evaluate")(built.model, variables, data, KEY)
 
 

@@ -224,7 +224,7 @@ def test_what_is_of_another_kind_is_not_called(key, name, here):
     configuration.override(config, key, f"evilmod:{name}")
     if key == "data.source":
         config.data.path = str(here)
-    with pytest.raises(UserError, match="expected a (function|class that inherits)"):
+    with pytest.raises(UserError, match="(use|expected) a (function|class that inherits)"):
         experiment.build(config)
     assert (here / "evilmod.py").exists()
 
