@@ -147,7 +147,7 @@ def _parts(flag: str, value: Sequence[str], default: tuple) -> list[object]:
 
 def _help(kind: str, names: Sequence[str], function: Callable, keyword: str) -> str:
     of = f"{lookup.word(kind)}{'s' * (len(names) > 1)} {', '.join(names)}"
-    return f"{of}: {docstrings.argument_help(kind, function, keyword)}"
+    return f"{of}: {docstrings.argument_help(function, keyword)}"
 
 
 def _keywords(function: Callable) -> dict[str, object]:

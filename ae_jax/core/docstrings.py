@@ -1,42 +1,17 @@
 """Help texts of arguments, read from docstrings."""
 
 import functools
-import importlib
 import inspect
-import pkgutil
 import re
 from collections.abc import Callable
 
-from ae_jax.core import lookup
-
-# Docstrings without an `Args:` section are still searched as free text: for a line that begins with the argument's
-# name, or for a clause that has the name in backticks. Clauses end where one of these patterns matches.
 _SENTENCES = r"\n\n|\.\s+(?=\W*[A-Z`])"
-_CLAUSES = rf"{_SENTENCES}|[;:]\s+(?![^()]*\))|\n(?=.* {{3}})| {{3,}}"  # the last two also end the cells of a table
-
 _LINES = re.compile(r"^( *)(\w+)(?:: +| {2,})(\S.*(?:\n\1 +\S.*)*)", re.MULTILINE)
 
 
-def argument_help(kind: str, function: Callable[..., object], keyword: str) -> str:
-    """Return the first sentence of the documentation of an argument.
-
-    The function's docstring comes first, then the functions to which it refers with "as in `ae_jax.module.function`",
-    then the docstring of the package. If none of them documents the argument, the help is a clause of the function's
-    docstring that mentions it, or else what the module's docstring begins with.
-
-    Args:
-      kind: a key of `lookup.REGISTRIES`; its folder is the package.
-      function: a function of a module of this kind.
-      keyword: the name of the argument.
-    """
-    own = inspect.getdoc(function) or ""
-    clause = next((each for each in re.split(_CLAUSES, own) if f"`{keyword}`" in each), "")
-    referred = [pkgutil.resolve_name(path) for path in re.findall(r"as\s+in\s+`(ae_jax\.[\w.]+)`", clause)]
-    for documented in (function, *referred, importlib.import_module(lookup.package(kind))):
-        text = inspect.getdoc(documented) or ""
-        if description := _arguments(text).get(keyword) or _described_in_a_line(text, keyword):
-            return _first_sentence(description)
-    return _first_sentence(clause or inspect.getdoc(importlib.import_module(function.__module__)) or "")
+def argument_help(function: Callable[..., object], keyword: str) -> str:
+    """Return the first sentence of an argument's entry in the section `Args:` of a function's docstring."""
+    return _first_sentence(_arguments(inspect.getdoc(function) or "")[keyword])
 
 
 def meanings_of(documented: Callable[..., object]) -> dict[str, str]:
@@ -61,12 +36,6 @@ def _arguments(text: str) -> dict[str, str]:
 
     parameters = docstring_parser.parse(text, docstring_parser.DocstringStyle.GOOGLE).params
     return {parameter.arg_name: parameter.description or "" for parameter in parameters}
-
-
-def _described_in_a_line(text: str, keyword: str) -> str:
-    """Return what follows "keyword: " in its line and in the more indented lines after it."""
-    line = re.search(rf"^( *){keyword}: +(.*(?:\n\1 +.*)*)", text, re.MULTILINE)
-    return line[2] if line else ""
 
 
 def _first_sentence(text: str) -> str:

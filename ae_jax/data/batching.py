@@ -49,8 +49,13 @@ def permuted(key: Any, index: Any, n: int) -> Any:
         return (high << low) | low_bits
 
     start = network(index.astype(jnp.uint32))
-    any_outside = lambda value: jnp.any(value >= n)
-    walk = lambda value: jnp.where(value >= n, network(value), value)
+
+    def any_outside(value):
+        return jnp.any(value >= n)
+
+    def walk(value):
+        return jnp.where(value >= n, network(value), value)
+
     return jax.lax.while_loop(any_outside, walk, start).astype(jnp.int32)
 
 
@@ -145,6 +150,7 @@ class Batches:
     in_chunks = False
 
     def __post_init__(self):
+        """Check the batch size. Raise UserError where it is larger than the split."""
         object.__setattr__(self, "num_examples", self.num_examples or len(self.arrays["x"]))
         if not 1 <= self.batch_size <= self.num_examples:
             raise UserError(

@@ -30,14 +30,16 @@ class Rows:
     """Rows of one array after another, all of them mapped from files. Floats of any precision are read as float32.
 
     An index gives an array in memory. A slice gives `Rows` again.
-
-    Args:
-      arrays: arrays [., ...] of one shape and type but for the number of rows.
-      numbers: which rows, counted through all arrays; [N] integers. By default all rows in order.
-      survey: what a pass over all rows of the arrays found, where there was one.
     """
 
     def __init__(self, arrays: Sequence[np.ndarray], numbers: np.ndarray | None = None, survey: Survey | None = None):
+        """Choose rows; nothing is read.
+
+        Args:
+          arrays: arrays [., ...] of one shape and type but for the number of rows.
+          numbers: which rows, counted through all arrays; [N] integers. By default all rows in order.
+          survey: what a pass over all rows of the arrays found, where there was one.
+        """
         total = sum(len(array) for array in arrays)
         # A file of short rows has so many that eight bytes a number would fill the memory, too.
         smallest = np.min_scalar_type(total)
@@ -51,13 +53,16 @@ class Rows:
         self.nbytes = self.size * self.dtype.itemsize
 
     def __len__(self) -> int:
+        """Return N, the number of rows."""
         return len(self._numbers)
 
     def __getitem__(self, index: Any) -> Any:
+        """Return the rows at an index into these rows: of a slice again `Rows`, else an array in memory."""
         numbers = self._numbers[index]
         return Rows(self._arrays, numbers, self.survey) if isinstance(index, slice) else self._read(np.asarray(numbers))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Read all rows."""
         return np.asarray(self._read(self._numbers), dtype)
 
     def _read(self, numbers: np.ndarray) -> np.ndarray:

@@ -68,12 +68,15 @@ class Streamed(Batches):
         return max(1, min(fit, self.steps_per_epoch))  # evaluation reads no more than an epoch
 
     def on_device(self) -> Batches:
+        """Return resident batches of the same arrays."""
         return Batches(self.arrays, self.spec, self.batch_size, self.finish, self.num_examples).on_device()
 
     def gather(self, arrays: Mapping[str, Any], step: Any, index: Any) -> Batch:
+        """Return the examples of batch number `step` from its chunk; its order is that of `index` already."""
         return {name: values[step % self.steps_per_chunk][: self.batch_size] for name, values in arrays.items()}
 
     def feed(self, key: Any, start: int) -> Callable[[int, int], Iterator[tuple[Mapping[str, Any], int]]]:
+        """Return the function (step, target) -> (chunk, until), ...; see `Batches.feed`."""
         number, chunk = start // self.steps_per_chunk - 1, None
         chunks = self._chunks(key, number + 1)
 

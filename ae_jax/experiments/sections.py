@@ -28,7 +28,8 @@ class Data:
       cache: folder for decoded arrays; by default ~/.cache/ae_jax, or below $XDG_CACHE_HOME.
       train_on_test: whether to train on the test examples too, as some published numbers do.
       labelled: number of training examples that keep their label; None keeps all.
-      stream: whether to read examples from memory or disk while training, not from the device; None decides by size.
+      stream: whether to read examples from memory or disk while training, not from the device; None does so for a
+        memory-mapped file above 256 MB, and for what takes more than half of the devices' memory.
     """
 
     name: str = "digits"

@@ -1,11 +1,16 @@
-"""Help texts come from docstrings: from `Args:` sections, and from free text where there is none."""
+"""Help texts come from the `Args:` sections of docstrings."""
+
+import inspect
 
 import pytest
 
-from ae_jax.core import docstrings
+from ae_jax.core import docstrings, lookup
+
+# The functions whose keyword-only arguments are flags.
+FUNCTIONS = {"metrics": "evaluate", "figures": "arrays", "sweep_figures": "arrays", "tasks": "run"}
 
 
-def with_sections(*, first, second, render):
+def documented(*, first, second):
     """Return nothing: of `first` it says no more.
 
     Args:
@@ -15,32 +20,15 @@ def with_sections(*, first, second, render):
     """
 
 
-def without_sections(*, first, second, third, fourth, features):
-    """Of `first`; beside it (so it is; indeed) of `second` things: others.
-
-    third: what a line begins with,
-        and goes on with. No more.
-    `features` as in `ae_jax.evaluation.features.scores`.
-    """
+def test_the_help_of_an_argument_is_the_first_sentence_of_its_entry():
+    assert docstrings.argument_help(documented, "first") == "what an entry says, and how it goes on"
+    assert docstrings.argument_help(documented, "second") == "another one"
 
 
-@pytest.mark.parametrize(
-    ("function", "keyword", "expected"),
-    [
-        (with_sections, "first", "what an entry says, and how it goes on"),
-        (with_sections, "second", "another one"),
-        (with_sections, "render", "whether melodies are also written as sound, .wav"),  # as the package says
-        (without_sections, "first", "Of `first`"),
-        (without_sections, "second", "beside it (so it is; indeed) of `second` things"),
-        (without_sections, "third", "what a line begins with, and goes on with"),
-        # As this module begins.
-        (
-            without_sections,
-            "fourth",
-            "Help texts come from docstrings: from `Args:` sections, and from free text where there is none",
-        ),
-        (without_sections, "features", 'a run directory, or an .npz of "samples", "test" and "train"'),
-    ],
-)
-def test_the_help_of_an_argument(function, keyword, expected):
-    assert docstrings.argument_help("tasks", function, keyword) == expected
+@pytest.mark.parametrize("kind", FUNCTIONS)
+def test_every_flag_has_an_entry(kind):
+    for name in lookup.choices(kind):
+        function = lookup.find(kind, name, FUNCTIONS[kind])
+        for parameter in inspect.signature(function).parameters.values():
+            if parameter.kind is parameter.KEYWORD_ONLY:
+                assert docstrings.argument_help(function, parameter.name), f"{name}: {parameter.name}"

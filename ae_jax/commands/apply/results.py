@@ -1,4 +1,4 @@
-"""Results as files: images, arrays and tables in a folder of the user's, each whole or not at all."""
+"""Write results as files: images, melodies, arrays and tables, each by an atomic write."""
 
 import csv
 import dataclasses
@@ -19,10 +19,12 @@ from ae_jax.plots import style
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """How values are written: an image each (".png"), a melody each (".mid"), or all in one array (".npy", ".npz").
+    """How values are written.
 
-    scale: what the value 1 becomes in uint8; None for floats.
-    sound: whether each melody is also written as sound, ".wav".
+    Args:
+      suffix: ".png" for an image each, ".mid" for a melody each, ".npy" or ".npz" for all in one array.
+      scale: the value of uint8 that 1 becomes; None for floats.
+      sound: whether each melody is also written as sound, ".wav".
     """
 
     suffix: str
@@ -31,7 +33,7 @@ class Form:
 
 
 def form_of(spec: DataSpec) -> Form:
-    """How examples are written that no file of the user's stands behind: as images or melodies, where they are such."""
+    """Return how examples are written that come from no file: as images or melodies, where they are such."""
     if spec.kind == "events":
         return Form(".mid")
     is_image = spec.kind == "pixels" and len(spec.shape) == 3 and spec.shape[-1] in (1, 3)
@@ -39,14 +41,21 @@ def form_of(spec: DataSpec) -> Form:
 
 
 def numbered(stem: str, count: int) -> list[str]:
-    """`count` names in alphabetical order: STEM_00, STEM_01, ..."""
+    """Return `count` names in alphabetical order: STEM_00, STEM_01, ..."""
     return [f"{stem}_{number:0{len(str(count - 1))}d}" for number in range(count)]
 
 
 def rendered(values: np.ndarray, names: Sequence[str], stem: str, form: Form) -> dict[str, Any]:
-    """{file: content} for `write`: values [N, *shape] as one file a name, or as the one file of this stem.
+    """Return {file: content} for `write`.
 
-    Raises UserError where two names, without their suffixes, are the same.
+    Args:
+      values: [N, *shape], as the model gives them.
+      names: the name of each value's file; with or without the suffix of an image.
+      stem: the name of the one file, where the form is an array.
+      form: how they are written.
+
+    Raises:
+      UserError: two names, without their suffixes, are the same.
     """
     if form.scale:
         values = np.rint(np.clip(values, 0, 1) * form.scale).astype(np.uint8)
@@ -69,17 +78,21 @@ def rendered(values: np.ndarray, names: Sequence[str], stem: str, form: Form) ->
 
 
 def sounding(form: Form, render: bool) -> Form:
-    """The form, with sound where --render asks for it. Raises UserError where there are no melodies."""
+    """Add sound to a form where --render wants it. Raise UserError where there are no melodies."""
     if render and form.suffix != ".mid":
         raise UserError(f"--render is for melodies, and these results are {form.suffix}\nleave it out")
     return dataclasses.replace(form, sound=render)
 
 
 def melody(grids: Sequence[np.ndarray] | np.ndarray, name: str, sound: bool = False) -> dict[str, Any]:
-    """{file: content} of grids of events [T], one after the other: NAME.mid, NAME.png, a piano roll each, and NAME.wav
-    where `sound` is wanted.
+    """Return {file: content} of a melody: NAME.mid, its piano roll NAME.png, and NAME.wav.
+
+    Args:
+      grids: grids of events [T], played one after the other.
+      name: the name of the files.
+      sound: whether NAME.wav is wanted.
     """
-    # Each by itself: the last note of one does not sound on through a silence with which the next begins.
+    # Each grid by itself, so that its last note does not sound on through a silence with which the next grid begins.
     played, steps = [], 0
     for grid in grids:
         played.append(events.to_notes(events.canonical(np.asarray(grid, np.uint8))) + [steps, 0, 0])
@@ -91,9 +104,9 @@ def melody(grids: Sequence[np.ndarray] | np.ndarray, name: str, sound: bool = Fa
 
 
 def check_folder(output: str) -> Path:
-    """The folder for results, which may not exist yet. Raises UserError where there can be none."""
+    """Return the folder for results, which need not exist. Raise UserError where it cannot be made or written."""
     folder = Path(output).expanduser().absolute()
-    # os.path.exists: pathlib's own raises where a folder on the way may not be entered.
+    # Not pathlib's exists, which raises where a folder on the way may not be entered.
     parent = next(each for each in (folder, *folder.parents) if os.path.exists(each))
     if not parent.is_dir() or (parent != folder and folder.suffix.lower() in (*IMAGES, *_WRITERS)):
         raise UserError(
@@ -105,11 +118,17 @@ def check_folder(output: str) -> Path:
 
 
 def write(files: Mapping[str, Any], folder: Path, originals: Sequence[Path] = ()) -> list[Path]:
-    """Writes {file: content}; answers the paths. Raises UserError, before it writes, for a path that is an original or
-    lies outside the folder; RunFailed where the disk refuses.
+    """Write files, each by an atomic write, and return their paths.
 
-    content: uint8 [H, W, C] for .png, an array for .npy, {name: array} for .npz, rows of cells for .csv, bytes for .mid
-    and .wav.
+    Args:
+      files: {file: content}: uint8 [H, W, C] for .png, an array for .npy, {name: array} for .npz, rows of cells for
+        .csv, bytes for .mid and .wav.
+      folder: the folder to write into.
+      originals: files that must not be overwritten.
+
+    Raises:
+      UserError: a path is an original or lies outside the folder; nothing was written.
+      RunFailed: the disk refuses.
     """
     paths, read = ({name: folder / name for name in files}, {path.resolve() for path in originals})
     for name, path in paths.items():

@@ -1,5 +1,7 @@
-"""The user's own codes, read: a .csv with the header file,z0,z1,..., an .npz with `code` and optionally `names` and
-`label`, or a .npy.
+"""Read the user's own latents, such as the task encode writes.
+
+They are in a .csv with the header file,z0,z1,..., in an .npz with `code` and optionally `names` and `label`, or in a
+.npy.
 """
 
 import csv
@@ -16,15 +18,30 @@ from ae_jax.core.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Codes:
-    """What was read, in the order of the file."""
+    """What was read, in the order of the file.
 
-    codes: np.ndarray  # [N, D] float32
-    names: list[str]  # [N]
-    label: np.ndarray | None = None  # [N] classes or [N, L] vectors, as in the file
+    Args:
+      codes: latents [N, D] float32.
+      names: N names.
+      label: [N] classes or [N, L] vectors, as in the file.
+    """
+
+    codes: np.ndarray
+    names: list[str]
+    label: np.ndarray | None = None
 
 
 def read_codes(path: str, dimension: int, limit: int | None = None) -> Codes:
-    """The first `limit` codes, of that dimension, in a file. Raises UserError."""
+    """Read latents from a file.
+
+    Args:
+      path: the file.
+      dimension: D, the length of the model's latents.
+      limit: how many of the first latents are read; all of them by default.
+
+    Raises:
+      UserError: there is no such file, it is damaged, or its latents are not the model's.
+    """
     file = Path(path).expanduser()
     if not file.is_file() or file.suffix not in (".csv", ".npz", ".npy"):
         raise UserError(f"--input: {path!r} is no file of codes\nexpected a .csv, .npz or .npy, such as encode writes")
@@ -43,6 +60,7 @@ def read_codes(path: str, dimension: int, limit: int | None = None) -> Codes:
 
 
 def _read_table(file: Path) -> dict[str, np.ndarray]:
+    """Return {"code": [N, D], "names": [N]} of a .csv. Raise UserError for another table."""
     try:
         header, *rows = csv.reader(io.StringIO(file.read_text("utf-8-sig", "surrogateescape"), newline=""), strict=True)
         if header != ["file", *(f"z{d}" for d in range(len(header) - 1))]:

@@ -1,5 +1,7 @@
-"""The user's own examples, read: a folder of PNG or JPEG images, one such image, a .npy, or an .npz with `x` and
-optionally `label`; for a model of melodies a MIDI file, or a folder of them.
+"""Read the user's own examples.
+
+They are a folder of PNG or JPEG images, one such image, a .npy, or an .npz with `x` and optionally `label`; for a model
+of melodies also a MIDI file, or a folder of them.
 """
 
 import dataclasses
@@ -22,15 +24,25 @@ _FAR = 10
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """What was read, in the order of the file or of the names."""
+    """What was read, in the order of the file or of the names.
 
-    inputs: np.ndarray  # [N, *shape] float32, as a model reads them
-    names: list[str]  # [N], an image's path in its folder, or the stem of an array's file and a number
-    stem: str  # of the folder or file
+    Args:
+      inputs: [N, *shape] float32, as a model reads them.
+      names: N names: an image's path in its folder, or the stem of an array's file and a number.
+      stem: the name of the folder or file, without suffix.
+      form: how results for these examples are written.
+      label: [N] classes or [N, L] vectors, as in the file.
+      originals: the files.
+      unreadable: a line for each file that could not be read, or not all of it.
+    """
+
+    inputs: np.ndarray
+    names: list[str]
+    stem: str
     form: Form
-    label: np.ndarray | None = None  # [N] classes or [N, L] vectors, as in the file
-    originals: tuple[Path, ...] = ()  # the files
-    unreadable: tuple[str, ...] = ()  # a line for each file that could not be read, or not all of it
+    label: np.ndarray | None = None
+    originals: tuple[Path, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
 
 def read_examples(
@@ -42,17 +54,28 @@ def read_examples(
     voice: int = -1,
     start_bar: int = 0,
 ) -> Examples:
-    """The examples in a folder or file, for a model of data `spec` that reads inputs of `shape`; the first `limit`.
+    """Read the examples in a folder or file.
 
-    Images are values / 255; arrays of uint8 are levels of `spec`, arrays of floats are taken as they are. With `resize`
-    images of another size, arrays of them too, are stretched (bicubic), and files in colour made grey for a model of
-    grey ones.
-    voice, start_bar: which of the voices of a MIDI file, counted from 0; which bar to begin at, counted from 1 as if
-    all were of 4/4. Without the latter, a melody is cut into as many examples as it takes, from its first bar on.
-    Raises UserError for examples of another size or kind, RunFailed where nothing in a folder can be read.
+    Images are values / 255. Arrays of uint8 are levels of `spec`, and arrays of floats are taken as they are.
+
+    Args:
+      path: the folder or file.
+      spec: what the model's data look like.
+      shape: the shape of the inputs that the model reads.
+      resize: whether images of another size, arrays of them too, are stretched (bicubic), and files in colour are made
+        grey for a model of grey images.
+      limit: how many of the first examples are read; all of them by default.
+      voice: the voice of a MIDI file, counted from 0; -1 for the only melodic one.
+      start_bar: the first bar of a MIDI file that is read, counted from 1 as if all were of 4/4. With 0 a melody is cut
+        into as many examples as it takes, from its first bar on.
+
+    Raises:
+      UserError: the examples are of another size or kind.
+      RunFailed: nothing in a folder can be read.
     """
     file = Path(path).expanduser()
-    if not os.path.exists(file):  # pathlib's own raises where a folder on the way may not be entered
+    # Not pathlib's exists, which raises where a folder on the way may not be entered.
+    if not os.path.exists(file):
         raise UserError(f"--input: {path!r} does not exist")
     if voice < -1:
         raise UserError(f"--track={voice}\nexpected a track from 0 on, or -1 for the only melodic one")
@@ -79,7 +102,7 @@ def read_examples(
 
 
 def label_of(file: Path, stored: Mapping[str, np.ndarray], count: int) -> np.ndarray | None:
-    """The labels, [N] or [N, L], of the `count` examples of a file, if it holds some. Raises UserError."""
+    """Return the labels of the `count` examples of a file, if it holds some: [N] or [N, L]. Raise UserError."""
     label = stored.get("label")
     if label is not None and (label.ndim not in (1, 2) or len(label) != count):
         raise UserError(f"{file} holds labels {list(label.shape)}\nexpected [N] classes or [N, L] vectors, N = {count}")
@@ -87,6 +110,7 @@ def label_of(file: Path, stored: Mapping[str, np.ndarray], count: int) -> np.nda
 
 
 def _read_images(source: Path, shape: tuple[int, ...], resize: bool, limit: int | None) -> Examples:
+    """Read an image or a folder of images. Images that cannot be read are left out and named."""
     files = find_images(source)[:limit] if source.is_dir() else [source]
     folder = source if source.is_dir() else source.parent
     images, originals, unreadable = [], [], []
@@ -107,6 +131,7 @@ def _read_images(source: Path, shape: tuple[int, ...], resize: bool, limit: int 
 
 
 def _read_melodies(source: Path, steps: int, limit: int | None, voice: int, start_bar: int) -> Examples:
+    """Read a MIDI file or a folder of them, and cut its melodies into windows. Files without one are named."""
     files = sorted(f for f in source.rglob("*") if f.suffix.lower() in midi.SUFFIXES) if source.is_dir() else [source]
     if not files:
         raise UserError(f"--input: {source} holds no {' or '.join(midi.SUFFIXES)} files")
@@ -136,14 +161,20 @@ def _read_melodies(source: Path, steps: int, limit: int | None, voice: int, star
 
 
 def _windows(file: Path, voices: Sequence[midi.Voice], steps: int, voice: int, start_bar: int) -> dict[int, np.ndarray]:
-    """{number of its first bar: canonical grid [steps]} of one voice of a MIDI file. Raises UserError that lists what
-    there is, where that is not one.
+    """Cut one voice of a MIDI file into windows.
+
+    Returns:
+      {number of a window's first bar: canonical grid [steps]}, for windows with a note.
+
+    Raises:
+      UserError: there is no such voice, which lists those that there are; or there are no notes.
     """
     chosen = [n for n, each in enumerate(voices) if each.is_melodic] if voice < 0 else [voice]
     if len(chosen) != 1 or chosen[0] >= len(voices):
         there = "; ".join(f"--track={number} ({each})" for number, each in enumerate(voices))
         raise UserError(f"{file} has {len(voices)} voice{'s' * (len(voices) > 1)}, expected one choice of: {there}")
-    line = midi.grid(voices[chosen[0]], rest=steps)  # so that the last window is whole
+    # A rest at the end makes the last window whole.
+    line = midi.grid(voices[chosen[0]], rest=steps)
     starts = range(0, len(line) - steps, steps) if not start_bar else [(start_bar - 1) * events.STEPS]
     cut = {start // events.STEPS + 1: events.canonical(line[start : start + steps]) for start in starts}
     found = {bar: grid for bar, grid in cut.items() if len(grid) == steps and (grid >= events.FIRST).any()}
@@ -159,7 +190,7 @@ def _windows(file: Path, voices: Sequence[midi.Voice], steps: int, voice: int, s
 
 
 def _fitted(image: np.ndarray, file: Path, shape: tuple[int, ...], resize: bool) -> np.ndarray:
-    """uint8 [H, W, 1 or 3] -> uint8 `shape`."""
+    """Return an image, uint8 [H, W, 1 or 3], in the model's shape. Raise UserError where it has another."""
     (height, width, channels), found = image.shape, f"{image.shape[1]}x{image.shape[0]}"
     if resize and image.shape != shape:
         from PIL import Image
@@ -174,8 +205,9 @@ def _fitted(image: np.ndarray, file: Path, shape: tuple[int, ...], resize: bool)
 
 
 def _arranged(file: Path, x: np.ndarray, shape: tuple[int, ...], resize: bool) -> np.ndarray:
-    """[N, *shape] of an array with or without its axis of examples, and that of a single channel; images as large as
-    they are with `resize`.
+    """Return an array as [N, *shape], which may lack the axis of examples, or that of a single channel.
+
+    With `resize` images keep their size.
     """
     shapes = (shape, shape[:-1]) if len(shape) == 3 and shape[-1] == 1 else (shape,)
     if x.size and (x.shape in shapes or x.shape[1:] in shapes):
@@ -190,17 +222,20 @@ def _arranged(file: Path, x: np.ndarray, shape: tuple[int, ...], resize: bool) -
 
 
 def _stretched(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """float32 [N, H, W, C] -> [N, *shape], bicubic, within the values of each image."""
+    """Stretch images, float32 [N, H, W, C], to [N, *shape]; bicubic, within the values of each image."""
     from PIL import Image
 
     size = (shape[1], shape[0])
-    of_one = lambda plane: np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BICUBIC))
+
+    def of_one(plane):
+        return np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BICUBIC))
+
     planes = np.stack([[of_one(plane) for plane in np.moveaxis(image, -1, 0)] for image in x])
     return np.moveaxis(planes, 1, -1).clip(x.min(axis=(1, 2, 3), keepdims=True), x.max(axis=(1, 2, 3), keepdims=True))
 
 
 def _values(file: Path, x: np.ndarray, spec: DataSpec) -> tuple[np.ndarray, Form]:
-    """(float32 [N, ...], form) of an array of examples, checked."""
+    """Return (float32 [N, ...], form of the results) for an array of examples. Raise UserError for other values."""
     if x.dtype == np.uint8 and spec.kind == "pixels":
         if x.max() >= spec.levels:
             raise UserError(
@@ -224,13 +259,23 @@ def _values(file: Path, x: np.ndarray, spec: DataSpec) -> tuple[np.ndarray, Form
 
 
 def check_finite(file: Path, rows: np.ndarray) -> None:
+    """Raise UserError where rows [N, ...] hold NaN or infinity."""
     bad = np.flatnonzero(~np.isfinite(rows).reshape(len(rows), -1).all(axis=1))
     if bad.size:
         raise UserError(f"{file}: {bad.size} of {len(rows)} rows hold NaN or infinity, first number {bad[0]}")
 
 
 def load_arrays(file: Path, main: str, *others: str) -> dict[str, np.ndarray]:
-    """{main: array, ...} of a .npy or .npz, with those of the `others` that an .npz holds."""
+    """Return arrays of a .npy or .npz.
+
+    Args:
+      file: the file.
+      main: the name of the array that must be there; that of a .npy has no name.
+      *others: the names of arrays that an .npz may hold beside it.
+
+    Raises:
+      UserError: the file is damaged, or has no such array.
+    """
     try:
         stored = np.load(file)
         if isinstance(stored, np.ndarray):

@@ -1,12 +1,16 @@
-"""Codes of the user's examples."""
+"""Encode the user's examples."""
+
+from typing import Any
 
 from ae_jax.commands.apply import shared
+from ae_jax.experiments import using
+from ae_jax.experiments.analysis import Trained
 
 
 def run(
-    trained,
-    source,
-    key,
+    trained: Trained,
+    source: str,
+    key: Any,
     *,
     resize: bool = False,
     label: tuple = (),
@@ -14,12 +18,29 @@ def run(
     track: int = -1,
     start_bar: int = 0,
 ) -> shared.Result:
-    """STEM.npz with "code" [N, D] float32 (posterior means, where there is a posterior) and "names" [N]; STEM.csv with
-    the same, in nine digits, which give back every float32.
+    """Encode examples into latents, which are posterior means where there is a posterior.
+
+    Args:
+      trained: the opened run.
+      source: the examples, as `userfiles.read_examples` reads them; "" for those of the run's own split.
+      key: the random key of all that is drawn.
+      resize: whether images of another size are stretched to the model's, and coloured ones made grey for a model of
+        grey ones.
+      label: classes for a conditional model, taken in turn. By default it is given the labels of an .npz.
+      batch_size: examples per device call.
+      track: the voice of a MIDI file, numbered as in the list that is printed where there are several.
+      start_bar: the first bar of a MIDI file that is read, counted from 1 as if all were of 4/4. By default the file is
+        read from beginning to end, in pieces.
+
+    Returns:
+      STEM.npz with "code" [N, D] float32 and "names" [N], and STEM.csv with the same, in nine digits, which give back
+      every float32.
     """
     examples = shared.read(trained, source, resize, track, start_bar)
-    code = shared.codes_of(trained, examples, key, label, batch_size)
-    header = ["file", *(f"z{d}" for d in range(code.shape[1]))]
-    table = [header, *([name, *(f"{z:.9g}" for z in row)] for name, row in zip(examples.names, code, strict=True))]
+    given = shared.label_for(trained, label, examples.label)
+    code = using.encode(trained, examples.inputs, label=given, key=key, batch_size=batch_size)
+    table = [["file", *(f"z{d}" for d in range(code.shape[1]))]]
+    for name, row in zip(examples.names, code, strict=True):
+        table.append([name, *(f"{z:.9g}" for z in row)])
     files = {f"{examples.stem}.npz": {"code": code, "names": examples.names}, f"{examples.stem}.csv": table}
     return shared.Result(files, examples.originals, examples.unreadable)

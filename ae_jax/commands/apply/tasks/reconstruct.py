@@ -1,14 +1,16 @@
-"""The user's examples as the model would have them: denoised, upscaled, varied, or just reconstructed."""
+"""Reconstruct the user's examples: as they are, denoised, upscaled, or with more of an attribute."""
+
+from typing import Any
 
 from ae_jax.commands.apply import results, shared
-from ae_jax.core.distributions import centre
-from ae_jax.evaluation import requirements
+from ae_jax.experiments import attributes, using
+from ae_jax.experiments.analysis import Trained
 
 
 def run(
-    trained,
-    source,
-    key,
+    trained: Trained,
+    source: str,
+    key: Any,
     *,
     resize: bool = False,
     label: tuple = (),
@@ -18,24 +20,36 @@ def run(
     attribute: tuple = (),
     render: bool = False,
 ) -> shared.Result:
-    """Means of the likelihood, decoded from the code: the same kind of file, under the same names; a
-    melody as the most probable events, with its piano roll.
+    """Encode and decode examples; results are files of the same kind, under the same names.
 
-    attribute: of melodies, NAME:AMOUNT, a function of ae_jax/data/music/attributes.py and how much more of it the code
-        is given: 1 is from the quarter of the corpus with the least of it to that with the most.
+    A melody becomes the most probable events, with its piano roll.
+
+    Args:
+      trained: the opened run.
+      source: the examples, as `userfiles.read_examples` reads them; "" for those of the run's own split.
+      key: the random key of all that is drawn.
+      resize: whether images of another size are stretched to the model's, and coloured ones made grey for a model of
+        grey ones.
+      label: classes for a conditional model, taken in turn. By default it is given the labels of an .npz.
+      batch_size: examples per device call.
+      track: the voice of a MIDI file, numbered as in the list that is printed where there are several.
+      start_bar: the first bar of a MIDI file that is read, counted from 1 as if all were of 4/4. By default the file is
+        read from beginning to end, in pieces.
+      attribute: for melodies, NAME:AMOUNT, how much more of an attribute the latent is given: 1 is from the quarter of
+        the training examples with the least of it to the quarter with the most. NAME is a function of
+        ae_jax/data/music/attributes.py.
+      render: whether melodies are also written as sound, .wav.
     """
-    examples, model = shared.read(trained, source, resize, track, start_bar), trained.experiment.model
+    examples = shared.read(trained, source, resize, track, start_bar)
     form = results.sounding(examples.form, render)
-
-    def mean(variables, batch, key):
-        code = requirements.latent_code(model.apply(variables, batch, rngs={"latent": key}))
-        return centre(model.apply(variables, (code[None],), batch, method="decode"))[0]
-
+    options = {"key": key, "batch_size": batch_size}
+    given = shared.label_for(trained, label, examples.label)
     if attribute:
-        codes = shared.codes_of(trained, examples, key, label, batch_size)
-        codes += shared.shift(trained, attribute, key, label, batch_size)[None]
-        means = shared.means_at(trained, codes, key, label, batch_size, examples.label)
+        amounts = shared.amounts(attribute)
+        codes = using.encode(trained, examples.inputs, label=given, **options)
+        codes += attributes.shift(trained, amounts, label=shared.label_for(trained, label), **options)[None]
+        means = using.decode(trained, codes, label=given, **options)
     else:
-        means = shared.compute(trained, mean, shared.batch_of(examples), key, label, batch_size)
+        means = using.reconstruct(trained, examples.inputs, label=given, **options)
     files = results.rendered(means, examples.names, examples.stem, form)
     return shared.Result(files, examples.originals, examples.unreadable)
