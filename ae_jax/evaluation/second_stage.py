@@ -61,16 +61,18 @@ def opened(workdir: str, model: Any, variables: Any, data: Any) -> Any:
             f"sampler {workdir!r} is a run on data.source={section.source}\n"
             "expected a run on the latents of this one, such as configs/latent_flow.py trains"
         )
-    if section.digest != digest:
+    trained_on = section.get("digest", "")
+    if trained_on != digest:
         raise UserError(
-            f"sampler {workdir!r} was trained on the latents of a run with parameters {section.digest or 'unknown'}, "
+            f"sampler {workdir!r} was trained on the latents of a run with parameters {trained_on or 'unknown'}, "
             f"and this one's are {digest}\n"
             "use a sampler that was trained on this run, and the --checkpoint and --params that it was trained on"
         )
-    if section.layer and int(section.layer) != (last := _layers(model, variables, data) - 1):
+    # A config that was not made for latents lists no layer, which means the same as an empty one.
+    layer = section.get("layer", "")
+    if layer and int(layer) != (last := _layers(model, variables, data) - 1):
         raise UserError(
-            f"sampler {workdir!r} draws layer {section.layer} of the latents\n"
-            f"expected a run on layer {last}, which is decoded"
+            f"sampler {workdir!r} draws layer {layer} of the latents\nexpected a run on layer {last}, which is decoded"
         )
     if not run.model.says("generate"):
         raise UserError(f"sampler {workdir!r} has no prior to draw from\nexpected a run of a model with one")
