@@ -102,3 +102,13 @@ def test_a_mistake_is_told_in_two_lines(mistake, load):
     with pytest.raises(UserError, match=message) as caught:
         call(load(name))
     assert len(str(caught.value).splitlines()) == 2
+
+
+def test_an_arc_keeps_the_distance_and_the_pace():
+    t = np.linspace(0, 1, 5)
+    a, b = 2 * np.eye(3)[0], 2 * np.eye(3)[1]
+    angle = np.pi / 2 * t[:, None]
+    expected = 2 * (np.cos(angle) * np.eye(3)[:1] + np.sin(angle) * np.eye(3)[1:2])
+    np.testing.assert_allclose(using._arc(a, b, t), expected, atol=1e-12)
+    # No arc is the shortest between points in one direction: they are joined by a line.
+    np.testing.assert_allclose(using._arc(a, 3 * a, t), a[None] + 2 * a[None] * t[:, None])

@@ -16,7 +16,6 @@ import pytest
 from small_sweeps import assert_same_run
 
 from ae_jax.commands.apply import shared
-from ae_jax.commands.apply.tasks import interpolate
 from ae_jax.core import lookup, schedules
 from ae_jax.core.errors import RunFailed, UserError
 from ae_jax.data.batching import Batches
@@ -462,16 +461,6 @@ def test_interpolation_goes_from_one_tune_to_the_other(trained, tunes, tmp_path)
     np.save(tmp_path / "half.npy", (a + b) / 2)
     half = apply(trained, "decode", tmp_path / "half.npy", tmp_path / "half")
     np.testing.assert_array_equal(read(mean["a_b_0.mid"]), read(half["half_0.mid"]))
-
-
-def test_spherical_interpolation_keeps_the_distance_and_the_pace():
-    t = np.linspace(0, 1, 5)[:, None]
-    a, b = 2 * np.eye(3)[:1], 2 * np.eye(3)[1:2]
-    angle = np.pi / 2 * t
-    np.testing.assert_allclose(
-        interpolate._slerp(a, b, t), 2 * (np.cos(angle) * np.eye(3)[:1] + np.sin(angle) * np.eye(3)[1:2]), atol=1e-12
-    )
-    np.testing.assert_allclose(interpolate._slerp(a, 3 * a, t), a + 2 * a * t)
 
 
 def test_new_melodies_are_written_at_a_temperature(trained, tmp_path):
