@@ -135,7 +135,7 @@ def test_mistakes_are_explained():
         elbo(*example(), free_bits=1.0, free_bits_on="sums")
     with pytest.raises(UserError, match="needs a model with a critic\n.*--config.model.name=aae"):
         adversarial(outputs, batch)
-    with pytest.raises(UserError, match="weights.lk .*\n.*the terms are: kl, reconstruction"):
+    with pytest.raises(UserError, match="unknown config key 'weights.lk'.*\n.*weights.kl, weights.reconstruction"):
         reduce.check_weights({"kl": 0, "reconstruction": 0}, {"lk": 1, "kl": 1, "reconstruction": 1})
     with pytest.raises(UserError, match="'kl' has no weight\nset weights.kl"):
         reduce.check_weights({"kl": 0, "reconstruction": 0}, {"reconstruction": 1})
