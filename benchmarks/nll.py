@@ -11,22 +11,23 @@ import vae_mlp
 IMAGES, SAMPLES = 20, 5000
 
 
-def ours(data):
+def ours(folder):
     import jax
 
+    from ae_jax.evaluation.data import EvalData
     from ae_jax.evaluation.metrics import nll
     from ae_jax.experiments import configuration, experiment
 
     loaded = configuration.load("configs/vae_mlp.py:mnist")
     with loaded.unlocked():
-        loaded.data.update(source="idx", dir=str(data))
+        loaded.data.update(source="idx", dir=str(folder))
     built = experiment.build(loaded)
     variables = {"params": built.init(jax.random.key(0)).params}
     images = {name: values[:IMAGES] for name, values in built.splits["test"].items()}
-    batches = {"test": list(built.held_out(images, IMAGES))}
+    data = EvalData.of(test=list(built.held_out(images, IMAGES)))
     for _ in range(2):
         start = time.perf_counter()
-        scores = nll.evaluate(built.model, variables, batches, jax.random.key(1), samples=SAMPLES)
+        scores = nll.evaluate(built.model, variables, data, jax.random.key(1), samples=SAMPLES)
         seconds = time.perf_counter() - start
     return seconds, scores["nll_surrogate"]
 
