@@ -137,7 +137,7 @@ class Latent(flax.struct.PyTreeNode):
 
 
 class Outputs(flax.struct.PyTreeNode):
-    """What a model of any family returns. Objectives, metrics and figures read nothing else."""
+    """The outputs of a model of any family. Objectives, metrics and figures read nothing else."""
 
     likelihood: Distribution  # over batch["x"], batch shape [S, B]
     latents: tuple[Latent, ...]  # top level first

@@ -10,7 +10,7 @@ from ae_jax.core.types import Array, Distribution, Key
 
 
 class Point(flax.struct.PyTreeNode):
-    """All mass at one value: an example that was drawn already, by a model whose draws need nothing else."""
+    """The distribution with all mass at one value, an example that was already drawn."""
 
     value: Array  # [*batch, *event]
     event_ndims: int = flax.struct.field(pytree_node=False, default=1)

@@ -1,1 +1,1 @@
-"""Where examples come from, how they are split, corrupted, batched and streamed."""
+"""Sources of examples, and how they are split, corrupted, batched and streamed."""

@@ -11,7 +11,7 @@ PIECE = 2**24  # bytes that are read at a time
 
 @dataclasses.dataclass(frozen=True)
 class Survey:
-    """What one pass over an array found.
+    """The findings of one pass over an array.
 
     Args:
       least: the least value; NaN where a value is NaN.

@@ -1,4 +1,4 @@
-"""What a trained run answers: its model and variables, its scores, its figures. It needs the run directory alone."""
+"""Open a trained run from its directory: its model and variables, its scores, its figures."""
 
 import contextlib
 import dataclasses
@@ -42,7 +42,7 @@ class Trained:
 
     @property
     def spec(self) -> DataSpec:
-        """What an example looks like."""
+        """Return the specification of one example."""
         return self.experiment.spec
 
     @property
@@ -126,7 +126,9 @@ def variables_of(state: Any, params: str) -> dict[str, Any]:
 
 
 def criterion(config: Any) -> dict[str, Any]:
-    """What `Checkpoints` needs to keep the best: nothing without a validation split, none being chosen on test data."""
+    """Return the criterion and direction by which `Checkpoints` keeps the best.
+
+    Without a validation split there is none, because no checkpoint is chosen on test data."""
     name, better = config.eval.criterion, directions(config)
     if not config.data.validation or not name:
         return {}
@@ -231,7 +233,7 @@ def evaluate(
     seed: int = 0,
     options: Mapping[str, Any] | None = None,
 ) -> dict[str, float]:
-    """All that the named metrics answer. Raises UserError for an unknown one, before any is computed."""
+    """Compute the named metrics. Raise UserError for an unknown one, before any is computed."""
     functions = {name: lookup.find("metrics", name, "evaluate") for name in names}
     scores = {}
     for name, function in functions.items():

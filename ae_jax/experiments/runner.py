@@ -140,7 +140,7 @@ def held_out_split(config: Any) -> str:
 
 
 def score(built: experiment.Experiment, state: TrainState, lines: Any, data: Any) -> dict[str, float]:
-    """What the config's eval.metrics answer of a state; `lines` are those of metrics.jsonl so far."""
+    """Compute the config's eval.metrics for a state; `lines` are those of metrics.jsonl so far."""
     return analysis.evaluate(built, scored_variables(state), built.config.eval.metrics, data.replace(metrics=lines))
 
 

@@ -49,7 +49,7 @@ class Data:
 
 @dataclasses.dataclass(frozen=True)
 class Corruption:
-    """What is done to the inputs of the encoder. The corruption's options are further keys.
+    """The corruption of the encoder's inputs. The corruption's options are further keys.
 
     Args:
       name: function in ae_jax/data/corruptions.py, or package.module:name; "none" leaves inputs as they are.
@@ -83,7 +83,7 @@ class Model:
 
 @dataclasses.dataclass(frozen=True)
 class Objective:
-    """What training minimises. The objective's options are further keys.
+    """The objective that training minimises. The objective's options are further keys.
 
     Args:
       name: function in ae_jax/objectives, or package.module:name.
@@ -100,7 +100,7 @@ class Objective:
 
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
-    """How parameters follow the gradient. The optimiser's arguments are further keys.
+    """The optimiser of the parameters. The optimiser's arguments are further keys.
 
     Args:
       name: optimiser of Optax, or package.module:name of a function whose first parameter is learning_rate.
@@ -148,7 +148,7 @@ class Train:
 
 @dataclasses.dataclass(frozen=True)
 class Eval:
-    """What is measured while a run trains.
+    """The evaluation of a run while it trains.
 
     Args:
       metrics: files in ae_jax/evaluation/metrics.
@@ -161,7 +161,7 @@ class Eval:
 
 @dataclasses.dataclass(frozen=True)
 class Mesh:
-    """How devices share the work.
+    """The mesh of devices that share the work.
 
     Args:
       data: number of parts of a batch, each computed apart; -1 takes all devices that are left.

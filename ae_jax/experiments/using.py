@@ -1,4 +1,4 @@
-"""What one does with a trained model on arrays: encode, decode, reconstruct, sample and interpolate.
+"""Uses of a trained model on arrays: encode, decode, reconstruct, sample and interpolate.
 
 The functions take an opened run, `ae_jax.experiments.analysis.load(workdir)`, and NumPy arrays. They return NumPy
 arrays. They share these arguments:

@@ -1,4 +1,4 @@
-"""What the runs of a compiled group share on this machine, and how long they take to train."""
+"""The parts that a compiled group's runs share on this machine, and how long they train."""
 
 import dataclasses
 import functools
@@ -31,7 +31,7 @@ _PROGRAM_BYTES = 2**25
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-    """What training all runs of a group takes on this machine.
+    """The cost of training all runs of a group on this machine.
 
     Attributes:
       way: the fastest way to train them: "map", "threads" or "vmap".
@@ -45,7 +45,7 @@ class Estimate:
 
 
 class Machine:
-    """What the runs of a compiled group share on this machine.
+    """The objects, data and programs that the runs of a compiled group share.
 
     These are the objects that their configs describe, the data on the devices, and the compiled programs.
     """

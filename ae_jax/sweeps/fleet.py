@@ -34,7 +34,7 @@ _REPLICATED = PartitionSpec()
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """What one run did in one dispatch of several steps.
+    """The result of one run's steps in one dispatch.
 
     Attributes:
       step: the step that it reached.

@@ -1,4 +1,4 @@
-"""What an engine trains: a compiled group, in values that can be sent to other machines."""
+"""A task of an engine: a compiled group, in values that can be sent to other machines."""
 
 import dataclasses
 from collections.abc import Callable, Mapping

@@ -19,7 +19,7 @@ from ae_jax.plots import style
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """How values are written.
+    """The way in which values are written.
 
     Args:
       suffix: ".png" for an image each, ".mid" for a melody each, ".npy" or ".npz" for all in one array.

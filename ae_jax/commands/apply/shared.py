@@ -20,7 +20,7 @@ from ae_jax.experiments.analysis import Trained
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What a task returns.
+    """The result of a task.
 
     Args:
       files: {file: content}, as `results.write` takes them.

@@ -18,7 +18,7 @@ from ae_jax.core.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class Codes:
-    """What was read, in the order of the file.
+    """The latents that were read, in the order of the file.
 
     Args:
       codes: latents [N, D] float32.

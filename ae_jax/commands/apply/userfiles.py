@@ -24,7 +24,7 @@ _FAR = 10
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """What was read, in the order of the file or of the names.
+    """The examples that were read, in the order of the file or of the names.
 
     Args:
       inputs: [N, *shape] float32, as a model reads them.

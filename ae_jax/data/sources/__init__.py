@@ -40,7 +40,7 @@ def named(name: str) -> dict[str, Any]:
 
 
 def called(section: Mapping[str, Any]) -> str:
-    """What the data of a section `data` are called: by their name, or SOURCE:PLACE where they are read otherwise."""
+    """Name the data of a section `data`: NAME, or SOURCE:PLACE for a user's own."""
     name, source = section["name"], section["source"]
     place = section.get("path") or section.get("dir") or ""
     if source in (name.partition("_")[0], "tfds") or source == "idx" and pathlib.Path(place).name == name:

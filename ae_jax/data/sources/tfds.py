@@ -89,7 +89,9 @@ def _kept(
 
 
 def reachable(urls: Iterable[str]) -> bool:
-    """Whether a host of `urls`, or the proxy before it, answers within PATIENCE seconds, be it with an error."""
+    """Return whether a host of `urls`, or its proxy, answers within PATIENCE seconds.
+
+    An answer that is an error counts too."""
     import requests
 
     answers = []

@@ -28,7 +28,8 @@ def evaluate(
       key: random key.
       features: the feature extractor: a run directory, or an .npz of features "samples", "test" and "train". It is
         required.
-      sampler: where latents of samples are drawn from: "prior", or a file of ae_jax/evaluation/samplers.
+      sampler: where latents of samples are drawn from: "prior", a file of ae_jax/evaluation/samplers, or the directory
+        of a run that was trained on the latents of this one.
       neighbours: the number of neighbours (k) to which a ball reaches.
 
     Returns:

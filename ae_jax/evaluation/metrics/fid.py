@@ -25,7 +25,8 @@ def evaluate(model, variables, data, key, *, features: str = "", sampler: str = 
       key: random key.
       features: the feature extractor: a run directory, or an .npz of features "samples", "test" and "train". It is
         required.
-      sampler: where latents of samples are drawn from: "prior", or a file of ae_jax/evaluation/samplers.
+      sampler: where latents of samples are drawn from: "prior", a file of ae_jax/evaluation/samplers, or the directory
+        of a run that was trained on the latents of this one.
 
     Returns:
       "fid_EXTRACTOR" of samples and "fid_EXTRACTOR_floor" of training examples, each against as many examples of the

@@ -1,4 +1,4 @@
-"""Where the compiled groups of a sweep are trained, an engine in each file.
+"""Engines that train the compiled groups of a sweep, one in each file.
 
 A file defines `make(*, ...) -> Engine`. The keyword-only arguments of `make` become flags of the command.
 """

@@ -90,7 +90,7 @@ def _train_in_processes(jobs, tasks, ended, machines):
 
 
 class _Worker:
-    """What a worker process keeps between its tasks."""
+    """The state that a worker process keeps between its tasks."""
 
     def __init__(self, settings, stopping):
         """Settle the process, and let signals ask it to stop.
