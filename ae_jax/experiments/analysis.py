@@ -189,14 +189,15 @@ def data_of(
             _check_reads_no_label(built, other)
         return built.held_out(arrays, batch_size, seed)
 
-    options = {"split": split, "batch_size": batch_size, "limit": limit, "seed": seed}
+    # Other runs, to which a figure or a metric compares this one, serve the same part of their data.
+    open_run = functools.partial(load, split=split, batch_size=batch_size, limit=limit, seed=seed, trust=built.trust)
     return EvalData(
         {
             "train": lambda: batches("train"),
             "test": lambda: batches(split_of(split, other)),
             "corpus": lambda: batches("train", None),
             "metrics": lambda: rundir.read_lines(run.metrics) if run else [],
-            "open_run": lambda: functools.partial(load, **options, trust=built.trust),
+            "open_run": lambda: open_run,
             "input_shape": lambda: built.input_shape,
         }
     )
@@ -235,7 +236,7 @@ def evaluate(
 ) -> dict[str, float]:
     """Compute the named metrics. Raise UserError for an unknown one, before any is computed."""
     functions = {name: lookup.find("metrics", name, "evaluate") for name in names}
-    scores = {}
+    scores: dict[str, float] = {}
     for name, function in functions.items():
         keywords = options_for(function, name, options or {})
         scores |= function(built.model, variables, data, jax.random.key(seed), **keywords)

@@ -20,8 +20,10 @@ from ae_jax.experiments import configuration
 
 SWEEP = "sweep.json"  # the file that makes a directory one of a sweep
 # What a resumed run may change: how far it goes, what it logs and what it keeps.
-_MAY_CHANGE = ("train.steps", "train.epochs", "train.log_every", "train.eval_every", "train.checkpoint_every")
-_MAY_CHANGE += ("train.keep", "train.max_bad_steps", "eval.", "data.stream", "data.cache", "mesh.", "expected.")
+_MAY_CHANGE = (
+    *("train.steps", "train.epochs", "train.log_every", "train.eval_every", "train.checkpoint_every"),
+    *("train.keep", "train.max_bad_steps", "eval.", "data.stream", "data.cache", "mesh.", "expected."),
+)
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ml_collections", "numpy", "tensorflow-datasets")
 
 
