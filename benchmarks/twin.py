@@ -28,7 +28,7 @@ def ours(data: pathlib.Path, weights: pathlib.Path) -> float:
     import jax
     import numpy as np
 
-    from ae_jax.experiments import analysis, configuration, experiment
+    from ae_jax.experiments import analysis, configuration, eval_data, experiment
     from ae_jax.training import loop
 
     config = configuration.load("configs/vae_mlp.py:mnist")
@@ -44,7 +44,7 @@ def ours(data: pathlib.Path, weights: pathlib.Path) -> float:
         arrays |= {f"{name}.weight": np.array(layer["kernel"]).T, f"{name}.bias": np.array(layer["bias"])}
     np.savez(weights, **arrays)
     state, _ = loop.fit(state, built.batches("train"), built.step, built.hparams, steps=built.steps)
-    scores = analysis.evaluate(built, {"params": state.params}, ["elbo"], analysis.data_of(built))
+    scores = analysis.evaluate(built, {"params": state.params}, ["elbo"], eval_data.data_of(built))
     return -scores["elbo"]
 
 
