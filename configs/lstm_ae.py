@@ -1,9 +1,9 @@
-"""An autoencoder of sequences by LSTMs: the rows of an image as time steps, or a series from an .npy file [N, T].
+r"""LSTM autoencoder of sequences: the rows of an image, or series from an .npy file [N, T].
 
 Srivastava et al. 2015, "Unsupervised learning of video representations using LSTMs", arXiv:1502.04681.
 
     python scripts/reproduce.py lstm_ae
-    python scripts/train.py --config=configs/lstm_ae.py --workdir=runs/series --config.data.source=files \\
+    python scripts/train.py --config=configs/lstm_ae.py --workdir=runs/series --config.data.source=files \
         --config.data.path=series.npy --config.model.likelihood=gaussian
 """
 
