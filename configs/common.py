@@ -50,7 +50,7 @@ def start(
 
 
 def finish(config: ConfigDict, arguments: Any, expected_on: Sequence[str] = _EXPECTED_ON) -> ConfigDict:
-    """Remove expected values that do not apply, and for `smoke` shrink the model and the training.
+    """Remove expected values that do not apply; for `smoke`, shrink the model and the training.
 
     Args:
       config: the config, which is changed and returned.

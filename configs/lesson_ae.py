@@ -1,4 +1,4 @@
-"""Convolutional autoencoder of the lesson: 3x3 convolutions, pooling, a 4x4x8 = 128-D latent.
+"""Convolutional autoencoder of the lesson: 3x3 convolutions, pooling, a 4x4x8 latent.
 
 Chollet 2016, "Building autoencoders in Keras": 0.094 nats per pixel after 50 epochs. The convolutions have 16, 8 and 8
 channels. The batch size is 128, as in `conv_ae`.

@@ -1,4 +1,4 @@
-"""Hierarchical MusicVAE of sixteen bars: a conductor LSTM gives the decoder a vector per bar.
+"""Hierarchical MusicVAE of sixteen bars: a conductor LSTM guides the decoder per bar.
 
 Roberts et al. 2018, arXiv:1803.05428. The decoder starts anew in each bar. The paper finds that a flat decoder, here
 `music_vae_16bar_flat`, is worse once it reads its own events. `:big` has the sizes of `hierdec-mel_16bar`, and `:tiny`
