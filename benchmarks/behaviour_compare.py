@@ -55,7 +55,7 @@ def differences(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any, Any]]
 
 
 def _parts(value: Any) -> dict[str, Any] | None:
-    """Return {name or number: part} of a branch of a record; None for a single value."""
+    """Return {name or number: part} of a branch; None for a value or a list of numbers."""
     if isinstance(value, dict):
         return value
     if isinstance(value, list) and not _are_numbers(value):

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from absl import flags
 from absl.flags import FlagValues
@@ -92,7 +93,7 @@ def options(given: FlagValues, kind: str, attribute: str, asked: Sequence[str]) 
                     f"use --{kind}={','.join([*asked, name])}"
                 )
             value = given[flag].value
-            found[flag] = _parts(flag, value, default) if isinstance(default, tuple) else value
+            found[flag] = _parts(flag, value or [], default) if isinstance(default, tuple) else value
     return found
 
 
@@ -101,7 +102,7 @@ def define_shared_flags(into: FlagValues, kind: str, attribute: str) -> None:
 
     Args: as for `define_option_flags`.
     """
-    readers = {}
+    readers: dict[str, tuple[Any, Callable, list[str]]] = {}
     for name in lookup.choices(kind):
         function = lookup.find(kind, name, attribute)
         for keyword, default in _keywords(function).items():
@@ -127,14 +128,14 @@ def shared_options(given: FlagValues, kind: str, attribute: str, name: str) -> d
 
 
 def _define(into: FlagValues, name: str, default: object, help_text: str) -> None:
-    kinds = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float}
+    kinds: dict[type, Callable] = {bool: flags.DEFINE_bool, int: flags.DEFINE_integer, float: flags.DEFINE_float}
     if isinstance(default, tuple):
         flags.DEFINE_list(name, list(map(str, default)), help_text, flag_values=into)
     else:
         kinds.get(type(default), flags.DEFINE_string)(name, default, help_text, flag_values=into)
 
 
-def _parts(flag: str, value: Sequence[str], default: tuple) -> list[object]:
+def _parts(flag: str, value: Sequence[str], default: tuple) -> Sequence[object]:
     """Return the parts of a list as its default has them: numbers, or else paths. Raises UserError."""
     if not (default and isinstance(default[0], float)):
         return cli.paths(value)

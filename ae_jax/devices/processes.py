@@ -71,15 +71,18 @@ def join(coordinator: str | None = None, num_processes: int | None = None, proce
       UserError: if only some arguments are given, if the processes disagree, or if one of them does not connect within
         `meeting.PATIENCE` seconds.
     """
-    given = {"coordinator": coordinator, "num_processes": num_processes, "process_id": process_id}
-    absent = [name for name, value in given.items() if value in (None, "")]
-    if len(absent) == len(given):
+    if not coordinator and num_processes is None and process_id is None:
         found = meeting.scheduled()
         if found is None:
             return
         coordinator, num_processes, process_id = found
-    elif absent:
-        raise UserError(f"--{absent[0]} is missing\nuse --coordinator=HOST:PORT --num_processes=N --process_id=I")
+    remedy = "use --coordinator=HOST:PORT --num_processes=N --process_id=I"
+    if not coordinator:
+        raise UserError(f"--coordinator is missing\n{remedy}")
+    if num_processes is None:
+        raise UserError(f"--num_processes is missing\n{remedy}")
+    if process_id is None:
+        raise UserError(f"--process_id is missing\n{remedy}")
     meeting.meet(coordinator, num_processes, process_id)
     import jax
 

@@ -61,7 +61,7 @@ def cores() -> int:
     # The affinity, which batch systems restrict, is known on Linux only.
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
-    return os.cpu_count()
+    return os.cpu_count() or 1
 
 
 def hardware() -> list[str]:

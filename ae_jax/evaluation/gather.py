@@ -63,7 +63,8 @@ def gather(
     if _are_shapes(variables):
         jax.eval_shape(compute, variables, next(iter(batches)), key)
         raise OnShapes
-    parts, missing = {}, count
+    parts: dict[str, list] = {}
+    missing = count
     for number, batch in enumerate(batches):
         present = np.flatnonzero(np.asarray(batch["mask"]) > 0)[:missing]
         for name, values in compute(variables, batch, jax.random.fold_in(key, number)).items():
@@ -104,7 +105,7 @@ def mean_and_se(
     Returns:
       {name: mean, name_se: standard error of the mean}.
     """
-    result = {}
+    result: dict[str, float] = {}
     for name, values in gather(compiled(per_example, model, **options), variables, batches, key).items():
         result |= mean_with_error(name, values)
     return result

@@ -207,7 +207,7 @@ def evaluate(
       UserError: a metric is unknown, which is found before any is computed, or does not fit the model.
     """
     functions = {name: lookup.find("metrics", name, "evaluate") for name in names}
-    scores = {}
+    scores: dict[str, float] = {}
     for name, function in functions.items():
         keywords = options_for(function, name, options or {})
         scores |= function(built.model, variables, data, jax.random.key(seed), **keywords)

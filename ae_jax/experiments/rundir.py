@@ -20,18 +20,16 @@ from ae_jax.experiments import configuration
 
 SWEEP = "sweep.json"  # a directory with this file is that of a sweep
 # The keys that a resumed run may change: its length, its logging, its checkpoints and its devices.
-_MAY_CHANGE = ("train.steps", "train.epochs", "train.log_every", "train.eval_every", "train.checkpoint_every")
-_MAY_CHANGE += ("train.keep", "train.max_bad_steps", "eval.", "data.stream", "data.cache", "mesh.", "expected.")
+_MAY_CHANGE = (
+    *("train.steps", "train.epochs", "train.log_every", "train.eval_every", "train.checkpoint_every"),
+    *("train.keep", "train.max_bad_steps", "eval.", "data.stream", "data.cache", "mesh.", "expected."),
+)
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ml_collections", "numpy", "tensorflow-datasets")
 
 
 @dataclasses.dataclass(frozen=True)
 class RunDir:
-    """The paths of the files of a run.
-
-    Args:
-      path: the run's directory.
-    """
+    """The paths of the files of a run, whose directory is `path`."""
 
     path: pathlib.Path
 
@@ -67,10 +65,10 @@ class RunDir:
 
 
 def format_in(file: pathlib.Path) -> int:
-    """Return the "format" of a run, see `types.FORMAT`.
+    """Return the "format" in a JSON file, see `types.FORMAT`.
 
     Args:
-      file: the run's config.json. It has format 1 if it names none; a run without the file will get the newest.
+      file: such as a run's config.json. It has format 1 if it names none. Without a file, the newest is returned.
 
     Raises:
       UserError: the file cannot be read, or a newer version of this package wrote it.
@@ -153,8 +151,7 @@ def _has_horizon(plain: Mapping[str, Any], key: str) -> bool:
 def check_shared(workdir: str) -> None:
     """Check that all processes share a directory; raise UserError in all of them otherwise.
 
-    The first process makes a file there, and every process looks for it. The file, and folders made for it, are
-    removed again.
+    The first process makes a file there, which every process looks for; it is removed again.
     """
     if processes.count() == 1:
         return

@@ -93,9 +93,11 @@ class _Writer:
 
     def __init__(self, inputs: int):
         """Begin a program with so many inputs."""
-        self._inputs, self._operations, self._constants = inputs, [], []
+        self._inputs = inputs
+        self._operations: list[dict] = []
+        self._constants: list[dict] = []
         # {content: number} of constants, because the unrolled steps of a loop share their weights.
-        self._numbers = {}
+        self._numbers: dict = {}
 
     def run(self, jaxpr, constants, arguments):
         """Write the equations of a jaxpr down.

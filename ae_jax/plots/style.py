@@ -162,21 +162,21 @@ def grid(
     """
     if not len(limits):
         return piano_rolls(rows, row_labels=row_labels, column_labels=column_labels)
-    left = np.arange(max(map(len, rows))) if left is None else np.asarray(left)
+    columns = np.arange(max(map(len, rows))) if left is None else np.asarray(left)
     shape = rows[0][0].shape
     height = shape[0] / shape[1] if len(shape) == 3 else _LINES_HEIGHT
     # The page limits both sides, so cells shrink where there are many.
-    width = min(_CELL, (WIDTH - _MARGIN["x"]) / (left[-1] + 1), (HEIGHT - _MARGIN["y"]) / (len(rows) * height))
-    figure = new(width * (left[-1] + 1) + _MARGIN["x"], width * height * len(rows) + _MARGIN["y"])
+    width = min(_CELL, (WIDTH - _MARGIN["x"]) / (columns[-1] + 1), (HEIGHT - _MARGIN["y"]) / (len(rows) * height))
+    figure = new(width * (columns[-1] + 1) + _MARGIN["x"], width * height * len(rows) + _MARGIN["y"])
     # All cells share one pair of axes: a pair for each of hundreds of cells would be slow to lay out.
-    axes = figure.add_subplot(xlim=(0, left[-1] + 1 - gap), ylim=(len(rows) - gap, 0), aspect=height)
+    axes = figure.add_subplot(xlim=(0, columns[-1] + 1 - gap), ylim=(len(rows) - gap, 0), aspect=height)
     for y, row in enumerate(rows):
-        for x, example in zip(left, row, strict=False):
+        for x, example in zip(columns, row, strict=False):
             scaled = (np.asarray(example, np.float64) - limits[0]) / max(limits[1] - limits[0], 1e-12)
             _cell(axes, x, y, 1 - gap, np.clip(scaled, 0, 1), height)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    _label(axes.xaxis, left[: len(column_labels)], column_labels, width, gap, xlabel)
+    _label(axes.xaxis, columns[: len(column_labels)], column_labels, width, gap, xlabel)
     _label(axes.yaxis, np.arange(len(row_labels)), row_labels, width * height, gap, ylabel)
     return figure
 
@@ -267,8 +267,9 @@ def save(path: str | os.PathLike, arrays: Mapping[str, np.ndarray], figure: Any,
     file_format = getattr(figure, "file_format", file_format)
     picture = pathlib.Path(f"{path}.{file_format}")
     picture.parent.mkdir(parents=True, exist_ok=True)
+    named: dict[str, Any] = dict(arrays)
     with atomic_write(pathlib.Path(f"{path}.npz")) as file:
-        np.savez(file, **arrays)
+        np.savez(file, **named)
     with _style(), atomic_write(picture) as file:
         figure.savefig(file, format=file_format, metadata=_METADATA[file_format])
     return picture

@@ -50,7 +50,7 @@ def parse(text: str) -> tuple[str, list[str]]:
     if not all(parts):
         wrong = "is empty" if len(parts) == 1 else "has an empty value"
         raise UserError(f"axis {key!r} {wrong}: {values!r}\nuse values such as {FORMS}")
-    found = []
+    found: list[str] = []
     for part in parts:
         found += _values(key, part)
     if not found:
@@ -192,7 +192,7 @@ class Grid:
             )
         # A fixed seed: the same command plans the same runs, so that a stopped sweep goes on.
         generator = random.Random(0)
-        drawn = {}
+        drawn: dict[tuple[int, ...], Assignment] = {}
         while len(drawn) < count:
             places = tuple(generator.randrange(len(steps)) for steps in self._steps)
             drawn[places] = self._join([steps[place] for steps, place in zip(self._steps, places)])
@@ -200,7 +200,7 @@ class Grid:
 
     def _join(self, settings: Sequence[Assignment]) -> Assignment:
         """Join the settings of all places, in the order in which the axes were given."""
-        joined = {}
+        joined: Assignment = {}
         for setting in settings:
             joined |= setting
         return {key: joined[key] for key in self.keys}

@@ -69,7 +69,7 @@ class OneByOne:
         self._arrays = {device: arrays_on(device) for device in set(self._devices)}
         self._states = list(map(jax.device_put, states, self._devices))
         self._hparams = list(map(jax.device_put, hparams, self._devices))
-        self._compiled = set()
+        self._compiled: set[jax.Device] = set()
 
     def advance(self, until: int, going: Sequence[int]) -> Sequence[tuple[int, Window]]:
         """Train runs up to a step.
@@ -81,7 +81,8 @@ class OneByOne:
         Returns:
           (number of a run, what it did) for each of these runs.
         """
-        start, done = time.perf_counter(), {}
+        start = time.perf_counter()
+        done: dict[int, tuple[int, int, Any]] = {}
         # Threads that call a function before it is compiled would each compile it. So the first run of every device
         # goes ahead of the others.
         for i in going:
@@ -92,7 +93,11 @@ class OneByOne:
         with futures.ThreadPoolExecutor(self._threads) as pool:
             done |= dict(zip(rest, pool.map(lambda i: self._advance(i, until), rest)))
         share = (time.perf_counter() - start) / len(going)
-        return [(i, Window(*done[i], share)) for i in going]
+        windows = []
+        for i in going:
+            step, bad_steps, totals = done[i]
+            windows.append((i, Window(step, bad_steps, totals, share)))
+        return windows
 
     def _advance(self, i, until):
         """Train run number `i` up to a step, and return (step, bad_steps, totals) as in `Window`."""
@@ -188,8 +193,9 @@ def side_by_side(run: Callable, mesh: Mesh) -> Callable:
       The function (states, arrays, hparams, until) -> (states, totals); all but arrays and until have an axis of runs.
     """
     all_runs = jax.vmap(run, in_axes=(0, None, 0, None))
-    specs = {"in_specs": (_BY_RUN, _REPLICATED, _BY_RUN, _REPLICATED), "out_specs": _BY_RUN}
-    return jax.jit(jax.shard_map(all_runs, mesh=mesh, **specs, check_vma=False), donate_argnums=0)
+    in_specs = (_BY_RUN, _REPLICATED, _BY_RUN, _REPLICATED)
+    sharded = jax.shard_map(all_runs, mesh=mesh, in_specs=in_specs, out_specs=_BY_RUN, check_vma=False)
+    return jax.jit(sharded, donate_argnums=0)
 
 
 def threads() -> int:

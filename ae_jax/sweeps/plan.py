@@ -79,10 +79,11 @@ def make_runs(
     Raises:
       UserError: if a key is unknown, if a value is not valid, or if two runs have the same config.
     """
-    names = {}
+    names: dict[Any, str] = {}
     for name, axes in (known or {}).items():
         names[_identity(_config(base, axes), axes)] = name
-    runs, seen = [], {}
+    runs: list[Run] = []
+    seen: dict[Any, Any] = {}
     for axes in assignments:
         config = _config(base, axes)
         checks.check(config)
@@ -183,7 +184,7 @@ def group_runs(runs: Sequence[Run]) -> list[Group]:
     Args:
       runs: the runs of a sweep.
     """
-    groups = {}
+    groups: dict[Any, list[Run]] = {}
     for run in runs:
         groups.setdefault(group_key(run.config), []).append(run)
     return [Group(tuple(members)) for members in groups.values()]

@@ -194,10 +194,13 @@ def _train(
     return names
 
 
-def _report(result: Mapping[str, Any], metric: str) -> dict[str, Any]:
+def _report(result: Mapping[str, Any] | None, metric: str) -> dict[str, Any]:
     """Return the arguments by which `study.tell` learns of a run with this result."""
     from optuna.trial import TrialState
 
+    # A run whose files were deleted meanwhile has no result.
+    if result is None:
+        return {"state": TrialState.FAIL}
     if result["status"] == "pruned":
         return {"state": TrialState.PRUNED}
     # The metric may never have been finite.
@@ -255,12 +258,13 @@ def _open_study(path: str | pathlib.Path, search: Search | None = None) -> Any:
     """
     import optuna
     from optuna.storages import JournalStorage, journal
+    from optuna.study import StudyDirection
 
     storage = JournalStorage(journal.JournalFileBackend(str(path)))
     options = {"sampler": _sampler(0), "pruner": optuna.pruners.MedianPruner(), "study_name": "sweep"}
     if search is None:
         return optuna.load_study(storage=storage, **options)
-    direction = {"max": "maximize", "min": "minimize"}[search.direction]
+    direction = StudyDirection.MAXIMIZE if search.direction == "max" else StudyDirection.MINIMIZE
     study = optuna.create_study(storage=storage, **options, direction=direction, load_if_exists=True)
     for key, value in _description(search).items():
         study.set_user_attr(key, value)

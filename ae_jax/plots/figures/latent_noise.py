@@ -33,14 +33,14 @@ def arrays(model, variables, data, key, *, count: int = 10, levels: tuple = (0.0
         return {"original": batch["x"], "code": queries.encode(model, variables, batch, key), **queries.label(batch)}
 
     found = queries.gather(per_example, variables, data.test, key, max(count, _SCALE_FROM))
-    levels = np.asarray(levels, np.float32)
+    scales = np.asarray(levels, np.float32)
     noise = np.asarray(jax.random.normal(key, (count, found["code"].shape[1]))) * found["code"].std(axis=0)
     # There may be fewer examples than `count`.
-    codes = found["code"][None, :count] + levels[:, None, None] * noise[None, : len(found["code"])]
+    codes = found["code"][None, :count] + scales[:, None, None] * noise[None, : len(found["code"])]
     decoded = queries.decode(model, variables, codes, found["label"][:count] if "label" in found else 0)
     original = found["original"][:count]
     limits = style.limits(model.spec, original)
-    return {"original": original, "decoded": decoded, "levels": levels, "limits": limits}
+    return {"original": original, "decoded": decoded, "levels": scales, "limits": limits}
 
 
 @style.styled

@@ -47,13 +47,14 @@ def arrays(model, variables, data, key, *, size: int = 20, mass: float = 0.95, l
         raise UserError(
             f"figure 'manifold' needs a latent of 2 dimensions, and this one has {dims}\nuse --figures=traversals"
         )
-    tails = (1 - mass) / 2, (1 + mass) / 2
+    lower, upper = (1 - mass) / 2, (1 + mass) / 2
     if queries.has_standard_prior(model):
         from scipy.stats import norm
 
-        z0 = z1 = norm.ppf(np.linspace(*tails, size))
+        z0 = z1 = norm.ppf(np.linspace(lower, upper, size))
     else:
-        z0, z1 = np.linspace(*np.quantile(_codes(model, variables, data, key), tails, axis=0), size).T
+        low, high = np.quantile(_codes(model, variables, data, key), (lower, upper), axis=0)
+        z0, z1 = np.linspace(low, high, size).T
     decoded = queries.decode(model, variables, np.stack(np.meshgrid(z0, z1), axis=-1), label)
     return {"decoded": decoded, "z0": z0, "z1": z1, "limits": style.limits(model.spec, decoded)}
 

@@ -25,8 +25,8 @@ def arrays(model, variables, data, key, *, runs: tuple = ()) -> dict[str, np.nda
         size = pca_mse.code_size(*other, key)
         scores = mse.evaluate(*other, key) | pca_mse.evaluate(*other, key)
         rows.append((size, scores["mse_per_pixel"], scores["pca_mse_per_pixel"]))
-    size, ours, pca = map(np.array, zip(*sorted(rows), strict=True))
-    return {"size": size, "mse_per_pixel": ours, "pca_mse_per_pixel": pca}
+    sizes, ours, pca = map(np.array, zip(*sorted(rows), strict=True))
+    return {"size": sizes, "mse_per_pixel": ours, "pca_mse_per_pixel": pca}
 
 
 @style.styled
