@@ -32,6 +32,7 @@ def get_config(arg=""):
         config.objective.name = "adversarial"
         config.weights.update(generator=100.0, critic=1.0)
         config.optimizer.update(learning_rate="cosine:1e-3:0:14070", b1=0.5)  # 30 epochs of MNIST
+        # The critic plays against the encoder, with an optimiser of its own and the same settings.
         config.optimizer.players = dict(critic={})
     if arguments.labelled and arguments.data != "digits":
         config.data.labelled = 10000

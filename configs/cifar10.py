@@ -20,6 +20,7 @@ def get_config(arg=""):
     config.model.update(name="vae", prior="standard_normal", posterior="diagonal_normal")
     config.model.update(encoder="conv_resnet", decoder="conv_resnet", channels=(64, 128, 256), blocks=2, attention=8)
     config.model.update(hidden=(), latent_dim=128, likelihood="discretized_logistic_mixture", mixtures=10)
+    # The KL warm-up guards against posterior collapse before the decoder has learned to use the latent.
     config.weights.kl = "linear:0:1:2000"
     config.optimizer.update(learning_rate=5e-4, clip=100.0)
     config.train.ema = 0.999

@@ -22,6 +22,7 @@ def get_config(arg=""):
     config, arguments = common.start(arg, data="mnist", parent=vae)
     config.model.update(encoder="conv", decoder="conv", channels=(32, 64), kernel=3, final_kernel=3)
     config.model.update(hidden=(16,), decoder_hidden=(), kernel_init="glorot_uniform")
+    # The Keras example trains on all 70,000 images.
     config.data.update(validation=0, train_on_test=True)
     config.seed = 9
     if arguments.data != "digits":

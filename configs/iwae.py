@@ -53,6 +53,7 @@ def get_config(arg=""):
     config.model.update(hidden=(200, 200), latent_dim=50, activation="tanh", kernel_init="glorot_uniform", centred=True)
     if arguments.layers == 2:
         config.model.update(name="hierarchical", latent_dim=100, upper_dims=(50,), upper_hidden=(100, 100))
+    # As in the paper, all 60,000 training images are used, and binarised anew at each presentation.
     config.data.update(validation=0, binarize="dynamic")
     objective = arguments.objective
     config.objective.update(name=objective, num_samples=arguments.k, **_OPTIONS.get(objective, {}))

@@ -15,7 +15,7 @@ def get_config(arg=""):
     config.model.update(encoder="recurrent", decoder="recurrent", hidden=(128,), latent_dim=16)
     config.data.validation = 0
     config.eval.update(metrics=("mse", "reconstruction", "pca_mse"), criterion="mse_per_pixel")
-    config.optimizer.clip = 1.0
+    config.optimizer.clip = 1.0  # gradients through many time steps can explode
     if arguments.data != "digits":
         config.train.epochs = 10
     config.expected.mse_per_pixel = dict(metric="pca_mse_per_pixel", tolerance=0.0, source="PCA with 16 components")

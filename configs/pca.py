@@ -20,6 +20,7 @@ _EXPECTED = {
 def get_config(arg=""):
     config, arguments = common.start(arg, data="mnist", parent=ae, k=2, epochs=40)
     config.model.update(hidden=(256, 128), latent_dim=arguments.k, likelihood="gaussian", scale=0.1, activation="gelu")
+    # 469 batches of 128 make an epoch of 60,000 images.
     steps = 469 * arguments.epochs if arguments.data != "digits" else 2000
     config.optimizer.update(name="adamw", weight_decay=1e-4, learning_rate=f"cosine:3e-3:0:{steps}")
     config.train.update(steps=steps, epochs=None)

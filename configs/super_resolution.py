@@ -15,6 +15,7 @@ def get_config(arg=""):
     config, arguments = common.start(arg, data="fashion_mnist", parent=ae, factor=2)
     config.corruption = dict(name="downsample", factor=arguments.factor)
     config.model.update(hidden=(1024, 512), decoder_hidden=(1024,), latent_dim=0, likelihood="gaussian", scale=0.1)
+    # The enlarged inputs are added to the decoder's outputs, so that the network has to learn only the details.
     config.model.residual = True
     config.train.update(steps=None, epochs=20)
     config.data.validation = 0

@@ -115,6 +115,7 @@ def load(
     checkpoints.close()
     if state is None:
         raise absent
+    # The EMA usually scores better than the last raw weights, so it is the default.
     if params == "ema" and state.ema is None:
         raise UserError("this run kept no average of its parameters\ntry --params=raw, or train with train.ema")
     which = params or ("raw" if state.ema is None else "ema")
@@ -206,6 +207,7 @@ def evaluate(
     Raises:
       UserError: a metric is unknown, which is found before any is computed, or does not fit the model.
     """
+    # All names are resolved first, so that a misspelt one costs no minutes of computation.
     functions = {name: lookup.find("metrics", name, "evaluate") for name in names}
     scores: dict[str, float] = {}
     for name, function in functions.items():
@@ -266,6 +268,7 @@ def draw(trained: Trained, names: Sequence[str], options: Mapping[str, Any], fil
     modules = {name: (lookup.find("figures", name, "arrays"), lookup.find("figures", name, "figure")) for name in names}
     made = {}
     for name, (arrays, _) in modules.items():
+        # Every figure has the same key, so that it does not depend on the figures beside it.
         key, keywords = jax.random.key(trained.seed), options_for(arrays, name, options)
         made[name] = arrays(trained.experiment.model, trained.variables, trained.data, key, **keywords)
     # All arrays are made before anything is written, so that a mistake leaves no half of the figures.

@@ -28,6 +28,7 @@ def check(config: ConfigDict) -> None:
       UnknownKey: a key does not exist.
       UserError: a key has a value that is not allowed, or two keys contradict each other.
     """
+    # A misspelt key comes first: it is also the likely cause of the errors below.
     for key in unknown_keys(config):
         raise errors.UnknownKey(key, known_keys())
     _check_are_sections(config)
@@ -99,6 +100,7 @@ def _check_are_sections(config: ConfigDict) -> None:
 
 def _check_expected(expected: ConfigDict) -> None:
     """Raise UserError for an expected value without a source, or with an unknown key."""
+    # A number without a source could not be judged when a run misses it.
     valid = [field.name for field in dataclasses.fields(sections.Expected)]
     for metric, one in expected.items():
         if not is_section(one) or "source" not in one:

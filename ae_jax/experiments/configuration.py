@@ -104,6 +104,7 @@ def _module(name: str) -> Any:
         raise UserError(
             f"config file {name!r} is not a Python file\nexpected a .py file with a function get_config(arg)"
         )
+    # Config files import their parents with `from configs import vae`, from wherever the command is run.
     make_configs_importable()
     module = importlib.util.module_from_spec(module_spec)
     try:
@@ -148,6 +149,7 @@ def override_all(config: ConfigDict, assignments: Iterable[tuple[str, str]]) -> 
       config: the config, which is changed.
       assignments: (key, text) of each key. data.name comes first, because it resets other keys.
     """
+    # Sorting is stable, so the user's order decides between assignments of the same key.
     for key, text in sorted(assignments, key=lambda one: one[0] != "data.name"):
         override(config, key, text)
 
@@ -198,6 +200,7 @@ def _change_data(config: ConfigDict, name: str) -> None:
     If the user has changed one of these keys, all of them stay.
     """
     section, before = config.data, sources.named(config.data.name)
+    # Keys that differ from the data set's defaults were set by the user or the config file.
     if not before.items() <= section.to_dict().items():
         return
     unset = {"dir": "", "size": None}
@@ -238,6 +241,7 @@ def from_stored(plain: Mapping[str, Any], file: pathlib.Path) -> ConfigDict:
       file: the file, for the warning.
     """
     config = from_plain(plain)
+    # A run of a newer version stays readable, because a warning says what is missing.
     for key in checks.unknown_keys(config):
         warn_unknown(key, file)
         config = without(config, key)

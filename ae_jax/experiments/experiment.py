@@ -74,6 +74,7 @@ class Experiment:
 
     def _batches(self, arrays, batch_size, *finish) -> Batches:
         """Return batches of arrays, which are streamed to the devices if they are too large."""
+        # Both kinds give the same batches in the same order, so the choice does not change results.
         kind = streaming.Streamed if streaming.wanted(self.config.data.stream, arrays) else Batches
         return kind(arrays, self.spec, batch_size, *finish)
 

@@ -250,7 +250,7 @@ class Stop:
     A second signal ends the process at once.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         """Install the signal handlers."""
         self.requested = False
         self._previous: dict[int, Any] = {}
