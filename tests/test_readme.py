@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from ae_jax.commands import reproduce, tables, verdicts
+from ae_jax.commands import reproduce, tables
 from ae_jax.experiments import experiment
 from ae_jax.experiments.configuration import ROOT, load, override
 
@@ -36,13 +36,11 @@ def test_the_model_in_one_file_is_a_model(tmp_path, monkeypatch):
     assert experiment.build(config).model.noise == 0.5
 
 
-def test_the_table_is_that_of_the_results():
-    stored = reproduce.read()
-    rows = reproduce.rows()
-    assert stored.keys() <= rows.keys()
-    lines = [line for name, row in rows.items() if name in stored for line in verdicts.lines(row, stored)]
-    table = re.search(r"<!-- results -->\n(.*?)\n<!-- /results -->", README, re.DOTALL)[1]
-    assert table.strip() == tables.table(lines, markdown=True), "render it: scripts/reproduce.py --markdown"
+def test_the_page_of_results_is_that_of_the_results_file():
+    stored, page = reproduce.read(), (ROOT / "docs" / "results.md").read_text()
+    assert stored.keys() <= reproduce.rows().keys()
+    assert tables.fill(page, stored) == page, "render it: scripts/reproduce.py --page=docs/results.md"
+    assert all(f"| {row} |" in page for row in stored)
 
 
 def test_the_decoders_of_sixteen_bars_are_compared_as_they_were_run():
