@@ -1,7 +1,7 @@
 """Rows of the results table: configs with published values, the values obtained, and the verdict.
 
-A row is a config with an `expected` or a `regression` section: `configs/NAME.py`, or one for each entry of its `rows()`,
-{row: argument}. `benchmarks/results.json` holds the results of full-length runs. `docs/results.md` shows them.
+A row is a config with an `expected` or a `regression` section: `configs/NAME.py`, or one for each entry of its
+`rows()`, {row: argument}. `benchmarks/results.json` holds the results of full-length runs. `docs/results.md` shows them.
 
     expected.METRIC = dict(value=0.0622, source="...")                         a number that somebody else published
     expected.METRIC = dict(row="aae_plain", source="...")                      what another row obtained
@@ -133,7 +133,7 @@ def _protocols(config: Any) -> dict[str, int]:
 
 
 def metrics_of(config: Any) -> tuple[str, ...]:
-    """Return the metrics of a row: its eval.metrics, and those of expected scores that take too long while it trains."""
+    """Return the metrics of a row: its eval.metrics, and those of expected scores that are too slow for training."""
     names = tuple(config.eval.metrics)
     scores = {key for name in names for key in lookup.module("metrics", name).BETTER}
     missing = [key for key in config.expected if key not in scores]

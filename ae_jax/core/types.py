@@ -39,6 +39,7 @@ FORMAT = 2
 #             starts from it
 #   "factors" [B, F] int32, known generative factors, if the data have them; no model reads them
 #   "observed" [B, *spec.shape] float32: 1 where a value is known, if the data say so
+#   "undequantised" [B, *spec.shape] float32: x before noise of dequantisation was added, if it was
 #   "num_examples" [B] float32, each the size of the training set
 Batch: TypeAlias = dict[str, Array]
 
