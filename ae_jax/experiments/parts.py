@@ -15,6 +15,7 @@ from ae_jax.models.base import Family
 from ae_jax.models.likelihoods import Likelihood
 from ae_jax.models.posteriors import Posterior
 from ae_jax.models.priors import Prior
+from ae_jax.models.quantizers import Quantizer
 
 # The parts of a model that a config names: {key of section model: (folder, what the module exposes)}.
 _NETS = {"encoder": ("nets", "Encoder"), "decoder": ("nets", "Decoder")}
@@ -22,9 +23,12 @@ _PARTS = {
     "likelihood": ("likelihoods", "Likelihood"),
     "posterior": ("posteriors", "Posterior"),
     "prior": ("priors", "Prior"),
+    "quantizer": ("quantizers", "Quantizer"),
 }
+# The parts that may have numbers of their own that vary.
+_VARY = ("name", "posterior", "quantizer")
 # What the classes inherit from that those keys name; a net is any module.
-_BASES = {"name": Family, "likelihood": Likelihood, "posterior": Posterior, "prior": Prior}
+_BASES = {"name": Family, "likelihood": Likelihood, "posterior": Posterior, "prior": Prior, "quantizer": Quantizer}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Parts:
     Args:
       family: the class of the model.
       fields: the fields of the model, its parts among them.
-      numbers: {key: number or text of a schedule} of the family's `varying` words.
+      numbers: {key: number or text of a schedule} of the `varying` words of the family and its parts.
     """
 
     family: type[Family]
@@ -68,11 +72,12 @@ def resolve(section: Mapping[str, Any], open_run: Callable | None = None) -> Par
             made[role] = part(**arguments) if role in _NETS else functools.partial(part, **arguments)
             read |= {role, *mine}
     own = {key: value for key, value in given.items() if key in fields_of(family, "name") and key not in made}
-    numbers = {key: value for key, value in given.items() if key in family.varying}
+    words = varying(classes)
+    numbers = {key: value for key, value in given.items() if key in words}
     for key, value in numbers.items():
         forms.check(f"model.{key}", value, forms.of(forms.Number))
     for key in sorted(given.keys() - read - own.keys() - numbers.keys()):
-        valid = {*family.varying, *(name for role, part in classes.items() for name in fields_of(part, role))}
+        valid = {*words, *(name for role, part in classes.items() for name in fields_of(part, role))}
         raise errors.UnknownKey(f"model.{key}", [f"model.{name}" for name in valid], f"model {given['name']!r}")
     return Parts(family, {**made, **_arguments(family, "name", own), **_opener(family, open_run)}, numbers)
 
@@ -90,6 +95,11 @@ def named(section: Mapping[str, Any]) -> dict[str, type[nn.Module]]:
     }
     parts = {role: _checked(role, lookup.find(kind, section[role], name)) for role, (kind, name) in roles.items()}
     return {"name": family, **parts}
+
+
+def varying(classes: Mapping[str, Any]) -> dict[str, type[nn.Module]]:
+    """Return {key: class that reads it} of the numbers that may vary, of the model and of its parts."""
+    return {word: classes[role] for role in _VARY if role in classes for word in classes[role].varying}
 
 
 def _check_is_given(key: str, folder: str, section: Mapping[str, Any]) -> None:

@@ -53,6 +53,8 @@ class Family(nn.Module):
     support = (-math.inf, math.inf)
     # Whether pixels must be dequantised, because a density of discrete values could grow without bound.
     needs_dequantised = False
+    # How many codebooks the last axis of discrete indices goes through; 1 if all indices name entries of one codebook.
+    codebooks = 1
     # The geometry of the latent space, for interpolation and means.
     space = spaces.EUCLIDEAN
 
