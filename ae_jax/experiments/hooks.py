@@ -4,6 +4,7 @@ import dataclasses
 import math
 import signal
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -227,7 +228,11 @@ class Stop:
     def __init__(self):
         """Install the signal handlers."""
         self.requested = False
-        self._previous = {number: signal.signal(number, self._handle) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._previous: dict[int, Any] = {}
+        # Python lets only the main thread handle signals; a training in another one ends with its process.
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._previous[number] = signal.signal(number, self._handle)
 
     def _handle(self, number, frame):
         self.requested = True
