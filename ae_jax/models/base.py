@@ -103,6 +103,16 @@ class Family(nn.Module):
         """Return p(x | latents) at latents from `prior_codes`, batch shape [1, B]."""
         raise NotImplementedError
 
+    def draw(self, batch: Batch, temperature: float = 1.0, top_k: int = 0) -> Any:
+        """Draw examples [B, *shape] token by token.
+
+        Args:
+          batch: "mask" [B] tells how many are drawn; "label" is read if the model says so.
+          temperature: the number that logits are divided by.
+          top_k: how many of the most probable tokens can be drawn; 0 for all.
+        """
+        raise NotImplementedError
+
     def embed(self, indices: Any) -> Any:
         """Return the latents [S, B, ...] of entries of the codebook.
 
