@@ -9,8 +9,10 @@ and no term beside the reconstruction. The levels 8, 5, 5, 5 make 1,000 codes at
 
 from configs import common, vq_vae
 
+DATASETS = vq_vae.DATASETS
+
 
 def get_config(arg=""):
-    config, arguments = common.start(arg, binary=False)
+    config, arguments = common.start(arg, datasets=DATASETS, binary=False)
     words = ["quantizer=fsq", arguments.data] + ["binary"] * arguments.binary
     return common.finish(vq_vae.get_config(",".join(words)), arguments)

@@ -1,6 +1,6 @@
 """A prior for the discrete latents of a trained run: a causal transformer. The run is then sampled through this one.
 
-`:conditional` gives it the class of an example. `:digits` and `:mnist` model binary pixels.
+`:conditional` gives it the class of an example. `:digits`, `:mnist` and `:mnist_static` model binary pixels.
 
     python scripts/train.py --config=configs/transformer_prior.py --config.data.path=runs/vq --workdir=runs/vq_prior
     python scripts/evaluate.py --workdir=runs/vq --metrics=bits --bits_sampler=runs/vq_prior
@@ -9,7 +9,7 @@
 
 from configs import common
 
-DATASETS = {"digits": 200, "codes": 200, "mnist": 5000}
+DATASETS = {"digits": 200, "codes": 200, "mnist": 5000, "mnist_static": 10000}
 STEPS = 5000
 
 
@@ -17,7 +17,7 @@ def get_config(arg="", name="transformer", layers=4):
     config, arguments = common.start(arg, data="codes", datasets=DATASETS, conditional=False)
     if arguments.data == "codes":
         config.data.update(common.CODES)
-    else:
+    elif arguments.data != "mnist_static":
         config.data.binarize = "fixed"
     config.model = dict(name=name, layers=layers, conditional=arguments.conditional)
     config.objective.name = "reconstruction"

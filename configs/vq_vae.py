@@ -3,7 +3,7 @@
 van den Oord et al. 2017, "Neural discrete representation learning", arXiv:1711.00937. `:quantizer=NAME` takes another
 one of ae_jax/models/quantizers, of 10 bits at each place. `:keras` is the protocol of the Keras example
 "Vector-quantized variational autoencoders" (Paul 2021): K = 128, D = 16, a codebook that a loss moves. `:binary`
-explains binarised pixels, so that the metric `bits` bounds -log2 p(x).
+explains binarised pixels, as `:mnist_static` does, so that the metric `bits` bounds -log2 p(x).
 
     python scripts/train.py --config=configs/vq_vae.py:mnist --workdir=runs/vq
     python scripts/evaluate.py --workdir=runs/vq --metrics=mse,codebook
@@ -16,16 +16,19 @@ import math
 from ae_jax.core import errors
 from configs import common
 
+DATASETS = {**common.DATASETS, "mnist_static": 10000}
 # {quantizer: (keys of section model, weights of its penalties)}
 _QUANTIZERS = {
     "vq": (dict(codes=1024, dead_below=0.1), dict(commitment=0.25)),
     "fsq": (dict(levels=(8, 5, 5, 5)), {}),
+    "lfq": (dict(bits=10), dict(commitment=0.25, entropy=0.1, diversity=0.1)),
+    "residual_vq": (dict(codes=32, depth=2, dead_below=0.1), dict(commitment=0.25)),
 }
 _VARIANCE = 0.0949  # of a grey pixel of MNIST over the training images
 
 
 def get_config(arg=""):
-    config, arguments = common.start(arg, quantizer="vq", keras=False, binary=False)
+    config, arguments = common.start(arg, datasets=DATASETS, quantizer="vq", keras=False, binary=False)
     if arguments.quantizer not in _QUANTIZERS:
         raise errors.unknown("quantizer", arguments.quantizer, _QUANTIZERS)
     keys, weights = _QUANTIZERS[arguments.quantizer]
@@ -35,10 +38,12 @@ def get_config(arg=""):
     config.objective = dict(name="reconstruction", num_samples=1)
     config.weights = dict(reconstruction=1.0, **weights)
     config.eval.update(metrics=("mse", "codebook"), criterion="mse_per_pixel")
-    if arguments.binary:
+    is_static = arguments.data == "mnist_static"
+    if arguments.binary and not is_static:
         config.data.binarize = "fixed"
+    if arguments.binary or is_static:
         config.model.update(likelihood="bernoulli", scale=None)
-    if arguments.quantizer == "vq" and (arguments.smoke or arguments.data == "digits"):
+    if arguments.data == "digits" and "codes" in keys:
         config.model.codes = 16 if arguments.smoke else 64
     if arguments.data == "digits":
         config.train.steps = 3000

@@ -117,7 +117,8 @@ class Family(nn.Module):
         """Return the latents [S, B, ...] of entries of the codebook.
 
         Args:
-          indices: the numbers of the entries, int32 [S, B, ...].
+          indices: the numbers of the entries, int32 [S, B, ...]. Where `codebooks` is above 1, a negative number stands
+            for no entry.
         """
         raise NotImplementedError
 

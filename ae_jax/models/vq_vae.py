@@ -95,7 +95,7 @@ class Model(ae.Model):
         if train:
             self.quantize.check(count * places)
         shown = jnp.repeat(batch["mask"], places) if "mask" in batch else None
-        found = self.quantize(z.reshape(-1, self.latent_dim), shown, train, hparams)
+        found = self.quantize(z.reshape(-1, self.latent_dim), shown, train, hparams, places)
         indices = found.indices.reshape(1, count, *self.code_spec.shape)
         penalties = {name: each.reshape(count, -1).sum(axis=1) for name, each in found.penalties.items()}
         return Latent(found.values.reshape(1, count, -1), indices=indices), penalties

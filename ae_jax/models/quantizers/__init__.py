@@ -22,8 +22,9 @@ class Quantized(NamedTuple):
 class Quantizer(nn.Module):
     """Base class of quantizers, with the defaults of everything that a quantizer may declare.
 
-    A quantizer is called as `quantizer(z, shown, train, hparams)` with vectors z [N, D], `shown` [N], zero for the
-    vectors of padding, and the numbers of the words in `varying`. Its variables may lie in mutable collections.
+    A quantizer is called as `quantizer(z, shown, train, hparams, places)` with vectors z [N, D], of which each example
+    has as many in a row as `places`; `shown` [N], zero for the vectors of padding; and `hparams`, {key: number} of the
+    words in `varying`. Its variables may lie in mutable collections.
 
     Args:
       latent_dim: D, the size of a vector.
@@ -48,7 +49,7 @@ class Quantizer(nn.Module):
         """Raise UserError if a first batch of `count` vectors is too small to start from."""
 
     def embed(self, indices: Any) -> Any:
-        """Return entries [N, D] by their numbers, int32 [N, *index_shape]."""
+        """Return entries [..., D] by their numbers, int32 [..., *index_shape]."""
         raise NotImplementedError
 
     @nn.nowrap

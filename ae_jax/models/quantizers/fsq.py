@@ -50,7 +50,7 @@ class Quantizer(projected.Projected):
             )
         return math.prod(self.levels)
 
-    def quantize(self, z, shown, train) -> Quantized:
+    def quantize(self, z, shown, hparams) -> Quantized:
         """Round vectors z [N, len(levels)] (appendix A.1); the gradient is straight-through."""
         levels = np.array(self.levels)
         half = (levels - 1) * (1 - _MARGIN) / 2

@@ -14,7 +14,7 @@ class Projected(quantizers.Quantizer):
         """Return the size of the vectors that are quantized."""
         raise NotImplementedError
 
-    def quantize(self, z, shown, train) -> Quantized:
+    def quantize(self, z, shown, hparams) -> Quantized:
         """Quantize vectors z [N, inner_dim]; see `ae_jax.models.quantizers.Quantizer`."""
         raise NotImplementedError
 
@@ -29,11 +29,12 @@ class Projected(quantizers.Quantizer):
         if self.is_projected:
             self.inward, self.outward = nn.Dense(self.inner_dim), nn.Dense(self.latent_dim)
 
-    def __call__(self, z, shown=None, train: bool = False, hparams=None) -> Quantized:
+    def __call__(self, z, shown=None, train: bool = False, hparams=None, places: int = 1) -> Quantized:
         """Quantize vectors z [N, D]; see `ae_jax.models.quantizers.Quantizer`."""
+        hparams = hparams or {}
         if not self.is_projected:
-            return self.quantize(z, shown, train)
-        found = self.quantize(self.inward(z), shown, train)
+            return self.quantize(z, shown, hparams)
+        found = self.quantize(self.inward(z), shown, hparams)
         return found._replace(values=self.outward(found.values))
 
     def embed(self, indices):

@@ -85,7 +85,7 @@ class Quantizer(quantizers.Quantizer):
         self.uses = self.variable("sums", "uses", jnp.zeros, shape[:1])
         self.total = self.variable("sums", "total", jnp.zeros, shape)
 
-    def __call__(self, z, shown=None, train: bool = False, hparams=None) -> Quantized:
+    def __call__(self, z, shown=None, train: bool = False, hparams=None, places: int = 1) -> Quantized:
         """Replace vectors by entries; in training, add up what the moving averages need.
 
         Args:
@@ -93,6 +93,7 @@ class Quantizer(quantizers.Quantizer):
           shown: [N], zero for the vectors of padding; None for none.
           train: whether this is a training step.
           hparams: "decay" is read.
+          places: not read.
         """
         if self.cosine:
             z = _normalised(z)
