@@ -3,7 +3,7 @@
 A benchmark is a file with one function a side, `ours(data)`, `torch(data)`, ..., each of which does the work once to
 warm up, then once more, and answers (seconds, loss); the losses show that the sides do the same work.
 
-python benchmarks/pairs.py        (prints the README's table of all that was measured)
+python benchmarks/pairs.py        (prints the table of docs/performance.md, of all that was measured)
 """
 
 import argparse
@@ -56,7 +56,7 @@ def main(file: str, description: str, sides: dict) -> None:
 
 
 def report(benchmark: str, **figures) -> None:
-    """Prints what was measured, and keeps it in speed.json, from which the README's table is made."""
+    """Prints what was measured, and keeps it in speed.json, from which the table in docs/performance.md is made."""
     from ae_jax.devices.report import cores as count_cores
     from ae_jax.experiments import rundir
 
@@ -67,7 +67,7 @@ def report(benchmark: str, **figures) -> None:
 
 
 def table() -> str:
-    """What stands in speed.json, as the README shows it."""
+    """What stands in speed.json, as docs/performance.md shows it."""
     lines = ["| `python benchmarks/...` | median seconds | runs | on |", "| --- | --- | --- | --- |"]
     stored = json.loads(SPEED.read_text())
     for name, entry in stored.items():

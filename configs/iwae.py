@@ -3,7 +3,7 @@
 Burda et al. 2016, "Importance weighted autoencoders", arXiv:1509.00519, table 1: -log p(x) of the test set by 5,000
 samples after 3,280 epochs (`:short`: 121), none chosen on the way. The test set is binarised once, by the seed of the
 evaluation. `objective=elbo` is the VAE; miwae, piwae, ciwae are those of Rainforth et al. 2018, arXiv:1802.04537.
-What `:short` takes stands in the README's table; the full schedule takes 27 times as long, and was not run yet.
+What `:short` takes stands in docs/results.md; the full schedule takes 27 times as long, and was not run yet.
 
     python scripts/reproduce.py iwae_table1_short           (--stored: prints what was obtained so far)
     python scripts/train.py --config=configs/iwae.py:mnist,objective=dreg,k=8,short --workdir=runs/dreg

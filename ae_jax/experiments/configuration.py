@@ -19,11 +19,11 @@ from ae_jax.core.errors import UserError
 from ae_jax.data import sources
 from ae_jax.experiments import checks, sections, values
 
-_PACKAGE = pathlib.Path(__file__).resolve().parents[1]
+PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 # The checkout, where this is one; else the folder that the package is installed in.
-ROOT = _PACKAGE.parent
+ROOT = PACKAGE.parent
 # The configs stand beside the package in a checkout, and inside it where it is installed.
-CONFIGS = next(folder for folder in (_PACKAGE / "configs", ROOT / "configs") if folder.is_dir())
+CONFIGS = next(folder for folder in (PACKAGE / "configs", ROOT / "configs") if folder.is_dir())
 
 # Where the data lie for this process, which is no part of what is run.
 PLACES = ("data.dir", "data.path", "data.cache")
