@@ -1,9 +1,10 @@
-"""Importance-weighted autoencoder, and the VAE beside it, on MNIST with dynamic binarisation: nats per image.
+"""Importance-weighted autoencoder and the matching VAE on dynamically binarised MNIST.
 
-Burda et al. 2016, "Importance weighted autoencoders", arXiv:1509.00519, table 1: -log p(x) of the test set by 5,000
-samples after 3,280 epochs (`:short`: 121), none chosen on the way. The test set is binarised once, by the seed of the
-evaluation. `objective=elbo` is the VAE; miwae, piwae, ciwae are those of Rainforth et al. 2018, arXiv:1802.04537.
-What `:short` takes stands in docs/results.md; the full schedule takes 27 times as long, and was not run yet.
+Burda et al. 2016, "Importance weighted autoencoders", arXiv:1509.00519, table 1: -log p(x) of the test set in nats per
+image, estimated with 5,000 samples after 3,280 epochs (`:short`: 121). The last checkpoint counts.
+The seed of the evaluation binarises the test set once. `objective=elbo` is the VAE; miwae, piwae and ciwae are those of
+Rainforth et al. 2018, arXiv:1802.04537. docs/results.md has the time that `:short` takes. The full schedule takes 27
+times as long, and has not been run yet.
 
     python scripts/reproduce.py iwae_table1_short           (--stored: prints what was obtained so far)
     python scripts/train.py --config=configs/iwae.py:mnist,objective=dreg,k=8,short --workdir=runs/dreg
@@ -27,7 +28,7 @@ _TABLE = {
     ("iwae", 50, 2): (82.90, 33),
 }
 _RAINFORTH = {("miwae", 64, 1): (84.97, None), ("piwae", 64, 1): (84.46, None), ("ciwae", 64, 1): (84.57, None)}
-# What `:short` obtained here, once; {column: nats}. The paper has no such numbers.
+# {column: nats} that `:short` obtained here, once. The paper has no numbers for so short a training.
 _SHORT = {
     ("elbo", 1, 1): 89.74,
     ("elbo", 5, 1): 89.13,
@@ -52,6 +53,7 @@ def get_config(arg=""):
     config.model.update(hidden=(200, 200), latent_dim=50, activation="tanh", kernel_init="glorot_uniform", centred=True)
     if arguments.layers == 2:
         config.model.update(name="hierarchical", latent_dim=100, upper_dims=(50,), upper_hidden=(100, 100))
+    # As in the paper, all 60,000 training images are used, and binarised anew at each presentation.
     config.data.update(validation=0, binarize="dynamic")
     objective = arguments.objective
     config.objective.update(name=objective, num_samples=arguments.k, **_OPTIONS.get(objective, {}))
@@ -65,18 +67,19 @@ def get_config(arg=""):
     config.eval.update(metrics=("nll", "active_units"), criterion="nll")
     config.expected = _expected(arguments)
     config = common.finish(config, arguments)
-    config.train.eval_every = 0  # -log p(x) takes its time
+    config.train.eval_every = 0  # estimating -log p(x) is slow
     return config
 
 
 def _learning_rate(stages):
-    """1e-3 10^(-i/7) for 3^i epochs, i = 0, 1, ..."""
+    """Return the schedule 1e-3 * 10^(-i/7) for 3^i epochs, i = 0, 1, ..., `stages` - 1."""
     ends = [_STEPS_PER_EPOCH * (3**i - 1) // 2 for i in range(1, stages)]
     scales = {end: round(10 ** (-1 / 7), 9) for end in ends}
     return f"optax.piecewise_constant_schedule(init_value=0.001, boundaries_and_scales={scales})"
 
 
 def _expected(arguments):
+    """Return the expected values of a column of a published table, {} for any other setting."""
     column = (arguments.objective, arguments.k, arguments.layers)
     if column not in {**_TABLE, **_RAINFORTH} or arguments.data != "mnist":
         return {}
@@ -88,11 +91,17 @@ def _expected(arguments):
         nll = dict(value=value, judged=False, source=source)
         if column in _SHORT:
             nll = dict(value=_SHORT[column], paper=value, tolerance=0.3, source=f"obtained once; {value}: {source}")
-    return dict(nll=nll, **(dict(active_units=dict(value=units, judged=False, source=source)) if units else {}))
+    expected = dict(nll=nll)
+    if units:
+        expected["active_units"] = dict(value=units, judged=False, source=source)
+    return expected
 
 
 def _name(objective, k, layers):
-    return f"iwae_{'vae' if objective == 'elbo' else objective}_k{k}{'_2layers' if layers == 2 else ''}"
+    """Return the name of the row of a column of the table."""
+    model = "vae" if objective == "elbo" else objective
+    suffix = "_2layers" if layers == 2 else ""
+    return f"iwae_{model}_k{k}{suffix}"
 
 
 def rows():
@@ -106,12 +115,18 @@ def rows():
 
 
 def tables():
-    """The paper's table, and its first line with the short schedule."""
-    # With one sample the two are the same.
+    """Return the paper's table, and its first line with the short schedule."""
+    # With one sample, VAE and IWAE are the same, and share a row.
     columns = {f"VAE k={k}": ("elbo", k) for k in (1, 5, 50)}
     columns |= {f"IWAE k={k}": ("elbo" if k == 1 else "iwae", k) for k in (1, 5, 50)}
-    line = lambda layers, suffix="": {column: _name(*which, layers) + suffix for column, which in columns.items()}
+
+    def line(layers, suffix=""):
+        return {column: _name(objective, k, layers) + suffix for column, (objective, k) in columns.items()}
+
     full = {"1 stochastic layer": line(1), "2 stochastic layers": line(2)}
     short = {"1 stochastic layer": line(1, "_short")}
-    table = lambda lines: dict(metrics=("nll", "active_units"), lines=lines)
-    return {"iwae_table1": table(full), "iwae_table1_short": table(short)}
+    metrics = ("nll", "active_units")
+    return {
+        "iwae_table1": dict(metrics=metrics, lines=full),
+        "iwae_table1_short": dict(metrics=metrics, lines=short),
+    }

@@ -1,6 +1,7 @@
-"""VAE 784-500-20-500-784, the network of the original paper's experiments, on grey levels.
+"""VAE 784-500-20-500-784, the network of the original paper, on grey levels.
 
-Kingma and Welling 2014, arXiv:1312.6114, section 5. The ELBO of grey levels under a Bernoulli is a surrogate.
+Kingma and Welling 2014, arXiv:1312.6114, section 5. Grey levels under a Bernoulli have no exact likelihood, so the ELBO
+is a surrogate.
 
     python scripts/train.py --config=configs/vae_mlp.py:mnist --workdir=runs/vae_mlp
     python scripts/evaluate.py --workdir=runs/vae_mlp --metrics=elbo

@@ -4,6 +4,7 @@ Run it after adding a config, a key, a metric or a figure. A test of the long ti
 """
 
 import functools
+import itertools
 import pathlib
 import re
 import sys
@@ -12,7 +13,7 @@ import textwrap
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from ae_jax.commands import listing, signatures  # noqa: E402
+from ae_jax.commands import keys, listing, signatures  # noqa: E402
 from ae_jax.core import lookup  # noqa: E402
 
 # Papers that have no arXiv number, by the words with which docstrings cite them.
@@ -111,11 +112,36 @@ def _described(kind: str, name: str, signature: signatures.Signature) -> str:
     return f"## {heading}\n" + "\n\n".join(parts) + "\n"
 
 
+def config_keys() -> str:
+    """Return the page of all keys of configs: a table for each section."""
+    parts = [_head("All keys of a config"), _ABOUT_KEYS, ""]
+    for section, found in itertools.groupby(keys.every(), key=lambda key: key.name.partition(".")[0]):
+        parts += [f"## {section}", "| key | values | default | meaning | read by |", "| --- | --- | --- | --- | --- |"]
+        for key in found:
+            readers = key.read_by or "every run"
+            cells = (f"`{key.name}`", key.form, f"`{key.default}`", key.meaning, readers)
+            parts.append("| " + " | ".join(map(_cell, cells)) + " |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+_ABOUT_KEYS = """\
+Set a key on the command line with `--config.KEY=VALUE`, for example `--config.optimizer.learning_rate=3e-4`, or in
+Python with `ae_jax.fit(..., settings={KEY: VALUE})`. `--config.KEY=None` removes a key. The defaults are those of the
+code; a config may set others, which `ae-jax train --help --config=NAME` shows. A schedule is `linear:FROM:TO:STEPS`,
+`cosine:FROM:TO:STEPS`, `cyclic:FROM:TO:PERIOD`, `sigmoid:RATE`, or one of Optax. A key such as `model.encoder_hidden`
+is `model.hidden` for one part alone."""
+
+
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    return text.replace("|", "\\|").replace("\n", " ")
 
 
-PAGES = {"models.md": models, **{page: functools.partial(of_kinds, page) for page in _KINDS}}
+PAGES = {
+    "models.md": models,
+    "reference/keys.md": config_keys,
+    **{page: functools.partial(of_kinds, page) for page in _KINDS},
+}
 
 
 def main() -> None:

@@ -9,12 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from absl import flags
 
 from ae_jax.commands import cli, listing, reproduce, tables, verdicts
 from ae_jax.core import lookup
-from ae_jax.experiments import configuration, experiment, runner
+from ae_jax.experiments import configuration, experiment
 from ae_jax.experiments.configuration import ROOT, load, override
 
 PAGES = {
@@ -31,8 +32,8 @@ def python(page: str) -> list[str]:
 # --- Python -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_code_that_trains_on_arrays_runs():
-    code, environment = python("docs/library.md")[0], {**os.environ, "JAX_PLATFORMS": "cpu"}
+def test_the_functional_pieces_train():
+    code, environment = python("docs/library.md")[2], {**os.environ, "JAX_PLATFORMS": "cpu"}
     finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert finished.returncode == 0, finished.stderr
     loss, *shapes = finished.stdout.split(" ", 1)
@@ -40,16 +41,24 @@ def test_the_code_that_trains_on_arrays_runs():
     assert shapes == ["(128, 2) (1, 128, 8, 8, 1)\n"]
 
 
-def test_the_code_that_uses_a_run_runs(tmp_path, monkeypatch):
+def test_the_quick_start_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    runner.train_run(load("vae:smoke"), "runs/digits")
     names: dict = {}
-    exec(python("README.md")[0], names)
-    assert names["z_mean"].shape == names["z_log_sigma"].shape == (297, 2)
-    assert names["reconstruction"].shape == (297, 8, 8, 1)
+    exec(python("README.md")[0].replace("steps=2000", "steps=20"), names)
+    assert names["z_mean"].shape == names["z_log_sigma"].shape == (1797, 2)
+    assert names["reconstruction"].shape == (1797, 8, 8, 1)
+    assert (tmp_path / "scatter.png").is_file()
+
+
+def test_the_library_page_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict = {}
+    exec(python("docs/library.md")[0].replace("steps=2000", "steps=20"), names)
+    z = names["z"]
+    assert names["images"].shape == (1797, 8, 8, 1) and len(names["between"]) == 10 and len(names["new"]) == 16
+    assert {"elbo", "mse_per_pixel"} <= names["scores"].keys()
     exec(python("docs/library.md")[1], names)
-    assert names["images"].shape == (297, 8, 8, 1)
-    assert len(names["between"]) == 10 and len(names["new"]) == 16
+    assert np.array_equal(names["z"], z)
 
 
 def test_the_model_in_one_file_is_a_model(tmp_path, monkeypatch):

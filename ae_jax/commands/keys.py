@@ -82,16 +82,16 @@ def _always_there() -> Iterator[Key]:
     """Yield the keys of the fixed sections."""
     meanings = meanings_of(sections.Top)
     yield Key("seed", "a whole number", "0", meanings["seed"])
-    yield Key("weights.TERM", str(forms.of(forms.Number)), "1.0", _WEIGHT)
+    yield Key("weights.TERM", _words(forms.of(forms.Number)), "1.0", _WEIGHT)
     for section, kind in sections.SECTIONS.items():
         meanings = meanings_of(kind)
         for field in dataclasses.fields(kind):
             form = forms.of(field.type)
-            yield Key(f"{section}.{field.name}", str(form), repr(field.default), meanings[field.name])
+            yield Key(f"{section}.{field.name}", _words(form), repr(field.default), meanings[field.name])
     meanings = meanings_of(sections.Expected)
     for field in dataclasses.fields(sections.Expected):
         default = _REQUIRED if field.default is dataclasses.MISSING else repr(field.default)
-        yield Key(f"expected.METRIC.{field.name}", str(forms.of(field.type)), default, meanings[field.name])
+        yield Key(f"expected.METRIC.{field.name}", _words(forms.of(field.type)), default, meanings[field.name])
 
 
 def _of_functions() -> Iterator[Key]:
@@ -121,11 +121,18 @@ def _of_parts() -> Iterator[Key]:
                 if field not in ("encoder", "decoder"):
                     yield _key(f"model.{field}", parameter, meanings.get(field, ""), reader)
             for word in getattr(part, "varying", ()):
-                yield Key(f"model.{word}", str(forms.of(forms.Number)), "None", meanings.get(word, _VARYING), (reader,))
+                yield Key(
+                    f"model.{word}", _words(forms.of(forms.Number)), "None", meanings.get(word, _VARYING), (reader,)
+                )
 
 
 def _key(name: str, parameter: inspect.Parameter, meaning: str, reader: tuple[str, str]) -> Key:
     default = _REQUIRED if parameter.default is parameter.empty else repr(parameter.default)
     # Objects without a notation of their own, such as functions of Optax, print their address.
     default = "an object of Optax" if " at 0x" in default else default
-    return Key(name, str(options.form_of(parameter)), default, meaning, (reader,))
+    return Key(name, _words(options.form_of(parameter)), default, meaning, (reader,))
+
+
+def _words(form: forms.Form) -> str:
+    """Return the values that a key may have in words, without the remark on quotes that errors have."""
+    return str(form).replace(" (in quotes if it is a number)", "")
