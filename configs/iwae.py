@@ -102,7 +102,7 @@ def _source(data, column):
 
 
 def _by_order(data, column, source):
-    """Return what a shortened training is expected to reach: less than the column that is next above it in the paper."""
+    """Return the bound of a shortened training: the column that is next above it in the paper."""
     value = _PUBLISHED[data][column][0]
     above = {one: nats for one, (nats, _) in _PUBLISHED[data].items() if nats > value and one[2] == 1}
     above = {one: nats for one, nats in above.items() if one not in _RAINFORTH}

@@ -1,8 +1,8 @@
 """VAE 784-500-20-500-784, the network of the original paper, on grey levels or on static binary MNIST.
 
 Kingma and Welling 2014, arXiv:1312.6114, section 5. Grey levels under a Bernoulli have no exact likelihood, so the ELBO
-is a surrogate. On `mnist_static` this is Flax's VAE example: Adam 1e-3, batches of 128, 50,000 training images, the test
-ELBO after the last epoch. Its README says that the test loss after 10 epochs should be around 104.
+is a surrogate. On `mnist_static` this is Flax's VAE example: Adam 1e-3, batches of 128, 50,000 training images, and the
+test ELBO after the last epoch. Its README says that the test loss after 10 epochs should be around 104.
 
     python scripts/reproduce.py vae_mlp flax_vae
     python scripts/train.py --config=configs/vae_mlp.py:mnist_static,epochs=30 --workdir=runs/static
