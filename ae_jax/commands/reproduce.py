@@ -1,7 +1,8 @@
 """Rows of the results table: configs with published values, the values obtained, and the verdict.
 
 A row is a config with an `expected` or a `regression` section: `configs/NAME.py`, or one for each entry of its
-`rows()`, {row: argument}. `benchmarks/results.json` holds the results of full-length runs. `docs/results.md` shows them.
+`rows()`, {row: argument}. `benchmarks/results.json` holds the results of full-length runs, and `docs/results.md` shows
+them.
 
     expected.METRIC = dict(value=0.0622, source="...")                         a number that somebody else published
     expected.METRIC = dict(row="aae_plain", source="...")                      what another row obtained

@@ -14,13 +14,13 @@ from ae_jax.data import corruptions, mapped, sources
 from ae_jax.data.batching import outside
 
 # The keys of section data that are read outside of its source. All others are arguments of the source.
-READ_HERE = ("source", "validation", "binarize", "labelled", "train_on_test", "transpose", "stream")
+READ_HERE = ("source", "validation", "binarize", "binarize_seed", "labelled", "train_on_test", "transpose", "stream")
 # The arguments that every section has, empty where they are not set.
 _COMMON = ("name", "dir", "path", "split", "cache", "size")
 # The parameter of a source that needs another run. It receives the function that opens it.
 _OPENER = "open_run"
 # The parameters of a source that are no keys.
-_GIVEN = ("validation", "whole", _OPENER)
+_GIVEN = ("validation", "whole", "format_number", _OPENER)
 
 
 def load(
@@ -30,7 +30,7 @@ def load(
 
     Args:
       section: the section `data` of a config.
-      seed: of the run; what is binarised once depends on it.
+      seed: of the run; in runs of a format below 4, what is binarised once depends on it.
       format: the rules by which validation is held out, see `ae_jax.core.types.FORMAT`.
       whole: whether to ask the source for all examples as one split, "all"; not every source can.
       open_run: the function that opens another run, for a source with a parameter `open_run`.
@@ -52,7 +52,9 @@ def load(
     if section.binarize != "none" and spec.kind == "reals":
         _check_probabilities(spec, splits)
     if section.binarize == "fixed":
-        spec, splits = corruptions.binarize_once(spec, splits, seed)
+        # Runs of different seeds then share one test set.
+        its_own = section.get("binarize_seed") or 0
+        spec, splits = corruptions.binarize_once(spec, splits, its_own if format > 3 else seed)
     return spec, splits
 
 
@@ -62,6 +64,8 @@ def _read(section: Any, format: int, whole: bool, open_run: Callable | None) -> 
     arguments, takes = _arguments(section, read), options.of(read)
     if format > 1 and section.validation and "validation" in takes:
         arguments["validation"] = section.validation
+    if "format_number" in takes:
+        arguments["format_number"] = format
     if whole and "whole" in takes:
         arguments["whole"] = True
     if _OPENER in takes:
@@ -216,5 +220,5 @@ def _joined(splits: Mapping[str, Any], names: Sequence[str] = ("train", "validat
 
 
 def depend_on_seed(config: Any) -> bool:
-    """Tell whether runs of other seeds see other data, and not the same in another order."""
+    """Tell whether runs of other seeds may see other data, as they do that began before format 4."""
     return config.data.binarize == "fixed"

@@ -23,7 +23,8 @@ class Data:
       split: the examples to train and to test on, in the form that the source defines.
       validation: number of training examples that are held out for validation.
       size: width and height in pixels to which images are shrunk, for sources that can; None keeps their size.
-      binarize: "none"; "dynamic" draws pixels in {0, 1} anew at each presentation; "fixed" draws them once, by seed.
+      binarize: "none"; "dynamic" draws pixels in {0, 1} anew at each presentation; "fixed" draws them once.
+      binarize_seed: seed of binarize="fixed", so that runs of different seeds share one test set; None stands for 0.
       transpose: largest random transposition of training melodies, in semitones up or down; 0 for none.
       cache: folder for decoded arrays; by default $XDG_CACHE_HOME/ae_jax, or ~/.cache/ae_jax.
       train_on_test: whether to train on the test examples too, as some published numbers do.
@@ -40,6 +41,7 @@ class Data:
     validation: Count = 0
     size: Size | None = None
     binarize: str = "none"
+    binarize_seed: Count | None = None
     transpose: Count | None = 0
     cache: str | None = ""
     train_on_test: bool | None = False

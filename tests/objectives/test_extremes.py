@@ -34,12 +34,19 @@ class Given:
         raise NotImplementedError
 
 
-def terms(objective, log_w):
-    """{term: [B]} of an objective whose log weights [S, B] are given."""
+BATCH = {"x": jnp.zeros((1, 1))}
+
+
+def outputs_of(log_w):
+    """Outputs of a model whose log weights [S, B] are given."""
     zeros = jnp.zeros_like(log_w)
     latent = Latent(zeros[..., None], log_q=zeros, log_p=zeros, log_q_path=zeros)
-    outputs = Outputs(Given(log_w), (latent,), zeros[0][:, None])
-    found = players.by_player(objective(outputs, {"x": jnp.zeros((log_w.shape[1], 1))}))
+    return Outputs(Given(log_w), (latent,), zeros[0][:, None])
+
+
+def terms(objective, log_w):
+    """{term: [B]} of an objective."""
+    found = players.by_player(objective(outputs_of(log_w), {"x": jnp.zeros((log_w.shape[1], 1))}))
     return {name: values for by_name in found.values() for name, values in by_name.items()}
 
 
@@ -81,6 +88,15 @@ def bound_and_gradient(objective, log_w):
 
 
 COMPILED = {name: jax.jit(functools.partial(bound_and_gradient, one)) for name, one in OBJECTIVES.items()}
+
+
+@pytest.mark.parametrize("name", ["dreg", "piwae"])
+def test_the_logged_loss_of_two_players_is_one_bound(name):
+    """The sum of two bounds on log p(x) bounds nothing."""
+    losses = {"decoder": jnp.asarray(88.0), "encoder": jnp.asarray(89.0)}
+    assert list(players.by_player(OBJECTIVES[name](outputs_of(jnp.zeros((2, 1))), BATCH))) == list(losses)
+    assert players.reported(losses) == 88
+    assert players.reported({"autoencoder": jnp.asarray(2.0), "critic": jnp.asarray(0.5)}) == 2.5
 
 
 def test_a_group_without_weight_has_the_bound_of_no_weight():

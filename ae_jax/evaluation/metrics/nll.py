@@ -62,8 +62,8 @@ def _warn_if_few(name: str, share: float, samples: int) -> None:
     """Warn on standard error if few of the samples carry the weight: the estimate may then be far too large."""
     if share < _FEW:
         print(
-            f"warning: {name} rests on {share * samples:.1f} effective samples of {samples} ({share:.2%}), so it may be "
-            "far above -log p(x)\nuse more --nll_samples, or --metrics=ais, which does not need the encoder",
+            f"warning: {name} rests on {share * samples:.1f} effective samples of {samples} ({share:.2%}), so it may "
+            "be far above -log p(x)\nuse more --nll_samples, or --metrics=ais, which does not need the encoder",
             file=sys.stderr,
         )
 
