@@ -60,7 +60,7 @@ def test_scores_are_the_same_whatever_the_batch_size():
 
 def test_pixel_errors_are_of_the_undequantised_pixels():
     """A perfect reconstruction of what the model sees has no error, whatever the noise was."""
-    keys, x = streams(jax.random.key(0)), np.random.default_rng(0).integers(0, 5, (6, 8, 8, 1)) / np.float32(4)
+    keys, x = streams(jax.random.key(0)), np.random.default_rng(0).integers(0, 5, (6, 8, 8, 1)).astype(np.float32) / 4
     spec = DataSpec((8, 8, 1), levels=5)
     prepare = corruptions.make_prepare(spec, dequantized=True)
     batch = prepare(keys, {"x": x}, {})
