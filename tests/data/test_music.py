@@ -1,9 +1,11 @@
 """Melodies: what is written is what is read, grids and notes are the same thing, and damage is named."""
 
 import hashlib
+import os
 import re
 import struct
 import sys
+import tarfile
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -551,17 +553,50 @@ def test_symusic_reads_the_files_written_here():
     assert (score.tempos[0].qpm, track.program) == (pytest.approx(90), 73)
 
 
-def test_midi_agrees_with_symusic_on_files_of_other_programs():
-    symusic = pytest.importorskip("symusic")
-    corpus("bach/*.mxl")
-    files = sorted(Path(find_spec("music21").origin).parent.glob("midi/testPrimitive/*.mid"))
+def assert_equals_symusic(symusic, files):
     for file in files:
         score = symusic.Score(file)
         theirs = [(n.time, n.duration, n.pitch) for track in score.tracks for n in track.notes if n.duration]
         theirs = np.array(sorted(theirs)) / [score.ticks_per_quarter / 4, score.ticks_per_quarter / 4, 1]
         ours = np.concatenate([voice.notes for voice in midi.read(file).voices])
         np.testing.assert_allclose(ours[np.lexsort(ours.T[::-1])], theirs)
-    assert len(files) > 10
+
+
+def test_midi_agrees_with_symusic_on_files_of_other_programs():
+    symusic = pytest.importorskip("symusic")
+    corpus("bach/*.mxl")
+    files = sorted(Path(find_spec("music21").origin).parent.rglob("*.mid"))
+    assert_equals_symusic(symusic, files)
+    assert len(files) == 23
+
+
+@pytest.mark.long
+def test_midi_agrees_with_symusic_on_pop909_whose_beats_are_its_bars(tmp_path):
+    symusic = pytest.importorskip("symusic")
+    archive = Path(os.environ.get("AE_JAX_DATA_DIR", ""), "pop909/pop909_midi.tar.xz")
+    if not archive.is_file():
+        pytest.skip("no pop909 in $AE_JAX_DATA_DIR")
+    with tarfile.open(archive) as packed:
+        packed.extractall(tmp_path, filter="data")
+    files = sorted(tmp_path.rglob("*.mid"))
+    assert_equals_symusic(symusic, files)
+    assert len(files) == 200
+    some = [(file, 0) for file in files[:20]]
+    (_, plain), (found, counts) = tunes.read(some, 2, 16), tunes.read(some, 2, 16, "beat_midi.txt")
+    assert len(found) == counts.tunes == 20 and counts.dropped < 0.01 * counts.notes
+    assert counts.shift / counts.notes < 0.05 < 0.2 < plain.shift / plain.notes  # onsets lie on the beats' sixteenths
+
+
+def test_tunes_of_abc_come_back_through_midi_files_as_symusic_reads_them():
+    symusic = pytest.importorskip("symusic")
+    found = [tune[0] for file in corpus("ryansMammoth/*.abc") for tune in abc.read(file.read_text("utf-8")) if tune]
+    for melody in found[:200]:
+        notes = events.monophonic(events.rounded(melody.notes)).astype(int)
+        (track,) = symusic.Score.from_midi(midi.to_bytes(notes)).tracks
+        theirs = [(note.time / 120, note.duration / 120, note.pitch) for note in track.notes]
+        np.testing.assert_array_equal(theirs, notes)
+        np.testing.assert_array_equal(through_midi(notes), notes)
+    assert len(found) >= 200
 
 
 # --- MusicXML ---------------------------------------------------------------------------------------------------------
