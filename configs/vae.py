@@ -1,4 +1,4 @@
-"""VAE with a 2-D code, whose plane of codes can be drawn.
+"""VAE with a 2-D latent, whose latent space can be drawn.
 
 Kingma and Welling 2014, "Auto-encoding variational Bayes", arXiv:1312.6114, figure 4.
 

@@ -11,6 +11,7 @@ are keyword-only.
 
 A source may have a split "validation" of its own; where it has none, `ae_jax.data.splits` draws one from "train". A
 source that takes `validation` is told how many examples are wanted, 0 for none, and decides which they are. One that
+takes `format_number` is told by which rules the run reads its data, see `ae_jax.core.types.FORMAT`. One that
 takes `whole` returns {"all": every example, in the order of its file} in place of its splits where that is True. A
 source that needs another run declares a parameter `open_run`, which is no key: it receives the function from a run
 directory to an `ae_jax.experiments.analysis.Trained`.
