@@ -109,10 +109,9 @@ def _of_model(section: Mapping[str, Any]) -> Iterator[Key]:
     yield from _always_there("model", section, [role for role in classes if role in known])
     for role in [role for role in classes if role not in known]:
         yield Key(f"model.{role}", _PART.format(role), True, section[role])
-    family = parts.family_of(section["name"])
-    for name in family.varying:
-        meaning = meanings_of(family).get(name, _VARYING)
-        yield Key(f"model.{name}", meaning, section.get(name) is not None, section.get(name))
+    for word, part in parts.varying(classes).items():
+        meaning = meanings_of(part).get(word, _VARYING)
+        yield Key(f"model.{word}", meaning, section.get(word) is not None, section.get(word))
     yield from _of_fields(section, classes)
 
 
