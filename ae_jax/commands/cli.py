@@ -6,7 +6,6 @@ import os
 import pathlib
 import re
 import sys
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,7 +40,8 @@ class Line:
             raise UserError("no --config\nexpected a config file, such as --config=configs/vae.py:digits")
         sys.path.append(os.getcwd())  # where the user's own config file looks for what it imports
         loaded = configuration.load(self.flags.config)
-        if {"train.steps", "train.epochs"} <= dict(self.assignments).keys():
+        lengths = [key for key, text in self.assignments if key in ("train.steps", "train.epochs") and text != "None"]
+        if len(set(lengths)) == 2:
             raise UserError("both --config.train.steps and --config.train.epochs\nexpected one of them")
         configuration.override_all(loaded, self.assignments)
         return loaded
@@ -75,8 +75,15 @@ def run(command: str, arguments: Sequence[str], own_process: bool = False) -> in
     flag_values = flags.FlagValues()
     try:
         entry.define_flags(flag_values)
+        if named := [word.partition("=")[2] for word in arguments if word.startswith(("--help=", "-help="))]:
+            from ae_jax.commands import help as texts
+
+            print(texts.of_name(named[-1], command, entry))
+            return 0
         if _HELP & set(arguments):
-            print(_keys_of_config(arguments, flag_values) or _help(entry, flag_values))
+            from ae_jax.commands import help as texts
+
+            print(_keys_of_config(arguments, flag_values) or texts.of_command(command, entry, flag_values))
             return 0
         line = parse(arguments, flag_values, takes_arguments=getattr(entry, "TAKES_ARGUMENTS", False))
         if own_process:
@@ -177,19 +184,6 @@ def _keys_of_config(arguments: Sequence[str], flag_values: flags.FlagValues) -> 
     return f"The keys of {named[-1]}. Change one by --config.KEY=VALUE, and remove one by --config.KEY=None.\n\n" + (
         reference.describe(loaded)
     )
-
-
-def _help(entry: Any, flag_values: flags.FlagValues) -> str:
-    """Return the help text of a command: its docstring and its flags."""
-    described = [_help_of(flag_values[name]) for name in sorted(flag_values)]
-    return "\n".join([entry.__doc__.strip(), "", "Flags:", *described])
-
-
-def _help_of(flag: flags.Flag) -> str:
-    default = (flag.default_as_str or "").strip("'")
-    said = "" if default in ("", "[]", "false") else f" (default: {default})"
-    text = f"--{flag.name}: {' '.join(flag.help.split())}{said}"
-    return textwrap.fill(text, 120, initial_indent="  ", subsequent_indent=" " * 6, break_on_hyphens=False)
 
 
 def _overview(names: Sequence[str]) -> str:

@@ -1,6 +1,6 @@
 """Print what JAX sees of this machine, and whether it is used well.
 
-python scripts/devices.py        (on the machine that is to train)
+ae-jax devices        (on the machine that is to train)
 """
 
 from ae_jax.devices import report

@@ -1,10 +1,10 @@
 """Score a trained run: one JSON object on standard output, the same line appended to evaluations.jsonl.
 
-python scripts/evaluate.py --workdir=runs/digits --metrics=elbo,mse,psnr
-python scripts/evaluate.py --workdir=runs/digits --metrics=elbo --elbo_samples=100 --limit=100
-python scripts/evaluate.py --workdir=runs/digits --metrics=mse --data=idx:path/to/mnist --checkpoint=best
+ae-jax evaluate --workdir=runs/digits --metrics=elbo,mse,psnr
+ae-jax evaluate --workdir=runs/digits --metrics=elbo --elbo_samples=100 --limit=100
+ae-jax evaluate --workdir=runs/digits --metrics=mse --data=idx:path/to/mnist --checkpoint=best
 
-For the rate against the distortion of a sweep's runs: plot.py --figures=rate_distortion.
+For the rate against the distortion of a sweep's runs: ae-jax plot --figures=rate_distortion.
 """
 
 import contextlib
@@ -13,6 +13,9 @@ import json
 from absl import flags
 
 from ae_jax.commands import options
+
+# The kinds of names that this command takes, each with the function whose keywords are flags.
+NAMES = {"metrics": "evaluate"}
 
 
 def define_flags(into):
@@ -26,6 +29,7 @@ def define_flags(into):
 
 def main(line):
     """Evaluate, and print the record."""
+    options.check_names(["metrics"], line.flags.metrics)
     from ae_jax.devices import processes
     from ae_jax.experiments import analysis, hooks
     from ae_jax.sweeps import directory

@@ -1,9 +1,9 @@
 """Draw figures of a trained run, or of a sweep, into its figures/: NAME.png or .pdf, and the arrays drawn in NAME.npz.
 
-python scripts/plot.py --workdir=runs/digits --figures=manifold,scatter,reconstructions,samples
-python scripts/plot.py --workdir=runs/digits --figures=manifold --manifold_size=30 --format=pdf
-python scripts/plot.py --workdir=runs/beta --figures=metric_curve,learning_curves --metric_curve_axis=weights.kl
-python scripts/plot.py --workdir=runs/beta --figures=rate_distortion,sample_grid --sample_grid_kind=manifold
+ae-jax plot --workdir=runs/digits --figures=manifold,scatter,reconstructions,samples
+ae-jax plot --workdir=runs/digits --figures=manifold --manifold_size=30 --format=pdf
+ae-jax plot --workdir=runs/beta --figures=metric_curve,learning_curves --metric_curve_axis=weights.kl
+ae-jax plot --workdir=runs/beta --figures=rate_distortion,sample_grid --sample_grid_kind=manifold
 """
 
 from absl import flags
@@ -15,6 +15,8 @@ _FIGURES = (
     "names of files in ae_jax/plots/figures (default: {figures}); of a sweep, in ae_jax/sweeps/figures (default: "
     "{sweep_figures})"
 )
+# The kinds of names that this command takes, each with the function whose keywords are flags.
+NAMES = {"figures": "arrays", "sweep_figures": "arrays"}
 
 
 def define_flags(into):
@@ -28,6 +30,7 @@ def define_flags(into):
 
 def main(line):
     """Draw the figures, and print their paths."""
+    options.check_names(list(NAMES), line.flags.figures or [])
     from ae_jax.experiments import analysis
     from ae_jax.sweeps import directory, survey
 

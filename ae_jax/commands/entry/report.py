@@ -1,8 +1,8 @@
 """Write report.html into the directory of a run or of a sweep: one page that needs no server and no network.
 
-python scripts/report.py --workdir=runs/digits
-python scripts/report.py --workdir=runs/digits --compare=runs/beta,runs/wide
-python scripts/report.py --workdir=runs/sweep
+ae-jax report --workdir=runs/digits
+ae-jax report --workdir=runs/digits --compare=runs/beta,runs/wide
+ae-jax report --workdir=runs/sweep
 """
 
 from absl import flags

@@ -1,12 +1,12 @@
 """Train a config many times, over axes of its keys: hundreds of runs as a few compiled groups; resume a sweep.
 
-python scripts/sweep.py --config=configs/vae.py:digits --workdir=runs/beta --axis=weights.kl=1,2,4 --axis=seed=0:8
-python scripts/sweep.py --config=configs/vae.py:digits --workdir=runs/lr --axis=optimizer.learning_rate=log:1e-4:1e-2:5
-python scripts/sweep.py --config=configs/vae.py:digits --workdir=runs/wide --axis=model.hidden=64,256 --dry_run
-python scripts/sweep.py --config=configs/vae.py:digits --workdir=runs/wide --axis=model.hidden=64,256 --engine=ray
-python scripts/sweep.py --config=configs/vae.py:digits --workdir=runs/best --search=optuna --trials=40 \\
+ae-jax sweep --config=vae:digits --workdir=runs/beta --axis=weights.kl=1,2,4 --axis=seed=0:8
+ae-jax sweep --config=vae:digits --workdir=runs/lr --axis=optimizer.learning_rate=log:1e-4:1e-2:5
+ae-jax sweep --config=vae:digits --workdir=runs/wide --axis=model.hidden=64,256 --dry_run
+ae-jax sweep --config=vae:digits --workdir=runs/wide --axis=model.hidden=64,256 --engine=ray
+ae-jax sweep --config=vae:digits --workdir=runs/best --search=optuna --trials=40 \\
     --maximize=elbo --axis=optimizer.learning_rate=log:1e-4:1e-2 --axis=model.hidden=64,128,256
-python scripts/plot.py --workdir=runs/beta --figures=metric_curve,learning_curves
+ae-jax plot --workdir=runs/beta --figures=metric_curve,learning_curves
 
 Values of an axis are 1,2,4 or INT:INT[:INT] or lin:A:B:N or log:A:B:N; commas inside brackets do not split, and what
 stands in quotes is one value. Those of a search are lin:A:B, log:A:B or INT:INT, any number between, or such a list.
@@ -24,6 +24,9 @@ from ae_jax.core import errors, lookup
 from ae_jax.core.errors import UserError
 from ae_jax.experiments import configuration
 from ae_jax.sweeps import axes
+
+# The kinds of names that this command takes, each with the function whose keywords are flags.
+NAMES = {"engines": "make"}
 
 
 def define_flags(into):

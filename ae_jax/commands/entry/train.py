@@ -1,9 +1,9 @@
 r"""Train a config in a run directory, or resume the run that is there.
 
-python scripts/train.py --config=configs/vae.py:digits --workdir=runs/digits
-python scripts/train.py --config=configs/vae.py:mnist --workdir=runs/mnist --config.train.steps=2000
-python scripts/train.py --config=configs/vae.py --workdir=runs/warm --config.weights.kl=linear:0:1:1000
-python scripts/train.py --config=configs/vae.py --workdir=/shared/vae --coordinator=host0:4711 --num_processes=2 \
+ae-jax train --config=vae:digits --workdir=runs/digits
+ae-jax train --config=vae:mnist --workdir=runs/mnist --config.train.steps=2000
+ae-jax train --config=vae --workdir=runs/warm --config.weights.kl=linear:0:1:1000
+ae-jax train --config=vae --workdir=/shared/vae --coordinator=host0:4711 --num_processes=2 \
     --process_id=0    (and the same with 1 on the other host; Slurm and TPU pods need no flags)
 """
 
