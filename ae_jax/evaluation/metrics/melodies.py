@@ -1,4 +1,7 @@
-"""Reconstruction of melodies: with teacher forcing, or free running from a latent drawn from q(z|x)."""
+"""Reconstruction of melodies, with teacher forcing or free running.
+
+Free running starts from a latent drawn from q(z|x).
+"""
 
 import math
 
