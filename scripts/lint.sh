@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 [ -d .venv/bin ] && PATH=$PWD/.venv/bin:$PATH
-folders="ae_jax configs scripts tests benchmarks"
+folders="ae_jax configs docs scripts tests benchmarks"
 # The folders that follow the rules for docstrings: Google's style, and imperative first lines.
 documented="ae_jax/core ae_jax/objectives ae_jax/devices ae_jax/sweeps ae_jax/data/music ae_jax/plots
     ae_jax/evaluation ae_jax/commands/*.py ae_jax/commands/entry ae_jax/models ae_jax/training ae_jax/experiments

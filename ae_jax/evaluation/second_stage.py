@@ -92,7 +92,20 @@ def _layers(model: Any, variables: Any, data: Any) -> int:
     return len(jax.eval_shape(encode, variables, jax.random.key(0)))
 
 
-def draws(model: Any, variables: Any, batch: Batch, key: Any) -> Any:
+def check_draws(model: Any, sampler: str, temperature: float, top_k: int) -> None:
+    """Raise UserError where a second-stage model cannot draw with these options of `draws`."""
+    if (temperature != 1 or top_k) and not model.says("draw"):
+        raise UserError(
+            f"--temperature and --top_k are for a sampler that draws token by token, and {sampler!r} does not\n"
+            "leave them out, or use a run of configs/transformer_prior.py"
+        )
+    if top_k < 0 or (top_k or temperature != 1) and not temperature > 0:
+        raise UserError(
+            f"--temperature={temperature} --top_k={top_k}\nuse a temperature above 0 and a top_k of at least 0"
+        )
+
+
+def draws(model: Any, variables: Any, batch: Batch, key: Any, temperature: float = 1.0, top_k: int = 0) -> Any:
     """Return examples [B, ...] that the second-stage model draws.
 
     Args:
@@ -100,9 +113,13 @@ def draws(model: Any, variables: Any, batch: Batch, key: Any) -> Any:
       variables: its variables.
       batch: its "mask" [B] tells how many are drawn; "label" is read by a model that says so.
       key: the random key.
+      temperature: the number that logits are divided by, for a model that draws token by token.
+      top_k: how many of the most probable tokens such a model can draw; 0 for all.
     """
     key_generate, key_sample = jax.random.split(key)
     given = {name: batch[name] for name in ("mask", "label") if name in batch}
+    if model.says("draw"):
+        return model.apply(variables, given, temperature, top_k, method="draw", rngs={"latent": key_generate})
     likelihood = model.apply(variables, given, method="generate", rngs={"latent": key_generate})
     return likelihood.sample(key_sample, 1)[0, 0]
 

@@ -179,8 +179,8 @@ def test_a_term_without_a_weight_is_refused(tmp_path):
 def test_help_shows_examples(capsys, command):
     assert cli.run(command, ["--help"]) == 0
     said = capsys.readouterr().out
-    assert f"python scripts/{command}.py " in said
-    assert ("--trust" in said) == (command != "devices")  # which opens no run
+    assert f"python scripts/{command}.py " in said or f"ae-jax {command} " in said
+    assert ("--trust" in said) == (command not in ("devices", "list"))  # which open no run
 
 
 def test_every_command_is_a_script_and_a_word_of_the_module(call):

@@ -3,7 +3,7 @@
     python scripts/reproduce.py                                  (lists the rows)
     python scripts/reproduce.py simple_ae denoising_ae
     python scripts/reproduce.py simple_ae --seeds=3
-    python scripts/reproduce.py --markdown                       (the README's table, of all that was run)
+    python scripts/reproduce.py --markdown                       (the table of docs/results.md, of all that was run)
     python scripts/reproduce.py iwae_table1 --stored             (a paper's table, with what was obtained so far)
 
 Runs found in --folder are resumed. Exit status 1 if any row is outside its tolerance.

@@ -16,3 +16,6 @@ class Posterior(nn.Module):
     """
 
     latent_dim: int
+
+    # Keys of the config's section `model` that are numbers, and may be schedules, as in `Family.varying`.
+    varying = ()  # type: tuple[str, ...]
