@@ -1,6 +1,7 @@
-"""The look of figures and their files: one style, one palette, grids of examples, the same bytes for the same run.
+"""The style of figures: one palette, grids of examples, and reproducible files.
 
-This module knows no models and no data sets, and it leaves matplotlib's global state alone.
+The same run gives files with the same bytes. This module knows no models and no data sets, and it leaves matplotlib's
+global state alone.
 """
 
 import contextlib
