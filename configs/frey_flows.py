@@ -45,6 +45,6 @@ def rows():
 
 
 def tables():
-    """The bits per dimension of the ELBO, by posterior."""
+    """Return the table of the ELBO in bits per dimension, by posterior."""
     line = {name: f"frey_{name}" for name in _PARTS}
     return {"frey_flows": dict(metrics=("elbo_bits_per_dim",), lines={"Frey faces": line})}
