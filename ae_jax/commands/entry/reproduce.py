@@ -1,10 +1,10 @@
 """Train rows that have published or earlier values, and print expected and obtained values and the verdict.
 
-    python scripts/reproduce.py                                  (lists the rows)
-    python scripts/reproduce.py simple_ae denoising_ae
-    python scripts/reproduce.py simple_ae --seeds=3
-    python scripts/reproduce.py --page=docs/results.md           (renders the tables of the page of results anew)
-    python scripts/reproduce.py iwae_table1 --stored             (a paper's table, with what was obtained so far)
+    ae-jax reproduce                                  (lists the rows)
+    ae-jax reproduce simple_ae denoising_ae
+    ae-jax reproduce simple_ae --seeds=3
+    ae-jax reproduce --page=docs/results.md           (renders the tables of that page anew)
+    ae-jax reproduce iwae_table1 --stored             (the table of a paper, with what was obtained so far)
 
 Runs found in --folder are resumed. Exit status 1 if any row misses its expected value, is better than a published one
 without an explanation, or has changed since earlier runs.
