@@ -39,6 +39,12 @@ def log_mean_exp(log_w: Float[Array, "..."], axis: int = 0) -> Float[Array, "...
     return jax.nn.logsumexp(log_w, axis=axis) - math.log(log_w.shape[axis])
 
 
+def normalised(log_w: Float[Array, "S *rest"]) -> Float[Array, "S *rest"]:
+    """Return weights divided by their sum over the samples; 0 if all of them underflow, where a softmax is NaN."""
+    total = jax.nn.logsumexp(log_w, axis=0)
+    return jnp.exp(log_w - jnp.where(jnp.isneginf(total), 0, total)[None])
+
+
 def weighted(weights: Float[Array, "..."] | float, values: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Return weights * values, and 0 wherever the weight is 0.
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from ae_jax.core.errors import UserError
-from ae_jax.core.importance import log_mean_exp, log_weights, weighted
+from ae_jax.core.importance import log_mean_exp, log_weights, normalised, weighted
 from ae_jax.core.types import Array, Batch, Outputs, Scalar, Terms
 from ae_jax.objectives.elbo import elbo
 
@@ -90,7 +90,7 @@ def dreg(outputs: Outputs, batch: Batch) -> dict[str, Terms]:
     """
     log_w = log_weights(outputs, batch)
     bound = log_mean_exp(log_w)
-    share = jax.lax.stop_gradient(jax.nn.softmax(log_w, axis=0))
+    share = jax.lax.stop_gradient(normalised(log_w))
     # A sample whose weight underflows has no share, and its log weight may be -inf.
     surrogate = weighted(jnp.square(share), log_weights(outputs, batch, path=True)).sum(axis=0)
     # This has the value of the bound and the gradient of the surrogate.
