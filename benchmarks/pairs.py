@@ -3,7 +3,7 @@
 A benchmark is a file with one function per side: `ours(data)`, `torch(data)` and so on. Each does the work once to warm
 up and once more, and returns (seconds, loss). The losses show that the sides do the same work.
 
-python benchmarks/pairs.py        (prints the README's table of all measurements)
+python benchmarks/pairs.py        (prints the table of docs/performance.md)
 """
 
 import argparse
@@ -68,7 +68,7 @@ def main(file: str, description: str, sides: dict) -> None:
 
 
 def report(benchmark: str, **figures) -> None:
-    """Print measurements, and store them in speed.json for the README's table.
+    """Print measurements, and store them in speed.json for the table of docs/performance.md.
 
     Args:
       benchmark: the name of the benchmark.
@@ -84,7 +84,7 @@ def report(benchmark: str, **figures) -> None:
 
 
 def table() -> str:
-    """Return the measurements in speed.json as a Markdown table, as the README shows it."""
+    """Return the measurements in speed.json as a Markdown table, as docs/performance.md shows it."""
     lines = ["| `python benchmarks/...` | median seconds | runs | on |", "| --- | --- | --- | --- |"]
     stored = json.loads(SPEED.read_text())
     for name, entry in stored.items():

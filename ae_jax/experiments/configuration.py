@@ -19,11 +19,11 @@ from ae_jax.core.errors import UserError
 from ae_jax.data import sources
 from ae_jax.experiments import checks, sections, values
 
-_PACKAGE = pathlib.Path(__file__).resolve().parents[1]
+PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 # The checkout; or, for an installed package, the folder that it is installed in.
-ROOT = _PACKAGE.parent
+ROOT = PACKAGE.parent
 # The configs lie beside the package in a checkout, and inside an installed package.
-CONFIGS = next(folder for folder in (_PACKAGE / "configs", ROOT / "configs") if folder.is_dir())
+CONFIGS = next(folder for folder in (PACKAGE / "configs", ROOT / "configs") if folder.is_dir())
 
 # The keys that only say where the data lie. They may differ between the hosts of one run.
 PLACES = ("data.dir", "data.path", "data.cache")
@@ -176,7 +176,7 @@ def override(config: ConfigDict, key: str, text: str) -> None:
         if key == "data.name":
             _change_data(config, value)
         section[name] = value
-        if key in ("train.steps", "train.epochs"):
+        if key in ("train.steps", "train.epochs") and value is not None:
             section["epochs" if name == "steps" else "steps"] = None
 
 

@@ -15,6 +15,7 @@ from ae_jax.models.base import Family
 from ae_jax.models.likelihoods import Likelihood
 from ae_jax.models.posteriors import Posterior
 from ae_jax.models.priors import Prior
+from ae_jax.models.quantizers import Quantizer
 
 # The parts of a model that a config names: {key of section model: (folder, what the module exposes)}.
 _NETS = {"encoder": ("nets", "Encoder"), "decoder": ("nets", "Decoder")}
@@ -22,9 +23,12 @@ _PARTS = {
     "likelihood": ("likelihoods", "Likelihood"),
     "posterior": ("posteriors", "Posterior"),
     "prior": ("priors", "Prior"),
+    "quantizer": ("quantizers", "Quantizer"),
 }
+# The parts that may have numbers of their own that vary.
+_VARY = ("name", "posterior", "quantizer")
 # The base classes that these keys require. A net may be any Linen module.
-_BASES = {"name": Family, "likelihood": Likelihood, "posterior": Posterior, "prior": Prior}
+_BASES = {"name": Family, "likelihood": Likelihood, "posterior": Posterior, "prior": Prior, "quantizer": Quantizer}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Parts:
     Args:
       family: the class of the model.
       fields: the fields of the model, including its parts.
-      numbers: {key: number or text of a schedule} of the keys in the family's `varying`.
+      numbers: {key: number or text of a schedule} of the keys in `varying` of the family and of its parts.
     """
 
     family: type[Family]
@@ -69,17 +73,18 @@ def resolve(section: Mapping[str, Any], open_run: Callable | None = None) -> Par
             made[role] = part(**arguments) if role in _NETS else functools.partial(part, **arguments)
             read |= {role, *mine}
     own = {key: value for key, value in given.items() if key in fields_of(family, "name") and key not in made}
-    numbers = {key: value for key, value in given.items() if key in family.varying}
+    words = varying(classes)
+    numbers = {key: value for key, value in given.items() if key in words}
     for key, value in numbers.items():
         forms.check(f"model.{key}", value, forms.of(forms.Number))
     for key in sorted(given.keys() - read - own.keys() - numbers.keys()):
-        raise errors.UnknownKey(f"model.{key}", _valid_keys(family, classes), f"model {given['name']!r}")
+        raise errors.UnknownKey(f"model.{key}", _valid_keys(classes), f"model {given['name']!r}")
     return Parts(family, {**made, **_arguments(family, "name", own), **_opener(family, open_run)}, numbers)
 
 
-def _valid_keys(family: type[Family], classes: Mapping[str, type[nn.Module]]) -> list[str]:
+def _valid_keys(classes: Mapping[str, type[nn.Module]]) -> list[str]:
     """List the dotted keys that a model section with these classes may have."""
-    valid = set(family.varying)
+    valid = set(varying(classes))
     for role, part in classes.items():
         valid |= set(fields_of(part, role))
     return [f"model.{name}" for name in valid]
@@ -104,6 +109,11 @@ def named(section: Mapping[str, Any]) -> dict[str, type[nn.Module]]:
         if role in family_fields and section.get(role) is not None:
             classes[role] = _checked(role, lookup.find(kind, section[role], class_name))
     return classes
+
+
+def varying(classes: Mapping[str, Any]) -> dict[str, type[nn.Module]]:
+    """Return {key: class that reads it} of the numbers that may vary, of the model and of its parts."""
+    return {word: classes[role] for role in _VARY if role in classes for word in classes[role].varying}
 
 
 def _check_is_given(key: str, folder: str, section: Mapping[str, Any]) -> None:

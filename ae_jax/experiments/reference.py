@@ -15,7 +15,7 @@ from ae_jax.training import optim
 
 _PART = "the {0}: a file in ae_jax/models/{0}s, or package.module:Name"
 # {section: parameters of its function that a config does not set}.
-_GIVEN = {
+GIVEN = {
     "objective": ("outputs", "batch", "key", "open_run"),
     "data": ("validation", "whole", "open_run"),
     "corruption": ("key", "x"),
@@ -96,7 +96,7 @@ def _of_function(section: str, values: Mapping[str, Any], function: Callable, ow
     yield from _always_there(section, values, own)
     # A function may explain an option of its own more exactly than the section does.
     meanings = {**meanings_of(sections.SECTIONS[section]), **meanings_of(function)}
-    for name, parameter in options.of(function, skip=(*own, *_GIVEN.get(section, ()))).items():
+    for name, parameter in options.of(function, skip=(*own, *GIVEN.get(section, ()))).items():
         is_set = values.get(name) is not None
         default = None if parameter.default is parameter.empty else parameter.default
         yield Key(f"{section}.{name}", meanings.get(name, ""), is_set, values[name] if is_set else default)
@@ -109,10 +109,9 @@ def _of_model(section: Mapping[str, Any]) -> Iterator[Key]:
     yield from _always_there("model", section, [role for role in classes if role in known])
     for role in [role for role in classes if role not in known]:
         yield Key(f"model.{role}", _PART.format(role), True, section[role])
-    family = parts.family_of(section["name"])
-    for name in family.varying:
-        meaning = meanings_of(family).get(name, _VARYING)
-        yield Key(f"model.{name}", meaning, section.get(name) is not None, section.get(name))
+    for word, part in parts.varying(classes).items():
+        meaning = meanings_of(part).get(word, _VARYING)
+        yield Key(f"model.{word}", meaning, section.get(word) is not None, section.get(word))
     yield from _of_fields(section, classes)
 
 

@@ -1,6 +1,7 @@
-"""The look of figures and their files: one style, one palette, grids of examples, the same bytes for the same run.
+"""The style of figures: one palette, grids of examples, and reproducible files.
 
-This module knows no models and no data sets, and it leaves matplotlib's global state alone.
+The same run gives files with the same bytes. This module knows no models and no data sets, and it leaves matplotlib's
+global state alone.
 """
 
 import contextlib
@@ -242,8 +243,8 @@ def piano_rolls(
         axis.set_ylabel(label, rotation=0, horizontalalignment="right", verticalalignment="center")
     for axis, label in zip(axes[0], column_labels):
         axis.set_title(label)
-    figure.supxlabel("bar")
-    figure.supylabel("MIDI pitch (60: middle C)")
+    figure.supxlabel("bar", fontsize="medium")
+    figure.supylabel("MIDI pitch", fontsize="medium")
     return figure
 
 
