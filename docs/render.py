@@ -3,18 +3,24 @@
 Run it after adding a config, a key, a metric or a figure. A test of the long tier checks that the pages are up to date.
 """
 
+import ast
 import functools
+import inspect
 import itertools
 import pathlib
 import re
 import sys
 import textwrap
+import types
+from collections.abc import Iterator
+
+import absl.flags
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from ae_jax.commands import keys, listing, signatures  # noqa: E402
-from ae_jax.core import lookup  # noqa: E402
+from ae_jax.commands import help, keys, listing, signatures  # noqa: E402
+from ae_jax.core import docstrings, lookup  # noqa: E402
 
 # Papers that have no arXiv number, by the words with which docstrings cite them.
 LINKS = {
@@ -137,9 +143,113 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|").replace("\n", " ")
 
 
+def commands() -> str:
+    """Return the page of the command line: for each command its description, its examples and its flags."""
+    sections = []
+    for name in lookup.choices("commands"):
+        entry, values = lookup.module("commands", name), absl.flags.FlagValues()
+        entry.define_flags(values)
+        sections += [f"## {name}\n{_with_blocks(inspect.cleandoc(entry.__doc__))}\n", *_flag_tables(entry, values)]
+    return "\n".join([_head("Command line"), _ABOUT_COMMANDS, "", *sections]).rstrip() + "\n"
+
+
+_ABOUT_COMMANDS = """\
+`ae-jax COMMAND --help` prints the help of a command, and `ae-jax COMMAND --help=NAME` explains one metric, figure or
+task with its options. `python -m ae_jax COMMAND` and, in a checkout, `python scripts/COMMAND.py` do the same. Exit
+status: 0 done; 1 the run failed; 2 wrong usage."""
+
+
+def _with_blocks(text: str) -> str:
+    """Return a docstring with its indented commands as blocks of code."""
+    parts = []
+    for paragraph in re.split(r"\n\s*\n", text):
+        if paragraph.lstrip().startswith(("ae-jax ", "python ")):
+            parts.append(f"```bash\n{textwrap.dedent(paragraph).strip()}\n```")
+        else:
+            parts.append(paragraph)
+    return "\n\n".join(parts)
+
+
+def _flag_tables(entry: types.ModuleType, values: absl.flags.FlagValues) -> Iterator[str]:
+    """Yield the tables of the flags of a command, one for each section of its help."""
+    for title, flags in help.sections(entry, values).items():
+        yield f"{title}:\n\n| flag | default | meaning |\n| --- | --- | --- |"
+        for flag in flags:
+            default = (flag.default_as_str or "").strip("'")
+            shown = f"`{default}`" if default else ""
+            yield f"| `--{flag.name}` | {_cell(shown)} | {_cell(' '.join(flag.help.split()))} |"
+        yield ""
+
+
+def modules() -> str:
+    """Return the page that lists the public modules, with one line each."""
+    parts = [_head("Python modules"), _ABOUT_MODULES, ""]
+    for package, files in itertools.groupby(_module_files(), key=lambda file: file.parent):
+        dotted = ".".join(package.relative_to(ROOT).parts)
+        parts += [f"## {dotted}", "| module | what it does |", "| --- | --- |"]
+        for file in files:
+            said = docstrings.first_sentence(ast.get_docstring(ast.parse(file.read_text())) or "")
+            parts.append(f"| [{file.stem}](../../{file.relative_to(ROOT)}) | {_cell(said)} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+_ABOUT_MODULES = """\
+Begin with `ae_jax.fit` and `ae_jax.load`; see [as a library](../library.md). Every public function and class has a
+docstring with its arguments, shapes and errors. The built documentation shows all of them, with a page for each
+package; here each module has one line."""
+
+
+def _module_files() -> list[pathlib.Path]:
+    files = (ROOT / "ae_jax").rglob("[a-z]*.py")
+    return sorted(files, key=lambda file: (file.parent, file.name))
+
+
+def write_api(folder: pathlib.Path) -> None:
+    """Write a page for each package with the docstrings of its public functions and classes."""
+    folder.mkdir(exist_ok=True)
+    contents = "# Python API\n\n```{toctree}\n:glob:\n:maxdepth: 1\n\nae_jax*\n```\n"
+    (folder / "index.md").write_text(contents)
+    for package, files in itertools.groupby(_module_files(), key=lambda file: file.parent):
+        dotted = ".".join(package.relative_to(ROOT).parts)
+        sections = [_module(file, f"{dotted}.{file.stem}") for file in files]
+        (folder / f"{dotted}.md").write_text(f"# {dotted}\n\n" + "\n".join(sections))
+
+
+def _module(file: pathlib.Path, dotted: str) -> str:
+    """Return the section of a module: its docstring, then its public classes and functions."""
+    tree = ast.parse(file.read_text())
+    parts = [f"## {dotted}", _text(ast.get_docstring(tree))]
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+            parts += [f"### {node.name}", _signature(node), _text(ast.get_docstring(node))]
+            for method in node.body if isinstance(node, ast.ClassDef) else ():
+                if isinstance(method, ast.FunctionDef) and not method.name.startswith("_"):
+                    parts += [_signature(method), _text(ast.get_docstring(method))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _signature(node: ast.ClassDef | ast.FunctionDef) -> str:
+    """Return the head of a class or function as a block of code."""
+    if isinstance(node, ast.ClassDef):
+        bases = ", ".join(map(ast.unparse, node.bases))
+        head = f"class {node.name}({bases})" if bases else f"class {node.name}"
+    else:
+        returns = f" -> {ast.unparse(node.returns)}" if node.returns else ""
+        head = f"def {node.name}({ast.unparse(node.args)}){returns}"
+    return f"```text\n{head}\n```"
+
+
+def _text(docstring: str | None) -> str:
+    # A docstring is plain text, not Markdown: brackets, bars and stars in it are mathematics.
+    return f"```text\n{docstring}\n```" if docstring else ""
+
+
 PAGES = {
     "models.md": models,
     "reference/keys.md": config_keys,
+    "reference/commands.md": commands,
+    "reference/api.md": modules,
     **{page: functools.partial(of_kinds, page) for page in _KINDS},
 }
 

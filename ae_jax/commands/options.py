@@ -55,6 +55,18 @@ def define_profile_flag(into: FlagValues) -> None:
     flags.DEFINE_bool("profile", False, text, flag_values=into)
 
 
+def check_names(kinds: Sequence[str], names: Sequence[str]) -> None:
+    """Check, before JAX is imported, that each name is one of some kinds.
+
+    Raises:
+      UserError: none of the kinds has a name; the message lists the names of all kinds.
+    """
+    known = [name for kind in kinds for name in lookup.choices(kind)]
+    for name in names:
+        if name not in known:
+            raise errors.unknown(lookup.word(kinds[0]), name, known)
+
+
 def define_option_flags(into: FlagValues, kind: str, attribute: str) -> None:
     """Define a flag --NAME_KEYWORD for every keyword-only argument of every module of a kind.
 

@@ -176,7 +176,7 @@ def override(config: ConfigDict, key: str, text: str) -> None:
         if key == "data.name":
             _change_data(config, value)
         section[name] = value
-        if key in ("train.steps", "train.epochs"):
+        if key in ("train.steps", "train.epochs") and value is not None:
             section["epochs" if name == "steps" else "steps"] = None
 
 

@@ -33,7 +33,7 @@ def run(
     examples = shared.read(trained, source, resize)
     indices = tokens.encode(trained, examples.inputs, key=key, batch_size=batch_size)
     payload, bits = tokens.compress(prior, indices, batch_size)
-    header = {"examples": len(indices), "bits": bits, "batch_size": batch_size}
+    header: dict[str, Any] = {"examples": len(indices), "bits": bits, "batch_size": batch_size}
     header |= {"model": trained.digest, "prior": prior.digest, **tokens.circumstances()}
     content = {"payload": payload, "header": json.dumps(header), "names": examples.names}
     return shared.Result({f"{examples.stem}.npz": content}, examples.originals, examples.unreadable)
