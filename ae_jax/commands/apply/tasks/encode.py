@@ -3,7 +3,7 @@
 from typing import Any
 
 from ae_jax.commands.apply import shared
-from ae_jax.experiments import using
+from ae_jax.experiments import tokens, using
 from ae_jax.experiments.analysis import Trained
 
 
@@ -18,7 +18,7 @@ def run(
     track: int = -1,
     start_bar: int = 0,
 ) -> shared.Result:
-    """Encode examples into latents, which are posterior means where there is a posterior.
+    """Encode examples into latents: posterior means where there is a posterior, indices where latents are discrete.
 
     Args:
       trained: the opened run.
@@ -34,10 +34,14 @@ def run(
 
     Returns:
       STEM.npz with "code" [N, D] float32 and "names" [N], and STEM.csv with the same, in nine digits, which give back
-      every float32.
+      every float32. Of discrete latents, STEM.npz with "indices" [N, ...] and "names".
     """
     examples = shared.read(trained, source, resize, track, start_bar)
     given = shared.label_for(trained, label, examples.label)
+    if tokens.are_there(trained):
+        indices = tokens.encode(trained, examples.inputs, label=given, key=key, batch_size=batch_size)
+        files: dict[str, Any] = {f"{examples.stem}.npz": {"indices": indices, "names": examples.names}}
+        return shared.Result(files, examples.originals, examples.unreadable)
     code = using.encode(trained, examples.inputs, label=given, key=key, batch_size=batch_size)
     table = [["file", *(f"z{d}" for d in range(code.shape[1]))]]
     for name, row in zip(examples.names, code, strict=True):
