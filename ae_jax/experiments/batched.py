@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import jax
 import numpy as np
 
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import Batch, DataSpec
-from ae_jax.data.batching import present
+from ae_jax.data.batching import keys_of_examples, present
 from ae_jax.evaluation import gather
 from ae_jax.experiments.analysis import Trained
 
@@ -30,7 +29,7 @@ def compute(
       function: called as `function(model, variables, batch, key, **options)`; returns [B, ...].
       batch: {"mask": [N], ...}, without labels.
       label: classes [M] or vectors [M, L], taken in turn; None where there are none.
-      key: the random key, of which each device call gets a key of its own.
+      key: the random key, of which each row gets a key of its own.
       batch_size: the number of rows in a device call.
       **options: further arguments, which are constants of the compiled program.
 
@@ -43,11 +42,11 @@ def compute(
     size = min(batch_size, count)
     batch = {**batch, **_labels(trained, label, count)}
     compiled, parts = gather.compiled(function, trained.model, **options), []
-    for number, start in enumerate(range(0, count, size)):
+    for start in range(0, count, size):
         # Repeat the last row up to a whole batch: one of another size would be compiled again.
         rows = np.minimum(np.arange(start, start + size), count - 1)
         part = {name: values[rows] for name, values in batch.items()}
-        parts.append(np.asarray(compiled(trained.variables, part, jax.random.fold_in(key, number))))
+        parts.append(np.asarray(compiled(trained.variables, part, keys_of_examples(key, start, size))))
     return np.concatenate(parts)[:count]
 
 

@@ -214,7 +214,7 @@ def _change_data(config: ConfigDict, name: str) -> None:
     section.update({key: unset[key] for key in before if key in unset})
     section.update(sources.named(name))
     if name != section.name:
-        config.expected = {}
+        config.expected, config.regression = {}, {}
 
 
 def to_plain(config: ConfigDict) -> dict[str, Any]:
