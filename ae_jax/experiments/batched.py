@@ -22,12 +22,12 @@ def compute(
     key: Any,
     batch_size: int,
     **options: Any,
-) -> np.ndarray:
-    """Return the values [N, ...] of a function for all rows of a batch.
+) -> Any:
+    """Return the values of a function for all rows of a batch: an array [N, ...], or a pytree of them.
 
     Args:
       trained: the opened run.
-      function: called as `function(model, variables, batch, key, **options)`; returns [B, ...].
+      function: called as `function(model, variables, batch, key, **options)`; returns an array [B, ...], or a pytree.
       batch: {"mask": [N], ...}, without labels.
       label: classes [M] or vectors [M, L], taken in turn; None where there are none.
       key: the random key, of which each device call gets a key of its own.
@@ -47,8 +47,9 @@ def compute(
         # Repeat the last row up to a whole batch: one of another size would be compiled again.
         rows = np.minimum(np.arange(start, start + size), count - 1)
         part = {name: values[rows] for name, values in batch.items()}
-        parts.append(np.asarray(compiled(trained.variables, part, jax.random.fold_in(key, number))))
-    return np.concatenate(parts)[:count]
+        values = compiled(trained.variables, part, jax.random.fold_in(key, number))
+        parts.append(jax.tree.map(np.asarray, values))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)
 
 
 def blank(count: int) -> dict[str, np.ndarray]:

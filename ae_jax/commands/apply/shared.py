@@ -82,6 +82,26 @@ def _own(trained: Trained) -> Examples:
     return Examples(found["inputs"], names, name, form, found.get("label"))
 
 
+def read_uncorrupted(
+    trained: Trained, source: str, resize: bool = False, track: int = -1, start_bar: int = 0
+) -> Examples:
+    """Read examples as `read` does, but those of the run's own split as they are stored, and not corrupted."""
+    if source:
+        return read(trained, source, resize, track, start_bar)
+    name, test = trained.context["split"], trained.data.test
+    x = np.asarray(test.arrays["x"][: test.num_examples])
+    label = test.arrays["label"][: len(x)] if "label" in test.arrays else None
+    return Examples(x, results.numbered(name, len(x)), name, Form(".npz"), label)
+
+
+def label_column(trained: Trained, label: np.ndarray | None) -> dict[str, list[str]]:
+    """Return {"label": texts [N]} of a table, classes by name; {} without labels, or where they are vectors."""
+    if label is None or label.ndim != 1:
+        return {}
+    names = dict(enumerate(trained.spec.names))
+    return {"label": [names.get(each, str(each)) for each in label.tolist()]}
+
+
 def label_for(trained: Trained, flag: Sequence[str], own: np.ndarray | None = None) -> Any:
     """Return the labels that a model is given: those of the flag --label, or else those that came with the examples.
 

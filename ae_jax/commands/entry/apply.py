@@ -5,10 +5,11 @@ python scripts/apply.py --workdir=runs/digits --task=encode --input=photos/ --ou
 python scripts/apply.py --workdir=runs/digits --task=decode --input=codes/photos.csv --output=decoded/
 python scripts/apply.py --workdir=runs/digits --task=interpolate --input=a.png,b.png --output=between/ --steps=12
 python scripts/apply.py --workdir=runs/digits --task=sample --output=new/ --count=64 --temperature=0.8
+python scripts/apply.py --workdir=runs/digits --task=score --input=photos/ --output=scores/ --threshold=quantile:0.95
 python scripts/apply.py --workdir=runs/melodies --task=reconstruct --input=a.mid --output=b/ --attribute=density:+1
 
-Without --input, encode and reconstruct read the run's own data: --split, --data, --limit. The directions of --attribute
-are made from the training data, or from the --data given.
+Without --input, encode, reconstruct and score read the run's own data: --split, --data, --limit. The directions of
+--attribute are made from the training data, or from the --data given.
 Exit status 1 where a file could not be read, or not all of it; it is named, and the others are done.
 """
 
@@ -28,7 +29,7 @@ def define_flags(into):
     """Define the flags of `apply`."""
     options.define_run_flags(into)
     options.define_shared_flags(into, "tasks", "run")
-    text = "what to do: encode, decode, reconstruct, sample or interpolate"
+    text = "what to do: encode, decode, reconstruct, sample, interpolate or score"
     flags.DEFINE_string("task", None, text, required=True, flag_values=into)
     flags.DEFINE_string("input", "", _INPUT, flag_values=into)
     flags.DEFINE_string("output", None, "the folder for results", required=True, flag_values=into)
