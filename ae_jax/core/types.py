@@ -28,7 +28,8 @@ Scalar: TypeAlias = int | float | Float[Array, ""]  # a constant, or a number th
 # on data on which it was trained.
 #   1  (also if no number is stored) validation is the end of the training split
 #   2  validation is the data set's own validation split, or else drawn from the training split by a fixed permutation
-FORMAT = 2
+#   3  melodies are split by families of tunes, see `ae_jax.data.music.families`
+FORMAT = 3
 
 # A batch is a dict of arrays whose first axis has length B.
 #   "x"       what the model explains: [B, *spec.shape], float32
@@ -80,6 +81,7 @@ class DataSpec:
       label_dim: length L of labels that are vectors [L] of floats. 0 if the labels are not vectors.
       mean: of reals that were standardised, the mean that each number of the last axis had before; else empty.
       deviation: the standard deviation of each, likewise.
+      bar: number of events in a bar; only melodies have bars.
     """
 
     shape: tuple[int, ...]
@@ -90,6 +92,7 @@ class DataSpec:
     label_dim: int = 0
     mean: tuple[float, ...] = ()
     deviation: tuple[float, ...] = ()
+    bar: int = 16
 
     def __post_init__(self) -> None:
         """Turn lists, which come from JSON or a user's data source, into tuples, which can be hashed."""
