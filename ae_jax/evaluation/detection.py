@@ -1,4 +1,4 @@
-"""Detection of anomalies: which examples are labelled as such, and how well a score separates them from the others."""
+"""Detection of anomalies: which examples are anomalies, and how well a score finds them."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,27 +9,43 @@ from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec
 
 
-def is_outlier(what: str, flag: str, spec: DataSpec, label: np.ndarray | None, outlier: Sequence[str]) -> np.ndarray:
-    """Return which examples are labelled as anomalies, booleans [N].
+def outlier_classes(what: str, flag: str, spec: DataSpec, outlier: Sequence[str]) -> list[int]:
+    """Return the numbers of the classes that are anomalies.
 
     Args:
-      what: the metric or figure that needs it, for the error message.
+      what: the metric or figure that needs them, for the error message.
       flag: its flag that names the classes.
       spec: the description of one example.
-      label: the class of each example [N]; None where there are none.
-      outlier: the names or numbers of the classes that are anomalies; () for class 1 of two.
+      outlier: the names or numbers of the classes; () for class 1 of two.
 
     Raises:
-      UserError: there are no classes, or more than two and none is named, or all examples are on one side.
+      UserError: there are no classes, no such class, or more than two and none is named.
     """
-    if label is None or not spec.classes:
+    if not spec.classes:
         raise UserError(f"{what} needs classes that say which examples are anomalies\nuse --task=score without them")
     if not outlier and spec.classes != 2:
         raise UserError(
             f"{what} needs the classes that are anomalies, and these data have {spec.classes} classes\n"
             f"use --{flag}={spec.class_names[-1]}, or other names joined by commas"
         )
-    found = np.isin(label, [_class_of(name, flag, spec) for name in outlier] or [1])
+    return [_class_of(name, flag, spec) for name in outlier] or [1]
+
+
+def is_outlier(what: str, flag: str, label: np.ndarray | None, classes: Sequence[int]) -> np.ndarray:
+    """Return which examples are anomalies, booleans [N].
+
+    Args:
+      what: the metric or figure that needs it, for the error message.
+      flag: its flag that names the classes.
+      label: the class of each example [N]; None where there are none.
+      classes: what `outlier_classes` returned.
+
+    Raises:
+      UserError: there are no labels, or all examples are on one side.
+    """
+    if label is None:
+        raise UserError(f"{what} needs labels, and these examples have none\nuse --task=score without them")
+    found = np.isin(label, classes)
     if found.all() or not found.any():
         raise UserError(
             f"{what} needs anomalies and other examples, and {found.sum()} of these {len(found)} are anomalies\n"
@@ -69,13 +85,18 @@ def quality(is_outlier: np.ndarray, anomaly: np.ndarray) -> dict[str, float]:
 
 
 def most_anomalous(anomaly: np.ndarray, count: int) -> np.ndarray:
-    """Return the numbers of the `count` examples with the greatest scores [N], the greatest first."""
+    """Return the numbers of the examples with the greatest scores, the greatest first.
+
+    Args:
+      anomaly: scores [N] that are larger for less typical examples.
+      count: how many are wanted.
+    """
     # Stable, so that examples with equal scores keep their order on every machine.
     return np.argsort(-anomaly, kind="stable")[:count]
 
 
 def resampled(is_outlier: np.ndarray, count: int) -> Iterator[np.ndarray]:
-    """Yield the rows [N] of bootstrap samples, drawn with replacement from each of both kinds of examples.
+    """Yield the rows [N] of bootstrap samples, drawn with replacement from each kind.
 
     Args:
       is_outlier: which examples are anomalies, booleans [N].

@@ -1,4 +1,4 @@
-"""Scores of single examples: how well a model explains each one. An example with a poor score may be an anomaly."""
+"""Scores of single examples: how well a model explains each one."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -31,7 +31,7 @@ def of_batch(
 def of_examples(
     model: Any, variables: Any, batch: Batch, keys: Any, samples: int = 1, features: bool = False
 ) -> dict[str, Any]:
-    """Score the examples of a batch. The scores of an example do not depend on the others in its batch.
+    """Score the examples of a batch, each independently of the others.
 
     Args:
       model: the model.
@@ -117,7 +117,7 @@ def nll_of_examples(
 
 
 def _uncorrupted(batch: Batch) -> Batch:
-    """Return a batch whose encoder reads "x" itself, unless inputs have another shape, as in super-resolution."""
+    """Return a batch whose encoder reads "x" itself, unless inputs have another shape."""
     return {**batch, "inputs": batch["x"]} if batch["inputs"].shape == batch["x"].shape else batch
 
 
@@ -136,6 +136,7 @@ def of_batches(
     Returns:
       The scores {name: [N]}, as `of_examples` returns them, and the classes [N]; None where there are none.
     """
+    # Scores and labels are gathered together, because both leave out the same masked examples.
     found = gather(compiled(_scores_and_label, model, samples=samples), variables, batches, key)
     label = found.pop("label", None)
     return found, label if label is not None and label.ndim == 1 else None
@@ -147,7 +148,7 @@ def _scores_and_label(model: Any, variables: Any, batch: Batch, key: Any, sample
 
 
 def default(found: Mapping[str, Any]) -> str:
-    """Return the score by which anomalies are found: "elbo", "mse" for a model without a prior, or "reconstruction"."""
+    """Return the score by which anomalies are found: the first of elbo, mse, reconstruction."""
     return next(name for name in ("elbo", "mse", "reconstruction") if name in found)
 
 

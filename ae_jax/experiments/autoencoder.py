@@ -118,7 +118,7 @@ class Autoencoder:
         return using.interpolate(self.trained, start, end, **options)
 
     def score(self, x: Any, **options: Any) -> dict[str, np.ndarray]:
-        """Return scores of each example: "mse", "reconstruction", "kl", "elbo"; see `using.score` for the options."""
+        """Return scores of each example, such as "mse" and "elbo"; see `using.score`."""
         return using.score(self.trained, self._with_channels(x), **options)
 
     def evaluate(

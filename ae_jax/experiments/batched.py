@@ -23,7 +23,7 @@ def compute(
     batch_size: int,
     **options: Any,
 ) -> Any:
-    """Return the values of a function for all rows of a batch: an array [N, ...], or a pytree of them.
+    """Return the values of a function for all rows of a batch, [N, ...] or a pytree.
 
     Args:
       trained: the opened run.
@@ -58,7 +58,7 @@ def blank(count: int) -> dict[str, np.ndarray]:
 
 
 def of_inputs(trained: Trained, x: Any) -> dict[str, np.ndarray]:
-    """Return examples as a batch. It has no "x": what the model is to explain is what a user does not have.
+    """Return examples as a batch without "x", which a user does not have.
 
     Args:
       trained: the opened run.
@@ -76,7 +76,7 @@ def of_inputs(trained: Trained, x: Any) -> dict[str, np.ndarray]:
 
 
 def gathered(batches: Iterable[Batch]) -> dict[str, np.ndarray]:
-    """Return {"inputs": [N, *input_shape], "label"?: [N] or [N, L]} of all examples in batches, such as a split's."""
+    """Return {"inputs": [N, *input_shape], "label"?: [N] or [N, L]} of all examples."""
     parts = []
     for batch in batches:
         there = np.flatnonzero(np.asarray(batch["mask"]) > 0)
@@ -108,5 +108,5 @@ def _labels(trained: Trained, label: Any, count: int) -> dict[str, np.ndarray]:
 
 
 def _is_class(label: Any, spec: DataSpec) -> bool:
-    """Return whether a number, or its digits as the command line has them, is a class of the data."""
+    """Return whether a number, or its digits as a text, is a class of the data."""
     return not spec.label_dim and str(label).isdecimal() and int(label) < spec.classes

@@ -95,16 +95,6 @@ class Experiment:
 
         return self._batches(arrays, min(batch_size, len(arrays["x"])), finish)
 
-    @functools.cached_property
-    def augment(self) -> Callable:
-        """The function (keys, batch) -> batch with "x" as in training, binarised or dequantised if it was there."""
-        prepare, corruption = self.prepare, schedules.in_the_end(self.hparams["corruption"])
-
-        def augmented(keys, batch):
-            return {**batch, "x": prepare(keys, batch, corruption)["x"]}
-
-        return augmented
-
     def uncorrupted(self, split: str, batch_size: int, seed: int = 0) -> Batches:
         """Return the batches of a split for evaluation, with "x" itself as "inputs".
 

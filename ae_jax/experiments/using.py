@@ -1,4 +1,4 @@
-"""Uses of a trained model on arrays: encode, decode, reconstruct, sample, interpolate and score.
+"""Use a trained model on arrays: encode, decode, reconstruct, sample, interpolate, score.
 
 The functions take an opened run, `ae_jax.experiments.analysis.load(workdir)`, and NumPy arrays. They return NumPy
 arrays. They share these arguments:
@@ -11,7 +11,6 @@ arrays. They share these arguments:
 """
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -21,6 +20,7 @@ import numpy as np
 from ae_jax.core.distributions import Normal, centre
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import Batch
+from ae_jax.data import corruptions
 from ae_jax.evaluation import requirements, scores
 from ae_jax.experiments import batched, sampling
 from ae_jax.experiments.analysis import Trained
@@ -40,7 +40,7 @@ def encode(trained: Trained, x: Any, *, label: Any = None, key: Any = None, batc
 def encode_with_scale(
     trained: Trained, x: Any, *, label: Any = None, key: Any = None, batch_size: int = 500
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the latents of examples, and the standard deviations of their posteriors, both [N, D].
+    """Return the latents of examples and the scales of their posteriors, both [N, D].
 
     The standard deviations are None unless there is one layer of latents, whose posterior is a normal distribution.
 
@@ -60,7 +60,7 @@ def encode_with_scale(
 
 
 def decode(trained: Trained, codes: Any, *, label: Any = None, key: Any = None, batch_size: int = 500) -> np.ndarray:
-    """Return the means of p(x | latents), or its modes where x are classes, at latents [N, D]: [N, *shape].
+    """Return the means (for classes, the modes) of p(x | latents) at latents [N, D].
 
     Raises:
       UserError: the model does not decode such latents or read such labels, or it reads the inputs beside the latents.
@@ -72,7 +72,7 @@ def decode(trained: Trained, codes: Any, *, label: Any = None, key: Any = None, 
 
 
 def reconstruct(trained: Trained, x: Any, *, label: Any = None, key: Any = None, batch_size: int = 500) -> np.ndarray:
-    """Return examples as the model would have them: encoded and decoded, so denoised or upscaled; [N, *shape].
+    """Return examples encoded and decoded, so denoised or upscaled: [N, *shape].
 
     Raises:
       UserError: the model does not read such examples or labels, or has no latents.
@@ -196,7 +196,12 @@ def score(
     keys = jax.vmap(jax.random.fold_in, (None, 0))(key, np.arange(len(batch["mask"]), dtype=np.uint32))
     batch = {**batch, "x": batch["inputs"], "keys": np.asarray(jax.random.key_data(keys))}
     options: dict[str, Any] = {"samples": samples, "nll_samples": nll_samples, "features": features}
-    options |= {"augment": trained.experiment.augment, "label": label, "key": key, "batch_size": batch_size}
+    options |= {
+        "binarize": trained.experiment.config.data.binarize,
+        "label": label,
+        "key": key,
+        "batch_size": batch_size,
+    }
     return batched.compute(trained, _score, batch, **options)
 
 
@@ -237,7 +242,7 @@ def _encode(model: Any, variables: Any, batch: Batch, key: Any) -> Any:
 
 
 def code_and_scale(model: Any, variables: Any, batch: Batch, key: Any) -> dict[str, Any]:
-    """Return "code" [B, D] and, for a single layer with a normal posterior, its standard deviations "scale" [B, D]."""
+    """Return "code" [B, D] and, for a single layer with a normal posterior, "scale" [B, D]."""
     outputs = model.apply(variables, batch, rngs={"latent": key})
     found = {"code": requirements.latent_code(outputs)}
     posterior = outputs.latents[0].posterior
@@ -262,7 +267,7 @@ def _score(
     variables: Any,
     batch: Batch,
     key: Any,
-    augment: Callable,
+    binarize: str,
     samples: int,
     nll_samples: int,
     features: bool,
@@ -271,8 +276,11 @@ def _score(
     own = jax.random.wrap_key_data(batch.pop("keys"))
     keys = jax.vmap(functools.partial(jax.random.split, num=3))(own)
 
+    dequantised = model.needs_dequantised and model.spec.kind == "pixels" and binarize == "none"
+    prepare = corruptions.make_prepare(model.spec, binarize, dequantised)
+
     def augmented(example: Batch, key: Any) -> Batch:
-        alone = augment(streams(key), jax.tree.map(lambda leaf: leaf[None], example))
+        alone = prepare(streams(key), jax.tree.map(lambda leaf: leaf[None], example), {})
         return jax.tree.map(lambda leaf: leaf[0], alone)
 
     prepared = jax.vmap(augmented)(batch, keys[:, 0])

@@ -16,7 +16,7 @@ _EXPECTED = "use --threshold=quantile:0.95, contamination:0.05 or mad"
 
 
 def check(threshold: str) -> tuple[str, float]:
-    """Return the rule and the number of --threshold=RULE:NUMBER. Raise UserError for another text.
+    """Return (rule, number) of --threshold=RULE:NUMBER, or raise UserError.
 
     Args:
       threshold: "quantile:Q" or "contamination:SHARE" with a number between 0 and 1, or "mad".

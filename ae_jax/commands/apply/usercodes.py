@@ -67,6 +67,7 @@ def _read_table(file: Path) -> dict[str, np.ndarray]:
     scales, and a class is stored by its name.
     """
     try:
+        # Spreadsheets begin their files with a byte order mark, which utf-8-sig drops.
         header, *rows = csv.reader(io.StringIO(file.read_text("utf-8-sig", "surrogateescape"), newline=""), strict=True)
         columns = [place for place, name in enumerate(header) if re.fullmatch(r"z\d+", name)]
         latents = [f"z{d}" for d in range(len(columns))]

@@ -33,7 +33,7 @@ def define_flags(into):
     """Define the flags of `apply`."""
     options.define_run_flags(into)
     options.define_shared_flags(into, "tasks", "run")
-    text = "what to do: encode, decode, reconstruct, sample or interpolate"
+    text = "what to do: encode, decode, reconstruct, sample, interpolate or score"
     flags.DEFINE_string("task", None, text, required=True, flag_values=into)
     flags.DEFINE_string("input", "", _INPUT, flag_values=into)
     flags.DEFINE_string("output", None, "the folder for results", required=True, flag_values=into)

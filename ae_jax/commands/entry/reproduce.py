@@ -5,6 +5,7 @@
     ae-jax reproduce simple_ae --seeds=3
     ae-jax reproduce --markdown                       (the table of docs/results.md, of all that was run)
     ae-jax reproduce iwae_table1 --stored             (the table of a paper, with what was obtained so far)
+    ae-jax reproduce adbench                          (anomaly detection on tables, see docs/anomaly.md)
 
 Runs found in --folder are resumed. Exit status 1 if any row is outside its tolerance.
 """
@@ -32,6 +33,11 @@ def main(line):
     from ae_jax.commands import reproduce, tables, verdicts
 
     flag = line.flags
+    if list(line.arguments) == ["adbench"]:
+        from ae_jax.commands import adbench
+
+        adbench.run(stored=flag.stored)
+        return 0
     stored = reproduce.read()
     if not line.arguments:
         rows = [row for row in reproduce.rows().values() if row.name in stored]

@@ -1,4 +1,4 @@
-"""Detection of anomalies by a score of each example: areas under the ROC and precision-recall curves, and F1."""
+"""Detection of anomalies by a score of each example: AUC-ROC, AUC-PR and F1."""
 
 import numpy as np
 
@@ -32,9 +32,10 @@ def evaluate(
     """
     requirements.at_least(1, anomaly_samples=samples)
     requirements.at_least(2, anomaly_bootstrap=bootstrap)
+    names = "metric 'anomaly'", "anomaly_outlier"
+    classes = detection.outlier_classes(*names, data.test.spec, outlier)
     found, label = scores.of_batches(model, variables, data.test, key, samples)
-    spec = data.test.spec
-    is_outlier = detection.is_outlier("metric 'anomaly'", "anomaly_outlier", spec, label, outlier)
+    is_outlier = detection.is_outlier(*names, label, classes)
     anomaly = scores.anomaly(found, score)
     result = detection.quality(is_outlier, anomaly)
     drawn = [detection.quality(is_outlier[rows], anomaly[rows]) for rows in detection.resampled(is_outlier, bootstrap)]

@@ -36,8 +36,9 @@ def arrays(
     drawn |= {"label": label, "classes": np.array(spec.class_names)}
     if not outlier and spec.classes != 2:
         return drawn
-    is_outlier = detection.is_outlier("figure 'scores'", "scores_outlier", spec, label, outlier)
-    return drawn | _curves(is_outlier, anomaly)
+    names = "figure 'scores'", "scores_outlier"
+    classes = detection.outlier_classes(*names, spec, outlier)
+    return drawn | _curves(detection.is_outlier(*names, label, classes), anomaly)
 
 
 def _curves(is_outlier, anomaly):
@@ -59,7 +60,7 @@ def _curves(is_outlier, anomaly):
 
 @style.styled
 def figure(arrays):
-    """Draw a histogram for each class and, where anomalies are known, the ROC and precision-recall curves."""
+    """Draw a histogram for each class; where anomalies are known, also both curves."""
     with_curves = "recall" in arrays
     drawing = style.new(style.WIDTH if with_curves else 4, 2.6)
     panels = drawing.subplots(1, 3 if with_curves else 1, squeeze=False)[0]
@@ -74,7 +75,8 @@ def figure(arrays):
 
 
 def _draw_histograms(axes, arrays):
-    """Draw the share of each class in forty bins, whose edges leave out the most extreme hundredth on either side."""
+    """Draw the share of each class in forty bins."""
+    # The edges leave out the most extreme hundredth on either side, which would stretch the axis.
     values = arrays["scores"]
     low, high = np.quantile(values, [0.01, 0.99])
     edges = np.linspace(low, max(high, low + 1e-12), 41)

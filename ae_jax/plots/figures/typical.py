@@ -52,7 +52,7 @@ def _pair(model, variables, batch, key):
 
 @style.styled
 def figure(arrays):
-    """Draw four rows: the most typical examples and their reconstructions, then the least typical ones."""
+    """Draw the most typical examples above the least typical ones, with reconstructions."""
     names = ["most", "most_reconstructed", "least", "least_reconstructed"]
     labels = ["most typical", "reconstructed", "least typical", "reconstructed"]
     return style.grid([arrays[name] for name in names], arrays["limits"], row_labels=labels)

@@ -1,4 +1,4 @@
-"""Uses of a trained model on a user's files, one task a file: `run(trained, source, key, *, ...) -> Result`.
+"""Tasks on a user's files, one a file: `run(trained, source, key, *, ...) -> Result`.
 
 A task reads files, calls `ae_jax.experiments.using` on their arrays, and returns {file: content}. It writes nothing:
 `ae_jax.commands.apply.shared.apply` writes, once nothing can be wrong any more. `userfiles` and `usercodes` beside it

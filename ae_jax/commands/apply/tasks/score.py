@@ -1,4 +1,4 @@
-"""Score the user's examples: how well the model explains each of them, and which are outliers."""
+"""Score the user's examples: how well the model explains each, and which are outliers."""
 
 from typing import Any
 
@@ -55,6 +55,7 @@ def run(
       scores.csv, a line for each example with file or row, label, mse (of the reconstruction at the posterior mean),
       reconstruction, kl and elbo in nats; nll with nll_se; outlier, 0 or 1; and error_... of each number.
     """
+    # Mistakes are found before the examples are read and scored.
     if threshold:
         outliers.check(threshold)
     if score == "nll" and not nll_samples:
@@ -65,6 +66,7 @@ def run(
     found = using.score(trained, examples.inputs, features=features, label=given, **options)
     columns = {name: found[name] for name in _COLUMNS if name in found}
     anomaly = scores.anomaly(columns, score)
+    # Nine digits give back every float32.
     texts = {name: [f"{value:.9g}" for value in values] for name, values in columns.items()}
     if threshold:
         training = _training_scores(trained, threshold, score, **options)
@@ -77,7 +79,7 @@ def run(
 
 
 def _training_scores(trained: Trained, threshold: str, score: str, **options: Any) -> np.ndarray | None:
-    """Return the scores [N] of the run's own training examples; None for a rule that does not read them."""
+    """Return scores [N] of the training examples; None for a rule that does not read them."""
     if not outliers.reads_training_scores(threshold):
         return None
     arrays = trained.splits["train"]
@@ -86,7 +88,7 @@ def _training_scores(trained: Trained, threshold: str, score: str, **options: An
 
 
 def _errors(found: dict[str, np.ndarray]) -> dict[str, list[str]]:
-    """Return {"error_I_J_...": texts [N]} of the squared errors, named by the place of a number in an example."""
+    """Return {"error_I_J_...": texts [N]}, the squared error of each number of an example."""
     if "errors" not in found:
         raise UserError("--features is for examples that are numbers, and for models with latents\nleave it out")
     errors = found["errors"]
