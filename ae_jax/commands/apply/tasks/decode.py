@@ -12,7 +12,9 @@ from ae_jax.experiments.analysis import Trained
 def run(
     trained: Trained, source: str, key: Any, *, label: tuple = (), batch_size: int = 500, render: bool = False
 ) -> shared.Result:
-    """Decode latents into means of the likelihood: an image or a melody for each, or else one STEM.npy.
+    """Decode latents into means of the likelihood.
+
+    Results are an image or a melody for each latent, or else one STEM.npy.
 
     Args:
       trained: the opened run.
