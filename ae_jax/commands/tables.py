@@ -14,8 +14,10 @@ _KINDS = ("expected", "obtained", "difference")
 
 def table(all_lines: Sequence[verdicts.Line], markdown: bool = False) -> str:
     """Return lines as a table, in text or in Markdown."""
-    head = ("row", "metric", "expected", "before", "obtained", "seeds", "worse by at most", "verdict", "minutes")
-    head += ("expected from",)
+    head = (
+        *("row", "metric", "expected", "before", "obtained", "seeds", "worse by at most", "verdict", "minutes"),
+        "expected from",
+    )
     body = [
         (
             line.row,

@@ -155,7 +155,8 @@ def _trend(past: Mapping[str, Any], mean: float, spread: float, seeds: int) -> s
     """Return the verdict on a mean over `seeds` seeds, compared with our own earlier value."""
     if not past:
         return ""
-    deviation = past.get("sd") if past.get("sd") is not None else spread
+    stored = past.get("sd")
+    deviation = spread if stored is None else float(stored)
     if math.isnan(deviation):
         return ONE_SEED
     allowance = _WIDTH * deviation * math.sqrt(1 / seeds + 1 / past.get("seeds", 1))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import jax
 import numpy as np
 
 from ae_jax.core.errors import UserError
@@ -21,12 +22,12 @@ def compute(
     key: Any,
     batch_size: int,
     **options: Any,
-) -> np.ndarray:
-    """Return the values [N, ...] of a function for all rows of a batch.
+) -> Any:
+    """Return the values of a function for all rows of a batch, [N, ...] or a pytree.
 
     Args:
       trained: the opened run.
-      function: called as `function(model, variables, batch, key, **options)`; returns [B, ...].
+      function: called as `function(model, variables, batch, key, **options)`; returns an array [B, ...], or a pytree.
       batch: {"mask": [N], ...}, without labels.
       label: classes [M] or vectors [M, L], taken in turn; None where there are none.
       key: the random key, of which each row gets a key of its own.
@@ -46,8 +47,9 @@ def compute(
         # Repeat the last row up to a whole batch: one of another size would be compiled again.
         rows = np.minimum(np.arange(start, start + size), count - 1)
         part = {name: values[rows] for name, values in batch.items()}
-        parts.append(np.asarray(compiled(trained.variables, part, keys_of_examples(key, start, size))))
-    return np.concatenate(parts)[:count]
+        values = compiled(trained.variables, part, keys_of_examples(key, start, size))
+        parts.append(jax.tree.map(np.asarray, values))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)
 
 
 def blank(count: int) -> dict[str, np.ndarray]:
@@ -56,7 +58,7 @@ def blank(count: int) -> dict[str, np.ndarray]:
 
 
 def of_inputs(trained: Trained, x: Any) -> dict[str, np.ndarray]:
-    """Return examples as a batch. It has no "x": what the model is to explain is what a user does not have.
+    """Return examples as a batch without "x", which a user does not have.
 
     Args:
       trained: the opened run.
@@ -74,7 +76,7 @@ def of_inputs(trained: Trained, x: Any) -> dict[str, np.ndarray]:
 
 
 def gathered(batches: Iterable[Batch]) -> dict[str, np.ndarray]:
-    """Return {"inputs": [N, *input_shape], "label"?: [N] or [N, L]} of all examples in batches, such as a split's."""
+    """Return {"inputs": [N, *input_shape], "label"?: [N] or [N, L]} of all examples."""
     parts = []
     for batch in batches:
         there = np.flatnonzero(np.asarray(batch["mask"]) > 0)
@@ -106,5 +108,5 @@ def _labels(trained: Trained, label: Any, count: int) -> dict[str, np.ndarray]:
 
 
 def _is_class(label: Any, spec: DataSpec) -> bool:
-    """Return whether a number, or its digits as the command line has them, is a class of the data."""
+    """Return whether a number, or its digits as a text, is a class of the data."""
     return not spec.label_dim and str(label).isdecimal() and int(label) < spec.classes

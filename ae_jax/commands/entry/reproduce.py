@@ -5,6 +5,7 @@
     ae-jax reproduce simple_ae --seeds=3
     ae-jax reproduce --page=docs/results.md           (renders the tables of that page anew)
     ae-jax reproduce iwae_table1 --stored             (the table of a paper, with what was obtained so far)
+    ae-jax reproduce adbench                          (anomaly detection on tables, see docs/anomaly.md)
 
 Runs found in --folder are resumed. Exit status 1 if any row misses its expected value, is better than a published one
 without an explanation, or has changed since earlier runs.
@@ -36,6 +37,11 @@ def main(line):
     from ae_jax.commands import reproduce, tables, verdicts
 
     flag = line.flags
+    if list(line.arguments) == ["adbench"]:
+        from ae_jax.commands import adbench
+
+        adbench.run(stored=flag.stored)
+        return 0
     stored = reproduce.read()
     if flag.page:
         page = pathlib.Path(flag.page)
