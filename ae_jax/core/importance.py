@@ -53,6 +53,7 @@ def weighted(weights: Float[Array, "..."] | float, values: Float[Array, "*shape"
 
     The logarithm of a weight that underflows is -inf, and 0 * (-inf) would be NaN.
     """
+    # The inner `where` keeps infinite values out of the product, whose gradient would be NaN.
     return jnp.where(jnp.equal(weights, 0), 0, weights * jnp.where(jnp.equal(weights, 0), 0, values))
 
 

@@ -53,6 +53,7 @@ def elbo(
         rate = jnp.abs(rate - capacity)
     terms = {**reconstruction(outputs, batch), "kl": rate}
     if free_bits is not None or capacity is not None:
+        # A collapsed posterior shows in the KL itself, and not in the constant that it is clamped to.
         terms["kl_unclamped"] = _total([kl(latent) for latent in outputs.latents], batch)
     return terms
 

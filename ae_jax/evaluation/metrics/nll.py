@@ -46,6 +46,7 @@ def evaluate(
       UserError: for a deterministic latent.
     """
     requirements.at_least(1, nll_samples=samples, nll_repeats=repeats, nll_chunk=chunk)
+    # Not `gather.compiled`, which calls a function for all examples at once: the memory would grow with the batch.
     estimate = _compiled(model, samples, min(chunk, samples))
     found = [gather(estimate, variables, data.test, one) for one in jax.random.split(key, repeats)]
     by_repeat = np.stack([each["nll"] for each in found]).astype(np.float64)
