@@ -1,4 +1,4 @@
-"""beta-TC-VAE: the VAE with a larger weight on the total correlation of its latent dimensions.
+"""beta-TC-VAE: a larger weight on the total correlation of the latent dimensions.
 
 Chen et al. 2018, "Isolating sources of disentanglement in VAEs", arXiv:1802.04942. Its beta
 is weights.total_correlation.

@@ -1,4 +1,6 @@
-"""Frey faces in bits per dimension, with three posteriors: diagonal normal, planar flows, inverse autoregressive flows.
+"""Frey faces in bits per dimension, with three posteriors.
+
+The posteriors are a diagonal normal, planar flows and inverse autoregressive flows.
 
 Van den Berg et al. 2018, "Sylvester normalizing flows", arXiv:1803.05649, have a VAE (4.53), planar flows (4.40) and
 IAF (4.47) there, with convolutions and 256 classes a pixel. Here the networks are the gated layers of `vamp`, and the
@@ -43,6 +45,6 @@ def rows():
 
 
 def tables():
-    """The bits per dimension of the ELBO, by posterior."""
+    """Return the table of the ELBO in bits per dimension, by posterior."""
     line = {name: f"frey_{name}" for name in _PARTS}
     return {"frey_flows": dict(metrics=("elbo_bits_per_dim",), lines={"Frey faces": line})}

@@ -1,4 +1,6 @@
-"""Autoencoder with finite scalar quantization: each number of a code is rounded to one of a few levels.
+"""Autoencoder with finite scalar quantization.
+
+Each number of a code is rounded to one of a few levels.
 
 Mentzer et al. 2023, "Finite scalar quantization: VQ-VAE made simple", arXiv:2309.15505. There is no codebook to learn,
 and no term beside the reconstruction. The levels 8, 5, 5, 5 make 1,000 codes at each place.

@@ -1,4 +1,6 @@
-"""InfoVAE: the VAE whose aggregate posterior is matched to the prior by the maximum mean discrepancy (MMD-VAE).
+"""InfoVAE: match the aggregate posterior to the prior by MMD (MMD-VAE).
+
+MMD is the maximum mean discrepancy.
 
 Zhao et al. 2019, "InfoVAE: balancing learning and inference in variational autoencoders", arXiv:1706.02262. With the
 paper's alpha and lambda, weights.kl = 1 - alpha and weights.mmd = alpha + lambda - 1; here alpha = 0 and lambda = 11.

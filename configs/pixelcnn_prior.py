@@ -1,4 +1,6 @@
-"""A prior for the discrete latents of a trained run: gated masked convolutions over the grid of codes.
+"""A PixelCNN prior for the discrete latents of a trained run.
+
+It has gated masked convolutions over the grid of codes.
 
 van den Oord et al. 2016, "Conditional image generation with PixelCNN decoders", arXiv:1606.05328. `:conditional` gives
 it the class of an example. `:digits`, `:mnist` and `:mnist_static` model binary pixels.

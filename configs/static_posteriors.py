@@ -38,6 +38,6 @@ def rows():
 
 
 def tables():
-    """The README's two numbers, -log p(x) in nats."""
+    """Return the table of -log p(x) in nats, by posterior."""
     lines = {"static MNIST, 65,000 steps": {name: f"static_{name}" for name in _PARTS}}
     return {"static_posteriors": dict(metrics=("nll",), lines=lines)}

@@ -1,4 +1,4 @@
-"""Sliced Wasserstein autoencoder: deterministic latents, matched to the prior along random directions.
+"""Sliced Wasserstein autoencoder: match latents to the prior along random directions.
 
 Kolouri et al. 2019, "Sliced Wasserstein auto-encoders", arXiv:1804.01947. The likelihood is Gaussian with a variance of
 1/2, so the reconstruction term is the sum of squares, up to a constant.

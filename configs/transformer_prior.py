@@ -1,4 +1,6 @@
-"""A prior for the discrete latents of a trained run: a causal transformer. The run is then sampled through this one.
+"""A causal transformer as a prior for the discrete latents of a trained run.
+
+The trained run is then sampled through this prior.
 
 `:conditional` gives it the class of an example. `:digits`, `:mnist` and `:mnist_static` model binary pixels.
 

@@ -1,4 +1,6 @@
-"""Autoencoder with discrete codes: a grid of 7x7 indices for an image of 28x28, and a quantizer to choose.
+"""Autoencoder with discrete codes: a 7x7 grid of indices for an image of 28x28.
+
+The quantizer can be chosen.
 
 van den Oord et al. 2017, "Neural discrete representation learning", arXiv:1711.00937. `:quantizer=NAME` takes another
 one of ae_jax/models/quantizers, of 10 bits at each place. `:keras` is the protocol of the Keras example
@@ -55,7 +57,10 @@ def get_config(arg=""):
 
 
 def _keras(config):
-    """Set the protocol of the Keras example. Its loss is ours divided by 784, as the latent has 784 numbers too."""
+    """Set the protocol of the Keras example.
+
+    Its loss is ours divided by 784, as the latent has 784 numbers too.
+    """
     config.model.update(codes=128, update="loss", start="uniform", dead_below=0.0, kernel_init="glorot_uniform")
     config.model.update(centre=0.5, project=False, scale=math.sqrt(_VARIANCE / 2))
     config.weights = dict(reconstruction=1.0, codebook=1.0, commitment=0.25)

@@ -1,4 +1,6 @@
-"""Wasserstein autoencoder: deterministic latents, matched to the prior by the maximum mean discrepancy.
+"""Wasserstein autoencoder: match deterministic latents to the prior by MMD.
+
+MMD is the maximum mean discrepancy.
 
 Tolstikhin et al. 2018, "Wasserstein auto-encoders", arXiv:1711.01558. The likelihood is Gaussian with a variance of
 1/2, so the reconstruction term is the paper's sum of squares, up to a constant. Its lambda is weights.mmd.

@@ -1,4 +1,7 @@
-"""Every key that a config may have, with its type, its default, its meaning and what reads it."""
+"""Describe every key that a config may have.
+
+A description has the type, the default, the meaning, and what reads the key.
+"""
 
 import dataclasses
 import inspect
@@ -125,5 +128,5 @@ def _key(name: str, parameter: inspect.Parameter, meaning: str, reader: tuple[st
 
 
 def _words(form: forms.Form) -> str:
-    """Return the values that a key may have in words, without the remark on quotes that errors have."""
+    """Describe the values that a key may have, without the hint on quotes that errors give."""
     return str(form).replace(" (in quotes if it is a number)", "")

@@ -1,4 +1,7 @@
-"""What exists: models, configs, metrics, figures and other names, each with one line, read without importing JAX."""
+"""List models, configs, metrics, figures and other names, each with one line.
+
+The lines are read from the files without importing JAX.
+"""
 
 import ast
 import dataclasses
@@ -69,7 +72,10 @@ def _files(package: str) -> list[pathlib.Path]:
 
 
 def _functions(file: pathlib.Path, first: tuple[str, ...]) -> dict[str, str]:
-    """Return {public function whose first parameters have these names: first sentence of its docstring}."""
+    """Return {public function: first sentence of its docstring}.
+
+    Only functions whose first parameters have these names are returned.
+    """
     found = {}
     for node in ast.parse(file.read_text()).body:
         if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):

@@ -1,4 +1,4 @@
-"""The functions of metrics, figures, tasks and other kinds, read from their files without importing them.
+"""Read functions of metrics, figures, tasks and other kinds without importing them.
 
 Importing them would import JAX, which takes seconds. Flags, help texts, lists and the reference need only what the
 files declare: docstrings, and keyword-only arguments with literal defaults.

@@ -30,7 +30,9 @@ def gaussian(squares: Float[Array, "N M"], variance: Scalar = 1.0) -> Float[Arra
 
 
 def inverse_multiquadratic(squares: Float[Array, "N M"], dimension: int, variance: Scalar = 1.0) -> Float[Array, "N M"]:
-    """Return the sum of C / (C + squares) over C = 2 dimension variance f, with seven factors f from 0.1 to 10.
+    """Return the sum of C / (C + squares), where C = 2 dimension variance f.
+
+    The sum is over seven factors f from 0.1 to 10.
 
     Tolstikhin et al. 2018, "Wasserstein auto-encoders", arXiv:1711.01558, section 4.
 

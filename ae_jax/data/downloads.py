@@ -1,6 +1,6 @@
 """MNIST and Fashion-MNIST: their four files, downloaded once into the cache and checked.
 
-The addresses and checksums are those that TensorFlow Datasets has registered. `ae_jax.data.sources.idx` reads the files.
+The addresses and checksums are those that TensorFlow Datasets has registered. Source `idx` reads the files.
 """
 
 import hashlib
@@ -13,7 +13,6 @@ from pathlib import Path
 
 from ae_jax.core import errors
 from ae_jax.core.errors import UserError
-from ae_jax.data import cached
 from ae_jax.devices import processes
 
 # Seconds that a server has to answer, and to send the next part of a file.
@@ -54,6 +53,8 @@ def folder(name: str, cache: str = "") -> Path:
     Raises:
       UserError: a file cannot be downloaded, or is not the one that is registered.
     """
+    from ae_jax.data import cached  # here, because configs name the sets, and are read without JAX
+
     home = cached.root(cache) / "downloads" / name
     processes.make_once(lambda: all((home / file).is_file() for file in SETS[name][1]), lambda: _download(name, home))
     return home

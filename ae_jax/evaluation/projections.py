@@ -77,7 +77,16 @@ def principal_components(rows: np.ndarray, count: int) -> tuple[np.ndarray, np.n
 
 
 def residuals(rows: np.ndarray, mean: np.ndarray, components: np.ndarray) -> np.ndarray:
-    """Return the mean squared error over the columns of each row [N], of rows [N, P] projected on components [D, P]."""
+    """Return the mean squared error of rows that are projected on components.
+
+    Args:
+      rows: [N, P].
+      mean: the mean of the rows [P].
+      components: orthonormal directions [K, P].
+
+    Returns:
+      For each row, the mean over its columns [N].
+    """
     errors_of = []
     for chunk in _chunks(rows):
         centred = chunk - mean

@@ -1,4 +1,7 @@
-"""Draw latents through a second-stage run: one that was trained on the latents of the run being sampled."""
+"""Draw latents with a second-stage run.
+
+A second-stage run was trained on the latents of the run that is sampled.
+"""
 
 import os
 from collections.abc import Callable
@@ -17,7 +20,10 @@ _CONFIGS = {"flow": "configs/latent_flow.py", "two_stage": "configs/latent_vae.p
 
 
 def is_run(sampler: str) -> bool:
-    """Tell whether a sampler is a run directory. Names of samplers, and package.module:Name, are none."""
+    """Return whether a sampler is a run directory.
+
+    Names of samplers and package.module:Name are not.
+    """
     is_name = sampler in ("prior", *lookup.choices("samplers")) or lookup.OWN.fullmatch(sampler)
     return not is_name and (os.path.isdir(sampler) or os.sep in sampler)
 
@@ -125,7 +131,7 @@ def draws(model: Any, variables: Any, batch: Batch, key: Any, temperature: float
 
 
 def latents(spec: DataSpec, model: Any, variables: Any, drawn: Any) -> Any:
-    """Return the latents [B, D] that `draws` of a second-stage run stand for, as `decode` takes them.
+    """Return the latents [B, D], as `decode` takes them, for `draws` of a second-stage run.
 
     Args:
       spec: what the draws look like, the second-stage model's.

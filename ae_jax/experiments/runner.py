@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax.core import errors
+from ae_jax.core import errors, lookup
 from ae_jax.core.errors import RunFailed, UserError
 from ae_jax.core.types import FORMAT
 from ae_jax.devices import mesh, processes
@@ -187,10 +187,24 @@ def scored_variables(state: TrainState) -> dict[str, Any]:
     return analysis.variables_of(state, "raw" if state.ema is None else "ema")
 
 
-def headline(scores: Mapping[str, float]) -> dict[str, float]:
-    """Return the scores without standard errors, floors and the KL of single latent dimensions."""
+def headline(scores: Mapping[str, float], metrics: Sequence[str] = ()) -> dict[str, float]:
+    """Return the scores without standard errors, floors and the KL of single latent dimensions.
+
+    Args:
+      scores: {name: value}.
+      metrics: names of metrics. If one of them has many scores, and lists the main ones as `MAIN`, only these remain.
+    """
+    main = [name for metric in metrics for name in _main_scores(metric) if name in scores]
+    if main:
+        return {name: scores[name] for name in main}
     details = {name for name in scores if name.endswith(("_se", "_floor")) or name.startswith("kl_dimension")}
     return {name: value for name, value in scores.items() if name not in details}
+
+
+def _main_scores(metric: str) -> tuple[str, ...]:
+    """Return the names in `MAIN` of a metric's module; none if it has no such list."""
+    function = lookup.find("metrics", metric, "evaluate")
+    return getattr(sys.modules[function.__module__], "MAIN", ())
 
 
 class CompileClock:
@@ -254,7 +268,8 @@ class _Watch:
         return self.scores
 
     def _print_scores(self):
-        text = "  ".join(f"{name} {value:.4g}" for name, value in headline(self.scores).items())
+        shown = headline(self.scores, self._built.config.eval.metrics)
+        text = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
         rates = [f"{value:.2f}" for name, value in self.scores.items() if name.startswith("kl_dimension")]
         if rates:
             text += f"  of {len(rates)}; KL per dimension in nats: {' '.join(rates)}"

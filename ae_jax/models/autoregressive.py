@@ -90,8 +90,11 @@ class Autoregressive(base.Family):
 
     def draw(self, batch: Batch, temperature: float = 1.0, top_k: int = 0):
         """Draw examples [B, *shape] token by token; see `ae_jax.models.base.Family`."""
-        network, variables = self.network.unbind()
         count, label = len(batch["mask"]), self._label(batch)
+        # `jax.lax.scan` may not call bound modules, and unbound ones make no parameters of their own.
+        if self.is_initializing():
+            self.network(jnp.zeros((count, self.length, self.size)), label)
+        network, variables = self.network.unbind()
 
         def one(carry, at):
             (state, before), (place, key) = carry, at

@@ -1,4 +1,7 @@
-"""A PixelCNN over a grid of tokens or binary pixels, without latents: a prior for discrete codes."""
+"""A PixelCNN over a grid of tokens or binary pixels, without latents.
+
+It can be a prior for discrete codes.
+"""
 
 from ae_jax.core.errors import UserError
 from ae_jax.core.forms import Size

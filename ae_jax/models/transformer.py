@@ -1,4 +1,7 @@
-"""A causal transformer over the tokens of an example, without latents: a prior for discrete codes."""
+"""A causal transformer over the tokens of an example, without latents.
+
+It can be a prior for discrete codes.
+"""
 
 from ae_jax.core.errors import UserError
 from ae_jax.core.forms import Size

@@ -60,7 +60,7 @@ class Model(ae.Model):
         return self.quantizer(self.latent_dim, parent=None)
 
     def setup(self):
-        """Check the fields, and make the likelihood, the dense layer before the quantizer, and the quantizer."""
+        """Check the fields; make the likelihood, the quantizer and the dense layer before it."""
         if self.latent_dim < 1:
             raise UserError(f"model.latent_dim={self.latent_dim} leaves nothing to quantize\nexpected at least 1")
         if self.code_activation != "identity":
@@ -72,7 +72,7 @@ class Model(ae.Model):
         self.quantize = self.quantizer(self.latent_dim)
 
     def features(self, batch: Batch):
-        """Return the encoder's features of the centred inputs: [B, F], or [B, h, w, F] with `spatial`."""
+        """Return features of the centred inputs: [B, F], or [B, h, w, F] with `spatial`."""
         return self.encoder(batch["inputs"] - self.centre)
 
     def decoded(self, codes):

@@ -1,4 +1,6 @@
-"""The Wasserstein autoencoder: deterministic latents, whose distribution an objective matches to a prior.
+"""The Wasserstein autoencoder, which has deterministic latents.
+
+An objective matches the distribution of the latents to a prior.
 
 Tolstikhin et al. 2018, "Wasserstein auto-encoders", arXiv:1711.01558.
 """
@@ -14,7 +16,9 @@ from ae_jax.models.priors import standard_normal
 
 
 class Model(ae.Model):
-    """Extend `ae.Model` by a prior, from which `generate` draws. The stream "latent" is read there alone.
+    """Extend `ae.Model` by a prior, from which `generate` draws.
+
+    Only `generate` reads the random stream "latent".
 
     Args:
       prior: a function from the length of a flat latent to a module of `ae_jax.models.priors`.
@@ -30,7 +34,7 @@ class Model(ae.Model):
         self.p_z = self.prior(self.latent_size)
 
     def encode(self, batch: Batch, num_samples: int = 1) -> tuple[Latent, ...]:
-        """Return the latent of batch["inputs"], a sample [1, B, D], beside the prior that it is matched to.
+        """Return the latent of batch["inputs"] as a sample [1, B, D], and its prior.
 
         Args:
           batch: only "inputs" [B, *shape] is read.

@@ -16,7 +16,7 @@ from ae_jax.objectives.elbo import elbo
 
 
 def dip(outputs: Outputs, batch: Batch, *, kind: str = "ii") -> Terms:
-    """Return the terms of the negative ELBO, and two penalties on the covariance C of the latent.
+    """Return the terms of the negative ELBO, and two penalties on the latent's covariance C.
 
     "off_diagonal" is the sum of C_ij^2 over i != j, and "diagonal" is the sum of (C_ii - 1)^2. Kumar et al. weigh the
     second by ten times the weight of the first for kind "i", and equally for "ii". Both are statistics of the batch.

@@ -17,7 +17,9 @@ KERNELS = ("inverse_multiquadratic", "gaussian")
 def info(
     outputs: Outputs, batch: Batch, *, key: Key, kernel: str = "inverse_multiquadratic", unbiased: bool = True
 ) -> Terms:
-    """Return the terms of the negative ELBO, and "mmd" between the aggregate posterior and the prior (InfoVAE).
+    """Return the terms of the negative ELBO, and "mmd" (InfoVAE).
+
+    "mmd" compares the aggregate posterior with the prior.
 
     Zhao et al. 2019, arXiv:1706.02262, equation 6. With its alpha and lambda, the weights are kl = 1 - alpha and
     mmd = alpha + lambda - 1.
@@ -38,7 +40,9 @@ def info(
 def wae_mmd(
     outputs: Outputs, batch: Batch, *, key: Key, kernel: str = "inverse_multiquadratic", unbiased: bool = True
 ) -> Terms:
-    """Return the reconstruction, and "mmd" between latents and draws from the prior (Wasserstein autoencoder).
+    """Return the reconstruction, and "mmd" (Wasserstein autoencoder).
+
+    "mmd" compares latents with draws from the prior.
 
     Tolstikhin et al. 2018, arXiv:1711.01558, algorithm 2. With a Gaussian likelihood of standard deviation s, the
     reconstruction is the sum of squares divided by 2 s^2, up to a constant.
@@ -57,7 +61,9 @@ def wae_mmd(
 
 
 def swae(outputs: Outputs, batch: Batch, *, key: Key, projections: int = 50) -> Terms:
-    """Return the reconstruction, and "sliced_wasserstein" between latents and draws from the prior.
+    """Return the reconstruction, and "sliced_wasserstein".
+
+    "sliced_wasserstein" compares latents with draws from the prior.
 
     Kolouri et al. 2019, "Sliced Wasserstein auto-encoders", arXiv:1804.01947, equation 15. It is the mean, over random
     directions, of the squared 2-Wasserstein distance between the projections of both samples.
@@ -85,7 +91,9 @@ def swae(outputs: Outputs, batch: Batch, *, key: Key, projections: int = 50) -> 
 def sliced_wasserstein2(
     a: Float[Array, "B P"], b: Float[Array, "B P"], mask: Float[Array, " B"] | None = None
 ) -> Float[Array, ""]:
-    """Return the mean over columns of the squared 2-Wasserstein distance between two samples of equal size.
+    """Return the squared 2-Wasserstein distance of two samples, averaged over columns.
+
+    The samples have equal sizes.
 
     Args:
       a: the first sample, one projection a column.
@@ -103,7 +111,10 @@ def sliced_wasserstein2(
 
 
 def _mmd(outputs: Outputs, batch: Batch, key: Key, kernel: str, unbiased: bool) -> Float[Array, " B"]:
-    """Return the squared MMD between the latents and as many draws from the prior, broadcast to [B]."""
+    """Return the squared MMD between latents and prior, broadcast to [B].
+
+    As many points are drawn from the prior as there are latents.
+    """
     if kernel not in KERNELS:
         raise errors.unknown("objective.kernel", kernel, KERNELS)
     z, draws = _latents(outputs), _prior_draws(outputs, key)
@@ -117,7 +128,10 @@ def _mmd(outputs: Outputs, batch: Batch, key: Key, kernel: str, unbiased: bool) 
 
 
 def _latents(outputs: Outputs) -> Float[Array, "B D"]:
-    """Return the first sample of the latent next to the data. Raise UserError for a model without a prior."""
+    """Return the first sample of the latent next to the data.
+
+    Raise UserError for a model without a prior.
+    """
     if not outputs.latents or outputs.latents[-1].prior is None:
         raise UserError("this objective needs a model with a prior\nuse model.name=vae or model.name=wae")
     return outputs.latents[-1].sample[0]

@@ -1,4 +1,6 @@
-"""The KL term of the ELBO in three parts, one of which is the total correlation of the latent dimensions.
+"""The KL term of the ELBO in three parts.
+
+One part is the total correlation of the latent dimensions.
 
 Chen et al. 2018, "Isolating sources of disentanglement in VAEs", arXiv:1802.04942.
 """
@@ -19,7 +21,9 @@ ESTIMATORS = ("weighted", "stratified", "symmetric", "mss_as_published")
 
 
 def beta_tc(outputs: Outputs, batch: Batch, *, estimator: str = "stratified") -> Terms:
-    """Return the reconstruction and the three parts of KL(q(z|x) || p(z)), equations 2 and 4 of Chen et al.
+    """Return the reconstruction and the three parts of KL(q(z|x) || p(z)).
+
+    Equations 2 and 4 of Chen et al.
 
     "mutual_information" is log q(z|x) - log q(z), "total_correlation" is log q(z) - sum_d log q(z_d), and
     "dimension_wise" is sum_d log q(z_d) - log p(z). Their sum is the Monte Carlo estimate of the KL divergence. The
@@ -57,7 +61,9 @@ def beta_tc(outputs: Outputs, batch: Batch, *, estimator: str = "stratified") ->
 def log_aggregate(
     samples: Float[Array, "S B D"], posterior: Normal, log_weights: Float[Array, "B B"]
 ) -> tuple[Float[Array, "S B"], Float[Array, "S B"]]:
-    """Estimate the log density of the aggregate posterior, and of the product of its marginals, at the samples.
+    """Estimate log densities at the samples.
+
+    They are those of the aggregate posterior, and of the product of its marginals.
 
     Args:
       samples: samples of the posteriors.
@@ -110,7 +116,10 @@ def log_importance_weights(
 
 
 def _only_latent(outputs: Outputs) -> Latent:
-    """Return the single latent of a model. Raise UserError unless its posterior is a normal distribution."""
+    """Return the single latent of a model.
+
+    Raise UserError unless its posterior is a normal distribution.
+    """
     if len(outputs.latents) != 1 or not isinstance(outputs.latents[0].posterior, Normal):
         raise UserError(
             "this objective needs one layer of latents with a normal posterior\nuse model.posterior=diagonal_normal"

@@ -15,7 +15,12 @@ from ae_jax.core.errors import UserError
 from ae_jax.data import downloads, sources
 from ae_jax.data.sources import idx
 
-STEMS = {"train-images-idx3": (5, 4, 4), "train-labels-idx1": (5,), "t10k-images-idx3": (3, 4, 4), "t10k-labels-idx1": (3,)}
+STEMS = {
+    "train-images-idx3": (5, 4, 4),
+    "train-labels-idx1": (5,),
+    "t10k-images-idx3": (3, 4, 4),
+    "t10k-labels-idx1": (3,),
+}
 
 
 def packed(shape: tuple[int, ...]) -> bytes:

@@ -1,9 +1,11 @@
 """Melodies: what is written is what is read, grids and notes are the same thing, and damage is named."""
 
 import hashlib
+import os
 import re
 import struct
 import sys
+import tarfile
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +21,7 @@ from hypothesis.extra import numpy as hnp
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec
 from ae_jax.data import corruptions
-from ae_jax.data.music import abc, events, families, midi, midi_messages, musicxml, scores, tunes
+from ae_jax.data.music import abc, beats, events, families, midi, midi_messages, musicxml, scores, tunes
 from ae_jax.data.sources import melodies
 from ae_jax.experiments import experiment
 from ae_jax.training.step import streams
@@ -49,7 +51,7 @@ def corpus(*patterns: str) -> list[Path]:
 def windows_of_corpus(tmp_path_factory):
     """Return a function: number of bars -> all such windows of the corpus, {"train", "validation", "test"}."""
     corpus("bach/*.mxl")
-    cache, names = str(tmp_path_factory.mktemp("cache")), tuple(melodies.COLLECTIONS)
+    cache, names = str(tmp_path_factory.mktemp("cache")), tuple(name for name, _ in melodies.COLLECTIONS.values())
 
     def load(bars):
         spec, splits = melodies.load(f"melodies_{bars}bar", cache=cache, validation=500)
@@ -203,6 +205,28 @@ def test_bars_of_duple_metres_are_put_together_and_others_have_no_windows():
     assert [pitches(grid) for grid in windows_of("C8|D8|E8|F8|", metre="2/4")[0]] == [[60, 62], [64, 65]]
     assert [pitches(grid) for grid in windows_of("C16D16|", metre="2/2")[0]] == [[60], [62]]
     assert len(windows_of("C12|D12|E12|F12|", metre="3/4")[0]) == len(windows_of("C12|D12|", metre="6/8")[0]) == 0
+
+
+@pytest.mark.parametrize(
+    ("metre", "bar", "expected"),
+    [(metre, 12, [[60, 62], [62, 64], [64, 65]]) for metre in ("3/4", "6/8", "3/8", "12/8")]
+    + [("9/8", 18, []), ("4/4", 12, [])],
+)
+def test_bars_of_other_lengths_have_windows_too(metre, bar, expected):
+    (tune,) = abc.read(f"X:1\nM:{metre}\nL:1/16\nK:C\nC12|D12|E12|F12|\n")
+    grids = np.concatenate([events.windows(melody, 2, bar)[0] for melody in tune])
+    assert grids.shape[1] == 2 * bar and [pitches(grid) for grid in grids] == expected
+
+
+def test_tunes_without_windows_are_counted_by_metre(tmp_path):
+    tune = "X:1\nM:{}\nL:1/16\nK:C\nC12|D12|E12|F12|\n"
+    (tmp_path / "a.abc").write_text("\n".join(map(tune.format, ("3/4", "6/8", "9/8", "4/4"))))
+    found, counts = tunes.read([(tmp_path / "a.abc", 0)], 2, 16)
+    assert not found and counts.tunes == 4 and counts.metres == {12: 2, 18: 1} and counts.short == 1
+    lines = "\n".join(counts.lines(2, 16))
+    assert "2 of 4 tunes are in 3/4 or 6/8" in lines and "data.bar=12" in lines and "data.bar=18" in lines
+    found, counts = tunes.read([(tmp_path / "a.abc", 0)], 2, 12)
+    assert len(found) == 2 and counts.metres == {18: 1, 16: 1}
 
 
 def test_windows_of_silence_and_what_sounded_before_are_left_out():
@@ -379,6 +403,56 @@ def test_midi_times_are_rounded_to_sixteenths():
     np.testing.assert_array_equal(melody.notes, [[0, 1, 60], [1, 1, 62]])
 
 
+PLAYED = np.array([(16 * bar + 4 * beat + late, 4, pitch) for bar in range(4) for beat in range(4)
+                   for late, pitch in ((0.02, 60 + beat), (0.1, 64 + bar))])  # fmt: skip
+
+
+def test_a_recorded_chord_is_no_melody_though_its_notes_never_begin_together():
+    voice = midi.Voice(0, 0, "", PLAYED)
+    assert not voice.is_melodic and voice.was_melodic  # the second is the rule of older runs
+    assert midi.Voice(0, 0, "", PLAYED[::2]).is_melodic
+
+
+def test_notes_that_rounding_moves_or_drops_are_counted(tmp_path):
+    counts = tunes.Counts()
+    counts.add_voice(np.array([(0, 4, 60), (0.25, 4, 64), (4, 2, 60), (8.1, 2, 60)]))
+    assert (counts.notes, counts.moved, counts.dropped) == (4, 2, 1) and counts.shift == pytest.approx(0.35)
+    moved, dropped = counts.lines()
+    assert "2 of 4 notes" in moved and "by 0.1" in moved and "1 of 4 notes" in dropped
+
+
+def test_notes_are_placed_between_the_beats_of_a_side_file(tmp_path):
+    """Beats that become slower; the notes follow them, though the file's own tempo, which changes too, does not."""
+    times = 0.3 + np.cumsum([0, *np.linspace(0.4, 0.6, 16)])
+    rows = [f"{time} {float(n % 2 == 0)} {float(n % 4 == 1)}" for n, time in enumerate(times)]
+    (tmp_path / "beats.txt").write_text("\n".join(rows))
+    seconds = np.sort(np.concatenate([times[1:-1], (times[1:-1] + times[2:]) / 2]))  # two notes a beat
+    # Half a second a quarter for the first two quarters, then a quarter of a second.
+    position = np.where(seconds < 1, seconds * 8, 8 + (seconds - 1) * 16)
+    voice = midi.Voice(0, 0, "", np.column_stack([position, np.full(len(position), 0.5), np.full(len(position), 60)]))
+    score = midi.Score([voice], [], tempos=[(0.0, 0.125), (8.0, 0.0625)])
+    np.testing.assert_allclose(score.seconds(position), seconds)
+    found = beats.read(tmp_path / "beats.txt")
+    placed = beats.placed(voice, score, found)
+    np.testing.assert_allclose(placed.notes[:, 0], 4 + 2 * np.arange(len(seconds)), atol=1e-9)
+    melody = beats.melody(placed, found, 12)
+    assert melody.bar == 16 and melody.barlines.tolist() == [4, 20, 36, 52]
+    grids, misfits = events.windows(melody, 1)
+    assert misfits == 0 and [len(pitches(grid)) for grid in grids] == [8, 8, 8, 6]
+    for text in ("", "0.5 1\n0.4 0\n", "a b"):
+        (tmp_path / "beats.txt").write_text(text)
+        with pytest.raises(UserError, match="beats.txt.*\nuse a line for each beat"):
+            beats.read(tmp_path / "beats.txt")
+    with pytest.raises(UserError, match="none.txt is not there"):
+        beats.read(tmp_path / "none.txt")
+
+
+def test_the_tempo_of_a_file_tells_the_seconds():
+    score = midi.parse(midi_bytes(b"\x00" + TEMPO + b"\x0f\x42\x40" + TUNE))  # a second a quarter
+    np.testing.assert_allclose(score.seconds(np.array([0, 4, 10])), [0, 1, 2.5])
+    np.testing.assert_allclose(midi.parse(midi_bytes(TUNE)).seconds(np.array([8])), [1])
+
+
 def test_midi_in_frames_of_a_second_lasts_as_at_120_quarters_a_minute():
     (voice,) = midi.parse(midi_bytes(TUNE, division=struct.pack(">bB", -24, 8))).voices  # 192 ticks a second
     np.testing.assert_array_equal(voice.notes, [[0, 4, 60]])
@@ -479,17 +553,50 @@ def test_symusic_reads_the_files_written_here():
     assert (score.tempos[0].qpm, track.program) == (pytest.approx(90), 73)
 
 
-def test_midi_agrees_with_symusic_on_files_of_other_programs():
-    symusic = pytest.importorskip("symusic")
-    corpus("bach/*.mxl")
-    files = sorted(Path(find_spec("music21").origin).parent.glob("midi/testPrimitive/*.mid"))
+def assert_equals_symusic(symusic, files):
     for file in files:
         score = symusic.Score(file)
         theirs = [(n.time, n.duration, n.pitch) for track in score.tracks for n in track.notes if n.duration]
         theirs = np.array(sorted(theirs)) / [score.ticks_per_quarter / 4, score.ticks_per_quarter / 4, 1]
         ours = np.concatenate([voice.notes for voice in midi.read(file).voices])
         np.testing.assert_allclose(ours[np.lexsort(ours.T[::-1])], theirs)
-    assert len(files) > 10
+
+
+def test_midi_agrees_with_symusic_on_files_of_other_programs():
+    symusic = pytest.importorskip("symusic")
+    corpus("bach/*.mxl")
+    files = sorted(Path(find_spec("music21").origin).parent.rglob("*.mid"))
+    assert_equals_symusic(symusic, files)
+    assert len(files) == 23
+
+
+@pytest.mark.long
+def test_midi_agrees_with_symusic_on_pop909_whose_beats_are_its_bars(tmp_path):
+    symusic = pytest.importorskip("symusic")
+    archive = Path(os.environ.get("AE_JAX_DATA_DIR", ""), "pop909/pop909_midi.tar.xz")
+    if not archive.is_file():
+        pytest.skip("no pop909 in $AE_JAX_DATA_DIR")
+    with tarfile.open(archive) as packed:
+        packed.extractall(tmp_path, filter="data")
+    files = sorted(tmp_path.rglob("*.mid"))
+    assert_equals_symusic(symusic, files)
+    assert len(files) == 200
+    some = [(file, 0) for file in files[:20]]
+    (_, plain), (found, counts) = tunes.read(some, 2, 16), tunes.read(some, 2, 16, "beat_midi.txt")
+    assert len(found) == counts.tunes == 20 and counts.dropped < 0.01 * counts.notes
+    assert counts.shift / counts.notes < 0.05 < 0.2 < plain.shift / plain.notes  # onsets lie on the beats' sixteenths
+
+
+def test_tunes_of_abc_come_back_through_midi_files_as_symusic_reads_them():
+    symusic = pytest.importorskip("symusic")
+    found = [tune[0] for file in corpus("ryansMammoth/*.abc") for tune in abc.read(file.read_text("utf-8")) if tune]
+    for melody in found[:200]:
+        notes = events.monophonic(events.rounded(melody.notes)).astype(int)
+        (track,) = symusic.Score.from_midi(midi.to_bytes(notes)).tracks
+        theirs = [(note.time / 120, note.duration / 120, note.pitch) for note in track.notes]
+        np.testing.assert_array_equal(theirs, notes)
+        np.testing.assert_array_equal(through_midi(notes), notes)
+    assert len(found) >= 200
 
 
 # --- MusicXML ---------------------------------------------------------------------------------------------------------

@@ -25,17 +25,19 @@ class Form:
       suffix: ".png" for an image each, ".mid" for a melody each, ".npy" or ".npz" for all in one array.
       scale: the value of uint8 that 1 becomes; None for floats.
       sound: whether each melody is also written as sound, ".wav".
+      bar: of melodies, the number of events in a bar.
     """
 
     suffix: str
     scale: int | None = None
     sound: bool = False
+    bar: int = events.STEPS
 
 
 def form_of(spec: DataSpec) -> Form:
     """Return how examples are written that come from no file: as images or melodies, where they are such."""
     if spec.kind == "events":
-        return Form(".mid")
+        return Form(".mid", bar=spec.bar)
     is_image = spec.kind == "pixels" and len(spec.shape) == 3 and spec.shape[-1] in (1, 3)
     return Form(".png", 255) if is_image else Form(".npy")
 
@@ -64,7 +66,7 @@ def rendered(values: np.ndarray, names: Sequence[str], stem: str, form: Form) ->
     if form.suffix == ".npy":
         return {f"{stem}.npy": values}
     if form.suffix == ".mid":
-        melodies = [melody([grid], name, form.sound) for name, grid in zip(names, values, strict=True)]
+        melodies = [melody([grid], name, form.sound, form.bar) for name, grid in zip(names, values, strict=True)]
         return {file: content for files in melodies for file, content in files.items()}
     files: dict[str, Any] = {}
     of: dict[str, str] = {}
@@ -84,13 +86,16 @@ def sounding(form: Form, render: bool) -> Form:
     return dataclasses.replace(form, sound=render)
 
 
-def melody(grids: Sequence[np.ndarray] | np.ndarray, name: str, sound: bool = False) -> dict[str, Any]:
+def melody(
+    grids: Sequence[np.ndarray] | np.ndarray, name: str, sound: bool = False, bar: int = events.STEPS
+) -> dict[str, Any]:
     """Return {file: content} of a melody: NAME.mid, its piano roll NAME.png, and NAME.wav.
 
     Args:
       grids: grids of events [T], played one after the other.
       name: the name of the files.
       sound: whether NAME.wav is wanted.
+      bar: the number of events in a bar.
     """
     # Each grid by itself, so that its last note does not sound on through a silence with which the next grid begins.
     played, steps = [], 0
@@ -98,8 +103,8 @@ def melody(grids: Sequence[np.ndarray] | np.ndarray, name: str, sound: bool = Fa
         played.append(events.to_notes(events.canonical(np.asarray(grid, np.uint8))) + [steps, 0, 0])
         steps += len(grid)
     notes = np.concatenate(played)
-    roll = style.styled(lambda rows: style.pixels(style.piano_rolls(rows)))([[grid] for grid in grids])
-    files = {f"{name}.mid": midi.to_bytes(notes, steps), f"{name}.png": roll}
+    roll = style.styled(lambda rows: style.pixels(style.piano_rolls(rows, bar=bar)))([[grid] for grid in grids])
+    files = {f"{name}.mid": midi.to_bytes(notes, steps, bar=bar), f"{name}.png": roll}
     return {**files, **({f"{name}.wav": audio.to_wav(notes, steps)} if sound else {})}
 
 

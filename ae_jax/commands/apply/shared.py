@@ -70,7 +70,8 @@ def read(trained: Trained, source: str, resize: bool = False, track: int = -1, s
     if not source:
         return _own(trained)
     limit, built = trained.context.get("limit"), trained.experiment
-    return userfiles.read_examples(source, built.spec, built.input_shape, resize, limit, track, start_bar)
+    beats = built.config.data.get("beats") or ""
+    return userfiles.read_examples(source, built.spec, built.input_shape, resize, limit, track, start_bar, beats)
 
 
 def _own(trained: Trained) -> Examples:

@@ -1,4 +1,4 @@
-"""List what exists, one line each: models, configs, metrics, figures, objectives, keys and more.
+"""List models, configs, metrics, figures, objectives, keys and more, one line each.
 
 ae-jax list models
 ae-jax list configs

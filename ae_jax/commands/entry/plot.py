@@ -1,4 +1,6 @@
-"""Draw figures of a trained run, or of a sweep, into its figures/: NAME.png or .pdf, and the arrays drawn in NAME.npz.
+"""Draw figures of a trained run or of a sweep into its folder figures/.
+
+NAME.png or NAME.pdf is the figure, and NAME.npz has the arrays that it shows.
 
 ae-jax plot --workdir=runs/digits --figures=manifold,scatter,reconstructions,samples
 ae-jax plot --workdir=runs/digits --figures=manifold --manifold_size=30 --format=pdf
@@ -12,8 +14,8 @@ from ae_jax.commands import options
 
 _DEFAULT = {"figures": "reconstructions", "sweep_figures": "metric_curve"}
 _FIGURES = (
-    "names of files in ae_jax/plots/figures (default: {figures}); of a sweep, in ae_jax/sweeps/figures (default: "
-    "{sweep_figures})"
+    "figures of a run: names of files in ae_jax/plots/figures (default: {figures}); figures of a sweep: names of files "
+    "in ae_jax/sweeps/figures (default: {sweep_figures})"
 )
 # The kinds of names that this command takes, each with the function whose keywords are flags.
 NAMES = {"figures": "arrays", "sweep_figures": "arrays"}
@@ -25,7 +27,7 @@ def define_flags(into):
     options.define_option_flags(into, "figures", "arrays")
     options.define_option_flags(into, "sweep_figures", "arrays")
     flags.DEFINE_list("figures", None, _FIGURES.format(**_DEFAULT), flag_values=into)
-    flags.DEFINE_enum("format", "png", ["png", "pdf"], "format of the pictures", flag_values=into)
+    flags.DEFINE_enum("format", "png", ["png", "pdf"], "file format of the figures", flag_values=into)
 
 
 def main(line):

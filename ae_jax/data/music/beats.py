@@ -41,12 +41,14 @@ def read(file: Path) -> Beats:
         UserError: the file is not there, or is no such file.
     """
     try:
-        rows = np.loadtxt(file, ndmin=2)
+        lines = file.read_text("utf-8", "replace").splitlines()
     except OSError:
         raise UserError(f"{file} is not there, and data.beats asks for it\nadd it, or leave data.beats out") from None
+    try:
+        rows = np.array([line.split() for line in lines if line.strip()], float)
     except ValueError as error:
         raise UserError(f"{file} cannot be read: {error}\n{_FORMAT}") from None
-    times = rows[:, 0] if rows.size else np.zeros(0)
+    times = rows[:, 0] if rows.ndim > 1 else np.zeros(0)
     if len(times) < 2 or not np.isfinite(times).all() or (np.diff(times) <= 0).any():
         raise UserError(f"{file} has no two beats, or their times do not increase\n{_FORMAT}")
     downbeats = np.flatnonzero(rows[:, -1] == 1) if rows.shape[1] > 1 else np.zeros(0, int)

@@ -256,6 +256,8 @@ def grid(voice: Voice, rest: int = 0, bar: int = STEPS) -> np.ndarray:
         Events, uint8 [bar * bars + rest].
     """
     notes = events.rounded(voice.notes).astype(int)
+    # Notes before the first beat of a file with beats: whole bars are put before it.
+    notes[:, 0] += bar * max(-(int(notes[:, 0].min()) // bar), 0)
     pitch = notes[:, 2]
     notes = notes[(pitch >= events.LOWEST) & (pitch <= events.HIGHEST)]
     length = int((notes[:, 0] + notes[:, 1]).max(initial=0))

@@ -75,12 +75,12 @@ class Counts:
         else:
             self.metres[longest.bar] += 1
 
-    def lines(self, bars: int, bar: int) -> Iterator[str]:
+    def lines(self, bars: int = 0, bar: int = 0) -> Iterator[str]:
         """Yield what is to be reported, a line for each kind of loss.
 
         Args:
-            bars: the length of a window in bars.
-            bar: the length of a bar in sixteenths.
+            bars: the length of a window in bars; it is only needed if whole tunes were counted.
+            bar: the length of a bar in sixteenths, likewise.
         """
         if self.misfits:
             yield f"{self.misfits} windows have a note off the grid of sixteenths or out of range: left out"

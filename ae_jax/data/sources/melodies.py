@@ -16,9 +16,14 @@ from ae_jax.data import cached
 from ae_jax.data.music import abc, beats, events, families, midi, midi_messages, musicxml, tunes
 from ae_jax.data.music.tunes import Tune
 
-# The folders of the corpus, in the order of the labels.
-COLLECTIONS = {"essenFolksong": "*.abc", "oneills1850": "*.abc", "ryansMammoth": "*.abc", "airdsAirs": "*.abc"}
-COLLECTIONS |= {"bach": "*.mxl"}
+# {folder of the corpus: (name of the collection, its files)}, in the order of the labels
+COLLECTIONS = {
+    "essenFolksong": ("Essen folk songs", "*.abc"),
+    "oneills1850": ("O'Neill's Irish tunes", "*.abc"),
+    "ryansMammoth": ("Ryan's fiddle tunes", "*.abc"),
+    "airdsAirs": ("Aird's airs", "*.abc"),
+    "bach": ("Bach chorales", "*.mxl"),
+}
 # The modules on which the cached arrays depend.
 _READERS = (abc, beats, events, families, midi, midi_messages, musicxml, tunes, sys.modules[__name__])
 
@@ -76,7 +81,7 @@ def load(
         if format_number > 2:
             splits = _without_near(splits)
             _check_none_empty(splits, path)
-        names = () if path else tuple(COLLECTIONS)
+        names = () if path else tuple(collection for collection, _ in COLLECTIONS.values())
         if path:
             splits = {side: {"x": arrays["x"]} for side, arrays in splits.items()}
         shape = splits["train"]["x"].shape[1:]
@@ -119,7 +124,9 @@ def _corpus() -> list[tuple[Path, int]]:
             "instead: --config.data.path=FOLDER of MIDI files"
         )
     home = Path(music21.submodule_search_locations[0], "corpus")
-    found = [(f, i) for i, name in enumerate(COLLECTIONS) for f in sorted((home / name).glob(COLLECTIONS[name]))]
+    found = []
+    for label, (folder, (_, pattern)) in enumerate(COLLECTIONS.items()):
+        found += [(file, label) for file in sorted((home / folder).glob(pattern))]
     if not found:
         raise UserError(f"{home} has no {', '.join(COLLECTIONS)}: this music21 comes without its corpus")
     return found

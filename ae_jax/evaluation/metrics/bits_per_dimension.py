@@ -1,4 +1,7 @@
-"""Bits per dimension: the cost in bits of each value of an example, for data that are whole levels or classes."""
+"""Bits per dimension: the cost in bits of each value of an example.
+
+It is defined for data that are integer levels or classes.
+"""
 
 import math
 

@@ -37,7 +37,7 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
 
 
 def usage(model, variables, data, key) -> np.ndarray:
-    """Return how often each entry occurs among the codes of the evaluated split, int [levels, K].
+    """Return the counts [levels, K], int, of each entry among the codes of the evaluated split.
 
     Raises:
       UserError: for a latent that is not discrete.

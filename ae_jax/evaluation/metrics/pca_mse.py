@@ -1,4 +1,4 @@
-"""Principal component analysis (PCA) with as many components as latent dimensions: the linear baseline."""
+"""The linear baseline: PCA with as many components as the model has latent dimensions."""
 
 import numpy as np
 

@@ -1,4 +1,7 @@
-"""Probes of the latent for classes: logistic regression and nearest neighbours, with PCA and pixels as baselines."""
+"""Probes that predict the class from the latent, with PCA and pixels as baselines.
+
+The probes are logistic regression and nearest neighbours.
+"""
 
 import numpy as np
 

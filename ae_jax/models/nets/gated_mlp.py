@@ -1,4 +1,4 @@
-"""Dense networks with gates: an encoder for arrays of any shape, and the decoder that mirrors it.
+"""Dense networks with gates: an encoder for arrays of any shape, and its mirror image.
 
 A gated layer returns (W x + b) * sigmoid(V x + c) (Dauphin et al. 2017, arXiv:1612.08083). They are the networks of
 Tomczak and Welling 2018, "VAE with a VampPrior", arXiv:1705.07120.

@@ -71,8 +71,9 @@ class PixelCnn(nn.Module):
                 vertical, both = vertical + given[..., : 2 * self.width], both + given[..., 2 * self.width :]
             vertical, gated = _gate(vertical), _gate(both)
             read.append(nn.Dense(self.width)(gated))
-            # The first layer's input contains no channels to add to, and not the place itself.
-            horizontal = nn.Dense(self.width)(gated) + (horizontal if layer else 0)
+            if layer < self.layers:
+                # The first layer's input has other channels, so that nothing is added to it.
+                horizontal = nn.Dense(self.width)(gated) + (horizontal if layer else 0)
         h = nn.relu(nn.Dense(self.width)(nn.relu(sum(read))))
         return nn.Dense(self.size, kernel_init=nn.initializers.zeros)(h).reshape(tokens.shape)
 

@@ -63,7 +63,10 @@ class Block(nn.Module):
         return read[:, :, 0], read[:, :, 1], read[:, :, 2]
 
     def _attend(self, queries, keys, values, seen):
-        """Return what the queries [B, Q, ...] read of the values [B, T, ...] that are seen, bool [Q, T]."""
+        """Return means of the values [B, T, ...], weighted by attention of queries [B, Q, ...].
+
+        A query sees the positions that the mask, bool [Q, T], allows.
+        """
         scores = jnp.einsum("bqhd,bthd->bhqt", queries, keys) / math.sqrt(queries.shape[-1])
         weights = jax.nn.softmax(jnp.where(seen[None, None], scores, -jnp.inf), axis=-1)
         found = jnp.einsum("bhqt,bthd->bqhd", weights, values)
@@ -74,7 +77,9 @@ class Block(nn.Module):
 
 
 class Transformer(nn.Module):
-    """Map tokens to logits, each from the tokens before it; see `ae_jax.models.autoregressive.Autoregressive`.
+    """Map tokens to logits, each from the tokens before it.
+
+    See `ae_jax.models.autoregressive.Autoregressive`.
 
     Args:
       length: T, the number of places.
@@ -93,7 +98,10 @@ class Transformer(nn.Module):
     dropout: float = 0.0
 
     def setup(self):
-        """Make the layers. The last one starts at zero, so that all tokens are equally probable at first."""
+        """Make the layers.
+
+        The last layer starts at zero, so that all tokens are equally probable at first.
+        """
         # A matrix product in place of a lookup, whose gradient would be a scatter, which is slow.
         self.embed = nn.Dense(self.width)
         self.of_label = nn.Dense(self.width)

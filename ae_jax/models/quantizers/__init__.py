@@ -1,4 +1,7 @@
-"""Quantizers, one per file: `Quantizer`, a module that replaces vectors by entries of a finite set."""
+"""Quantizers, which replace vectors by entries of a finite set, one in each file.
+
+Each file has a module called `Quantizer`.
+"""
 
 from typing import Any, NamedTuple
 
@@ -54,7 +57,10 @@ class Quantizer(nn.Module):
 
     @nn.nowrap
     def after_batch(self, collections: dict[str, Any], key: Any) -> dict[str, Any]:
-        """Return the quantizer's mutable collections after a training step; see `Family.after_batch`."""
+        """Return the mutable collections of the quantizer after a training step.
+
+        See `Family.after_batch`.
+        """
         return collections
 
 

@@ -1,4 +1,6 @@
-"""Finite scalar quantization: each number of a vector is rounded to one of a few levels, without a codebook.
+"""Finite scalar quantization: round each number of a vector to one of a few levels.
+
+It needs no codebook.
 
 Mentzer et al. 2023, "Finite scalar quantization: VQ-VAE made simple", arXiv:2309.15505.
 """

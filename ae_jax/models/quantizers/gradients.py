@@ -17,7 +17,7 @@ def straight_through(z, entries):
 
 
 def rotation(z, entries):
-    """Return the entries [N, D], with the gradient of a rotation of z [N, D] that is scaled to reach them.
+    """Return the entries [N, D], with the gradient of a rotated and scaled z [N, D].
 
     The rotation and the scale count as constants (Fifty et al. 2024, "Restructuring vector quantization with the
     rotation trick", arXiv:2410.06424, section 4.2). Where an entry is opposite to z, no rotation is defined, and the
@@ -42,7 +42,10 @@ _WAYS = {"straight_through": straight_through, "rotation": rotation}
 
 
 def find(name: str) -> Callable:
-    """Return the function (z, entries) -> entries of this name. Raise UserError if there is none."""
+    """Return the function (z, entries) -> entries of this name.
+
+    Raise UserError if there is none.
+    """
     if name not in _WAYS:
         raise errors.unknown("model.gradient", name, _WAYS)
     return _WAYS[name]

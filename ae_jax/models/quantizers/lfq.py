@@ -86,7 +86,7 @@ class Quantizer(projected.Projected):
 
 
 def _entropy_of_mean(log_p, shown):
-    """Return the entropy in nats of the mean distribution over all combinations of a group of bits.
+    """Return the entropy in nats of the mean distribution over all values of a group of bits.
 
     Args:
       log_p: the log probabilities [N, G] of the bits 1, and of the bits 0.

@@ -7,7 +7,10 @@ from ae_jax.models.quantizers import Quantized
 
 
 class Projected(quantizers.Quantizer):
-    """Quantize vectors of `inner_dim` numbers, between two dense layers where `latent_dim` is another size."""
+    """Quantize vectors of `inner_dim` numbers.
+
+    If `latent_dim` is another size, a dense layer stands before and after the quantizer.
+    """
 
     @property
     def inner_dim(self) -> int:

@@ -73,7 +73,10 @@ class Quantizer(vq.Quantizer):
         return Quantized(gradients.find(self.gradient)(z, total), jnp.stack(indices, axis=-1), penalties)
 
     def embed(self, indices):
-        """Return sums of entries [..., D] by their numbers [..., depth]; a negative number adds nothing."""
+        """Return sums of entries [..., D] by their numbers [..., depth].
+
+        A negative number adds nothing.
+        """
         return sum(
             level.embed(jnp.maximum(indices[..., number], 0)) * (indices[..., number, None] >= 0)
             for number, level in enumerate(self.levels)

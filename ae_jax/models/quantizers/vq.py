@@ -178,14 +178,20 @@ def nearest(z, entries):
 
 
 def lloyd_step(z, centres):
-    """Return centres [K, D] after one step of k-means on vectors [N, D]; those of empty clusters stay."""
+    """Return centres [K, D] after one step of k-means on vectors [N, D].
+
+    The centre of an empty cluster stays where it was.
+    """
     chosen = jax.nn.one_hot(nearest(z, centres), len(centres))
     counts = chosen.sum(axis=0)[:, None]
     return jnp.where(counts > 0, chosen.T @ z / jnp.maximum(counts, 1), centres)
 
 
 def _some_rows(z, count, key):
-    """Return `count` different rows of z [N, D] in random order; all several times if there are fewer."""
+    """Return `count` different rows of z [N, D] in random order.
+
+    If there are fewer rows, all of them are repeated.
+    """
     order = jax.random.permutation(key, len(z))
     return z[order[jnp.arange(count) % len(z)]]
 
