@@ -97,7 +97,7 @@ class DataSpec:
     bar: int = 16
 
     def __post_init__(self) -> None:
-        """Turn lists, which come from JSON or a user's data source, into tuples, which can be hashed."""
+        """Turn lists, which JSON and data sources give, into tuples, which can be hashed."""
         lists = {"shape": self.shape, "names": self.names, "mean": self.mean, "deviation": self.deviation}
         for field, values in lists.items():
             object.__setattr__(self, field, tuple(values))
@@ -113,7 +113,7 @@ class DataSpec:
         return self.label_dim or self.classes
 
     def restored(self, x: Array) -> Array:
-        """Return examples x [..., *shape] in the units that they had before they were standardised, if they were."""
+        """Return examples x [..., *shape] in the units that they had before standardisation."""
         if not self.mean:
             return x
         axes = (1,) * (x.ndim - 1) + (-1,)

@@ -18,7 +18,7 @@ def run(
     track: int = -1,
     start_bar: int = 0,
 ) -> shared.Result:
-    """Encode examples into latents: posterior means where there is a posterior, indices where latents are discrete.
+    """Encode examples into latents: posterior means, or indices of discrete latents.
 
     Args:
       trained: the opened run.
