@@ -1,11 +1,11 @@
-"""Importance-weighted autoencoder and the matching VAE on binarised MNIST, dynamic or static.
+"""Importance-weighted autoencoder and the matching VAE on binarised MNIST.
 
 Burda et al. 2016, "Importance weighted autoencoders", arXiv:1509.00519, table 1: -log p(x) of the test set in nats per
 image, estimated with 5,000 samples after 3,280 epochs (`:short`: 121). The last checkpoint counts.
 The seed of the evaluation binarises the test set once. `objective=elbo` is the VAE; miwae, piwae and ciwae are those of
 Rainforth et al. 2018, arXiv:1802.04537. The full schedule takes 27 times as long as `:short`, whose results stand
-beside the paper's and are judged by the order of the columns alone. docs/results.md has the time that `:short` takes.
-`mnist_static` has 50,000 training images of fixed bits.
+beside the paper's and are judged by the order of the columns alone. `mnist_static` has 50,000 training images of fixed
+bits.
 
     python scripts/reproduce.py iwae_table1_short           (--stored: prints what was obtained so far)
     python scripts/train.py --config=configs/iwae.py:mnist,objective=dreg,k=8,short --workdir=runs/dreg

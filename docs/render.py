@@ -20,7 +20,7 @@ import absl.flags
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from ae_jax.commands import help, keys, listing, reproduce, signatures, tables, verdicts  # noqa: E402
+from ae_jax.commands import help, keys, listing, reproduce, signatures, tables  # noqa: E402
 from ae_jax.core import docstrings, lookup  # noqa: E402
 
 # Papers that have no arXiv number, by the words with which docstrings cite them.
@@ -255,36 +255,20 @@ PAGES = {
 }
 
 
-def results() -> str:
-    """Return the table of all results."""
-    stored = reproduce.read()
-    rows = [row for row in reproduce.rows().values() if row.name in stored]
-    return tables.table([line for row in rows for line in verdicts.lines(row, stored)], markdown=True)
-
-
-def music_16bar() -> str:
-    """Return the table that compares the decoders of sixteen bars."""
-    return tables.grid(reproduce.tables()["music_16bar"], reproduce.read(), markdown=True)
-
-
 def speed() -> str:
     """Return the table of speeds."""
     command = [sys.executable, str(ROOT / "benchmarks" / "pairs.py")]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.rstrip()
 
 
-# Blocks of pages, between <!-- NAME --> and <!-- /NAME -->, that follow from stored results.
-BLOCKS = {"results": results, "music_16bar": music_16bar, "speed": speed}
-
-
 def with_blocks(text: str) -> str:
-    """Return the text of a page with its blocks rendered again."""
-    for name, block in BLOCKS.items():
-        head, tail = f"<!-- {name} -->", f"<!-- /{name} -->"
-        if head in text:
-            before, rest = text.split(head)
-            text = f"{before}{head}\n{block()}\n{tail}{rest.split(tail)[1]}"
-    return text
+    """Return the text of a page with its tables of results and of speeds rendered again."""
+    text = tables.fill(text, reproduce.read())
+    head, tail = "<!-- speed -->", "<!-- /speed -->"
+    if head not in text:
+        return text
+    before, rest = text.split(head)
+    return f"{before}{head}\n{speed()}\n{tail}{rest.split(tail)[1]}"
 
 
 def main() -> None:

@@ -125,6 +125,44 @@ def check_support(values: Any, spec: DataSpec, support: tuple[float, float], nam
         )
 
 
+def by_example(function: Callable) -> Callable:
+    """Return a function of (batch, keys [B]) that gives each example a call with its own key.
+
+    Args:
+      function: maps a batch of one example and a key to a pytree of arrays [1, ...].
+    """
+
+    def one(example, key):
+        alone = function(jax.tree.map(lambda leaf: leaf[None], example), key)
+        return jax.tree.map(lambda leaf: leaf[0], alone)
+
+    return jax.vmap(one)
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def keys_of_examples(key: Any, first: Any, count: int) -> Any:
+    """Return the keys [count] of the examples number `first`, `first` + 1, ...
+
+    An example has the same key whatever the batch is that it comes in.
+    """
+    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, first + jnp.arange(count))
+
+
+def keyed(prepare: Callable[[Batch, Any], Batch], key: Any) -> Callable[[Any, Batch], Batch]:
+    """Return the function (step, batch) -> batch that prepares each example by its own key.
+
+    Args:
+      prepare: the function (batch, key) -> batch that binarises, dequantises and corrupts.
+      key: random key.
+    """
+
+    def finish(step, batch):
+        size = len(batch["x"])
+        return by_example(prepare)(batch, keys_of_examples(key, step * size, size))
+
+    return finish
+
+
 @dataclasses.dataclass(frozen=True)
 class Batches:
     """A split of a data set, cut into batches. The last batch of an epoch is padded; its "mask" is 0 there.

@@ -14,7 +14,7 @@ from ae_jax.data import corruptions, mapped, sources
 from ae_jax.data.batching import outside
 
 # The keys of section data that are read outside of its source. All others are arguments of the source.
-READ_HERE = ("source", "validation", "binarize", "labelled", "train_on_test", "transpose", "stream")
+READ_HERE = ("source", "validation", "binarize", "binarize_seed", "labelled", "train_on_test", "transpose", "stream")
 # The arguments that every section has, empty where they are not set.
 _COMMON = ("name", "dir", "path", "split", "cache", "size")
 # The parameter of a source that needs another run. It receives the function that opens it.
@@ -30,7 +30,7 @@ def load(
 
     Args:
       section: the section `data` of a config.
-      seed: of the run; what is binarised once depends on it.
+      seed: of the run; in runs of a format below 4, what is binarised once depends on it.
       format: the rules by which validation is held out, see `ae_jax.core.types.FORMAT`.
       whole: whether to ask the source for all examples as one split, "all"; not every source can.
       open_run: the function that opens another run, for a source with a parameter `open_run`.
@@ -52,7 +52,9 @@ def load(
     if section.binarize != "none" and spec.kind == "reals":
         _check_probabilities(spec, splits)
     if section.binarize == "fixed":
-        spec, splits = corruptions.binarize_once(spec, splits, seed)
+        # Runs of different seeds then share one test set.
+        its_own = section.get("binarize_seed") or 0
+        spec, splits = corruptions.binarize_once(spec, splits, its_own if format > 3 else seed)
     return spec, splits
 
 
@@ -218,5 +220,5 @@ def _joined(splits: Mapping[str, Any], names: Sequence[str] = ("train", "validat
 
 
 def depend_on_seed(config: Any) -> bool:
-    """Tell whether runs of other seeds see other data, and not the same in another order."""
+    """Tell whether runs of other seeds may see other data, as they do before format 4."""
     return config.data.binarize == "fixed"

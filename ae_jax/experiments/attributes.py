@@ -1,4 +1,4 @@
-"""Move the latents of melodies in the direction in which an attribute grows, such as their density."""
+"""Move the latents of melodies in the direction of an attribute, such as density."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -106,7 +106,16 @@ def read_examples(
 
 
 def label_of(file: Path, stored: Mapping[str, np.ndarray], count: int) -> np.ndarray | None:
-    """Return the labels of the `count` examples of a file, if it holds some: [N] or [N, L]. Raise UserError."""
+    """Return the labels of a file's examples, [N] or [N, L]; None where it holds none.
+
+    Args:
+      file: the file.
+      stored: its arrays by name.
+      count: N, how many examples it holds.
+
+    Raises:
+      UserError: the labels have another shape.
+    """
     label = stored.get("label")
     if label is not None and (label.ndim not in (1, 2) or len(label) != count):
         raise UserError(f"{file} holds labels {list(label.shape)}\nexpected [N] classes or [N, L] vectors, N = {count}")
@@ -137,7 +146,7 @@ def _read_images(source: Path, shape: tuple[int, ...], resize: bool, limit: int 
 def _read_melodies(
     source: Path, spec: DataSpec, limit: int | None, voice: int, start_bar: int, beat_file: str
 ) -> Examples:
-    """Read a MIDI file or a folder of them, and cut its melodies into windows. Files without one are named."""
+    """Read a MIDI file or a folder of them, and cut the melodies into windows."""
     found, files, unreadable = usermelodies.read(source, spec, voice, start_bar, beat_file)
     stem = source.resolve().name if source.is_dir() else source.stem
     inputs = np.asarray(list(found.values())[:limit], np.float32)
@@ -145,7 +154,7 @@ def _read_melodies(
 
 
 def _fitted(image: np.ndarray, file: Path, shape: tuple[int, ...], resize: bool) -> np.ndarray:
-    """Return an image, uint8 [H, W, 1 or 3], in the model's shape. Raise UserError where it has another."""
+    """Return an image, uint8 [H, W, 1 or 3], in the model's shape, or raise UserError."""
     (height, width, channels), found = image.shape, f"{image.shape[1]}x{image.shape[0]}"
     if resize and image.shape != shape:
         from PIL import Image
@@ -156,13 +165,14 @@ def _fitted(image: np.ndarray, file: Path, shape: tuple[int, ...], resize: bool)
         raise UserError(f"{file} is {found}, and this model reads images of {shape[1]}x{shape[0]}\ntry --resize")
     if channels > shape[-1]:
         raise UserError(f"{file} is in colour, and this model reads grey images\ntry --resize, which makes it grey")
+    # A grey image has the same value in each channel of a coloured one.
     return np.broadcast_to(image, shape)
 
 
 def _arranged(file: Path, x: np.ndarray, shape: tuple[int, ...], resize: bool) -> np.ndarray:
-    """Return an array as [N, *shape], which may lack the axis of examples, or that of a single channel.
+    """Return an array as [N, *shape].
 
-    With `resize` images keep their size.
+    It may lack the axis of examples, or that of a single channel. With `resize` images keep their size.
     """
     shapes = (shape, shape[:-1]) if len(shape) == 3 and shape[-1] == 1 else (shape,)
     if x.size and (x.shape in shapes or x.shape[1:] in shapes):
@@ -177,7 +187,7 @@ def _arranged(file: Path, x: np.ndarray, shape: tuple[int, ...], resize: bool) -
 
 
 def _stretched(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Stretch images, float32 [N, H, W, C], to [N, *shape]; bicubic, within the values of each image."""
+    """Stretch images, float32 [N, H, W, C], to [N, *shape] by bicubic interpolation."""
     from PIL import Image
 
     size = (shape[1], shape[0])
@@ -185,12 +195,13 @@ def _stretched(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     def of_one(plane):
         return np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BICUBIC))
 
+    # Pillow resizes floats one channel at a time. Bicubic interpolation overshoots at edges, so the result is clipped.
     planes = np.stack([[of_one(plane) for plane in np.moveaxis(image, -1, 0)] for image in x])
     return np.moveaxis(planes, 1, -1).clip(x.min(axis=(1, 2, 3), keepdims=True), x.max(axis=(1, 2, 3), keepdims=True))
 
 
 def _values(file: Path, x: np.ndarray, spec: DataSpec) -> tuple[np.ndarray, Form]:
-    """Return (float32 [N, ...], form of the results) for an array of examples. Raise UserError for other values."""
+    """Return (float32 [N, ...], form of the results) for examples, or raise UserError."""
     if x.dtype == np.uint8 and spec.kind == "pixels":
         if x.max() >= spec.levels:
             raise UserError(
@@ -214,7 +225,12 @@ def _values(file: Path, x: np.ndarray, spec: DataSpec) -> tuple[np.ndarray, Form
 
 
 def check_finite(file: Path, rows: np.ndarray) -> None:
-    """Raise UserError where rows [N, ...] hold NaN or infinity."""
+    """Raise UserError where rows hold NaN or infinity.
+
+    Args:
+      file: the file that they are of.
+      rows: [N, ...].
+    """
     bad = np.flatnonzero(~np.isfinite(rows).reshape(len(rows), -1).all(axis=1))
     if bad.size:
         raise UserError(f"{file}: {bad.size} of {len(rows)} rows hold NaN or infinity, first number {bad[0]}")

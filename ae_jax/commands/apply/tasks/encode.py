@@ -3,7 +3,7 @@
 from typing import Any
 
 from ae_jax.commands.apply import shared
-from ae_jax.experiments import using
+from ae_jax.experiments import tokens, using
 from ae_jax.experiments.analysis import Trained
 
 
@@ -18,7 +18,7 @@ def run(
     track: int = -1,
     start_bar: int = 0,
 ) -> shared.Result:
-    """Encode examples into latents, which are posterior means where there is a posterior.
+    """Encode examples into latents: posterior means where there is a posterior, indices where latents are discrete.
 
     Args:
       trained: the opened run.
@@ -33,14 +33,27 @@ def run(
         By default the file is read from beginning to end, in pieces.
 
     Returns:
-      STEM.npz with "code" [N, D] float32 and "names" [N], and STEM.csv with the same, in nine digits, which give back
-      every float32.
+      STEM.npz with "code" [N, D] float32 and "names" [N]; "scale" [N, D], the standard deviations of the posteriors,
+      where they are normal distributions; and "label" where the examples have labels. STEM.csv has the same as columns
+      file, label, z0, ..., z0_scale, ..., in nine digits, which give back every float32; classes by name, and no
+      vectors. Of discrete latents, only STEM.npz with "indices" [N, ...] and "names".
     """
     examples = shared.read(trained, source, resize, track, start_bar)
     given = shared.label_for(trained, label, examples.label)
-    code = using.encode(trained, examples.inputs, label=given, key=key, batch_size=batch_size)
-    table = [["file", *(f"z{d}" for d in range(code.shape[1]))]]
-    for name, row in zip(examples.names, code, strict=True):
-        table.append([name, *(f"{z:.9g}" for z in row)])
-    files = {f"{examples.stem}.npz": {"code": code, "names": examples.names}, f"{examples.stem}.csv": table}
+    if tokens.are_there(trained):
+        indices = tokens.encode(trained, examples.inputs, label=given, key=key, batch_size=batch_size)
+        of_tokens: dict[str, Any] = {f"{examples.stem}.npz": {"indices": indices, "names": examples.names}}
+        return shared.Result(of_tokens, examples.originals, examples.unreadable)
+    options = {"label": given, "key": key, "batch_size": batch_size}
+    code, scale = using.encode_with_scale(trained, examples.inputs, **options)
+    arrays = {"code": code, "names": examples.names}
+    table: dict[str, Any] = {"file": examples.names, **shared.label_column(trained, examples.label)}
+    table |= {f"z{d}": [f"{z:.9g}" for z in column] for d, column in enumerate(code.T)}
+    if scale is not None:
+        arrays["scale"] = scale
+        table |= {f"z{d}_scale": [f"{each:.9g}" for each in column] for d, column in enumerate(scale.T)}
+    if examples.label is not None:
+        arrays["label"] = examples.label
+    rows = [list(table), *(list(row) for row in zip(*table.values(), strict=True))]
+    files = {f"{examples.stem}.npz": arrays, f"{examples.stem}.csv": rows}
     return shared.Result(files, examples.originals, examples.unreadable)
