@@ -13,20 +13,29 @@ import numpy as np
 
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec
-from ae_jax.data import cached
+from ae_jax.data import cached, downloads
 
 STEMS = {"train": "train", "test": "t10k"}
 
 
-def load(dir: str = "", cache: str = "") -> tuple[DataSpec, dict]:
-    """Reads {train,t10k}-images-idx3-ubyte[.gz] and, where they are, {train,t10k}-labels-idx1-ubyte[.gz] in `dir`.
+def load(name: str = "", dir: str = "", cache: str = "") -> tuple[DataSpec, dict]:
+    """Read {train,t10k}-images-idx3-ubyte[.gz] and, if they exist, {train,t10k}-labels-idx1-ubyte[.gz].
 
-    x is [N, H, W, 1] uint8. Of several processes one reads, and all map its arrays from the folder `cache` (default
-    ~/.cache/ae_jax, or below $XDG_CACHE_HOME). Raises UserError, naming the file, where one is missing, damaged or at
-    odds with another.
+    Of several processes one reads, and all map its arrays from the cache.
+
+    Args:
+      name: name of the set; mnist and fashion_mnist are downloaded once if `dir` is empty.
+      dir: the folder of the files.
+      cache: the folder of the cache; ~/.cache/ae_jax by default, or ae_jax in $XDG_CACHE_HOME.
+
+    Returns:
+      The DataSpec, and {"train", "test"}: {"x": [N, H, W, 1] uint8, "label"?: [N]}.
+
+    Raises:
+      UserError: a file is missing, damaged or contradicts another; the message names it.
     """
-    folder = Path(dir).expanduser()
-    if not dir or not folder.is_dir():
+    folder = downloads.folder(name, cache) if not dir and name in downloads.SETS else Path(dir).expanduser()
+    if folder == Path() or not folder.is_dir():
         raise UserError(f"data.dir must be a folder with train-images-idx3-ubyte[.gz] and its sisters; got {dir!r}")
     home = lambda: cached.folder(cache, "idx", [folder.name, cached.stamps(sorted(folder.glob("*-ubyte*")))])
     return cached.shared(home, lambda: _load(folder))
