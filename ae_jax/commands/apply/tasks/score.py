@@ -83,6 +83,7 @@ def _training_scores(trained: Trained, threshold: str, score: str, **options: An
     if not outliers.reads_training_scores(threshold):
         return None
     arrays = trained.splits["train"]
+    # A conditional model reads the training examples' own labels, whatever --label says of the user's.
     labels = arrays.get("label") if trained.model.reads_label else None
     return scores.anomaly(using.score(trained, np.asarray(arrays["x"]), label=labels, **options), score)
 
