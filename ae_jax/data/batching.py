@@ -114,15 +114,29 @@ def check_support(values: Any, spec: DataSpec, support: tuple[float, float], nam
     """
     low, high = support
     found = outside(values, spec, support)
-    if found and np.isinf(high):
+    if not found:
+        return
+    if np.isinf(high) and np.isinf(low):
         raise UserError(f"the {name} split has {found}\nleave out the examples that are not finite")
-    if found and spec.kind == "events":
+    if spec.kind == "events":
         raise UserError(f"the {name} split has {found}\nexpected whole numbers from {low:g} to {high:g}")
-    if found:
-        raise UserError(
-            f"the {name} split has {found}, and the model's likelihood is for values from {low:g} to {high:g}\n"
-            "try --config.model.likelihood=gaussian (in Python likelihood=gaussian.Likelihood), or scale the data"
-        )
+    if spec.mean:
+        remedy = "--config.data.clip=True moves those outside of the training split's range to its ends, or try"
+    else:
+        remedy = "scale the data: --config.data.scale=minmax, or try"
+    raise UserError(
+        f"the {name} split has {found}, and the model's likelihood is for values from {low:g} to {high:g}\n"
+        f"{remedy} --config.model.likelihood=gaussian (in Python likelihood=gaussian.Likelihood)"
+    )
+
+
+def describe_range(values: Any, spec: DataSpec) -> str:
+    """Return the range of stored values as models see them, and what may help where it makes training fail."""
+    least, greatest = present(np.array(mapped.extremes(values)), spec)
+    remedy = "a smaller --config.optimizer.learning_rate"
+    if not spec.mean and spec.kind == "reals":
+        remedy = f"--config.data.scale=standardize, or {remedy}"
+    return f"the training data have values from {least:g} to {greatest:g}: try {remedy}"
 
 
 @dataclasses.dataclass(frozen=True)

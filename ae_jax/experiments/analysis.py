@@ -14,8 +14,8 @@ import jax
 from ae_jax.core import lookup
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec
-from ae_jax.data import splits
-from ae_jax.data.batching import Batches, outside
+from ae_jax.data import mapped, splits
+from ae_jax.data.batching import Batches, evenly, outside
 from ae_jax.data.sources import called
 from ae_jax.devices import mesh
 from ae_jax.evaluation import comparable, gather
@@ -75,7 +75,7 @@ def load(
     """The run in `workdir` at a checkpoint: "newest", "best" or a step number.
 
     params: "ema" or "raw"; None takes the average where there is one.
-    split, data: as in `data_of`; limit: its first examples only.
+    split, data: as in `data_of`; limit: so many of its examples only, evenly over it.
     trust: the modules outside ae_jax that the stored config, and those of runs opened beside this one, may name.
     Raises UserError where something is missing.
     """
@@ -166,7 +166,7 @@ def data_of(
       split: the split that is evaluated, `split_of(split, other)`. In "all" of other data their training examples are
         test examples, too.
       batch_size: examples per device call.
-      limit: how many examples of each split are read; all of them by default.
+      limit: how many examples of each split are read, evenly over it; all of them by default.
       seed: of the noise that prepares the batches.
       other: "NAME" or "SOURCE:PATH" of data to read in place of the run's own.
       run: the run's directory, for the lines of metrics.jsonl.
@@ -179,10 +179,10 @@ def data_of(
         if not other:
             found = built.splits
         else:
-            found = splits.other(built.config, built.spec, other, name == "all", built.open_run)
+            found = splits.other(built.config, built.spec, other, name == "all", built.open_run, built.format)
         if name not in found:
             raise UserError(f"no split {name!r} in these data\nwhat exists: {', '.join(found)}")
-        arrays = {key: values[:limit] for key, values in found[name].items()}
+        arrays = _subsampled(found[name], limit)
         if other:
             _check_support(built, arrays["x"], other)
         if "label" not in arrays:
@@ -201,6 +201,14 @@ def data_of(
             "input_shape": lambda: built.input_shape,
         }
     )
+
+
+def _subsampled(arrays: Mapping[str, Any], limit: int | None) -> dict[str, Any]:
+    """Return at most `limit` examples of a split at even distances, because data may be sorted."""
+    count = len(arrays["x"])
+    if not limit or limit >= count:
+        return dict(arrays)
+    return {key: mapped.rows(values, evenly(limit, count)) for key, values in arrays.items()}
 
 
 def _check_support(built: experiment.Experiment, values: Any, other: str) -> None:

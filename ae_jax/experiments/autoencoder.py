@@ -146,7 +146,8 @@ class Autoencoder:
         names = self.config.eval.metrics if metrics is None else metrics
         built, data = self.trained.experiment, self.trained.data
         if x is not None:
-            arrays = {"x": self._with_channels(x), **({} if y is None else {"label": np.asarray(y)})}
+            arrays = {"x": batched.as_stored(self.trained, self._with_channels(x))}
+            arrays |= {} if y is None else {"label": batched.as_labels(self.trained, y)}
             data = data.replace(test=built.held_out(arrays, batch_size, self.trained.seed))
         return analysis.evaluate(built, self.variables, names, data, self.trained.seed, options)
 

@@ -57,7 +57,7 @@ class Experiment:
         """The arrays as stored: {"train", "validation"?, "test"}."""
 
         def load(config):
-            return splits.load(config.data, config.seed, self.format, open_run=self.open_run)[1]
+            return splits.load(config.data, config.seed, self.format, open_run=self.open_run, fitted=self.spec)[1]
 
         if self.opened is not None:
             return self.opened
@@ -202,7 +202,14 @@ class Shapes:
         return self, None
 
 
-def build(config: Any, spec: DataSpec | None = None, format: int = FORMAT, *, trust: Sequence[str] = ()) -> Experiment:
+def build(
+    config: Any,
+    spec: DataSpec | None = None,
+    format: int = FORMAT,
+    *,
+    trust: Sequence[str] = (),
+    fitted: DataSpec | None = None,
+) -> Experiment:
     """Build the experiment of a config.
 
     All that the config names is imported: `trusted.check` comes before this where the config was read from disk.
@@ -212,6 +219,7 @@ def build(config: Any, spec: DataSpec | None = None, format: int = FORMAT, *, tr
       spec: what the examples look like, where that is known. The data are then not opened.
       format: that of the run if there is one, see `types.FORMAT`.
       trust: modules that runs opened beside this one may name, as those that the config names may be.
+      fitted: the spec of a run that goes on, whose scaling of the data is kept.
 
     Raises:
       UnknownKey: the config has a key that nothing reads.
@@ -225,7 +233,7 @@ def build(config: Any, spec: DataSpec | None = None, format: int = FORMAT, *, tr
     open_run, examples = RunOpener(trust), None
     resolved = resolve(config, open_run)
     if spec is None:
-        spec, examples = splits.load(config.data, config.seed, format, open_run=open_run)
+        spec, examples = splits.load(config.data, config.seed, format, open_run=open_run, fitted=fitted)
     model = resolved.model.build(spec)
     _check_kind(config.data, spec)
     dequantized = model.needs_dequantised and spec.kind == "pixels" and config.data.binarize == "none"

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import importlib.metadata
+import io
 import json
 import os
 import pathlib
@@ -13,6 +14,9 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
+from ae_jax.core import errors
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import FORMAT, DataSpec
 from ae_jax.devices import processes
@@ -43,6 +47,7 @@ class RunDir:
     tensorboard = property(lambda self: self.path / "tensorboard")
     profile = property(lambda self: self.path / "profile")
     result = property(lambda self: self.path / "result.json")
+    scaling = property(lambda self: self.path / "scaling.npz")
 
     @property
     def format(self) -> int:
@@ -60,9 +65,25 @@ class RunDir:
             )
         try:
             stored = json.loads(self.config.read_text())
-            return configuration.from_stored(stored["config"], self.config), DataSpec(**stored["spec"])
+            config = configuration.from_stored(stored["config"], self.config)
+            spec = DataSpec(**stored["spec"])
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{self.config} cannot be read: {error}\nexpected the file that training wrote") from None
+        return config, self._with_scaling(config, spec)
+
+    def _with_scaling(self, config: Any, spec: DataSpec) -> DataSpec:
+        """Return the stored spec with the scaling of the data. Raise UserError where that is lost or damaged."""
+        if not os.path.exists(self.scaling):
+            if config.data.scale != "none" and not spec.mean:
+                raise UserError(f"{self.scaling} is missing\nexpected the file that training wrote; copy it back")
+            return spec
+        try:
+            with np.load(self.scaling) as stored:
+                mean, deviation = stored["offset"].tolist(), stored["divisor"].tolist()
+        except (*errors.DAMAGED, KeyError) as error:
+            reason = errors.first_line(error)
+            raise UserError(f"{self.scaling} cannot be read: {reason}\nexpected the file that training wrote") from None
+        return dataclasses.replace(spec, mean=mean, deviation=deviation)
 
 
 def format_in(file: pathlib.Path) -> int:
@@ -176,7 +197,13 @@ def begin(
     """
     run = RunDir(pathlib.Path(workdir).absolute())
     _make(run.path, workdir)
-    stored = {"format": format, "config": configuration.to_plain(config), "spec": dataclasses.asdict(spec)}
+    # The scaling of wide tables is long, and its numbers are kept exactly: it has a file of its own.
+    described = {**dataclasses.asdict(spec), "mean": (), "deviation": ()}
+    if spec.mean:
+        with io.BytesIO() as packed:
+            np.savez(packed, offset=np.array(spec.mean), divisor=np.array(spec.deviation))
+            write_bytes(run.scaling, packed.getvalue(), flush=flush)
+    stored = {"format": format, "config": configuration.to_plain(config), "spec": described}
     write_json(run.config, stored, flush=flush)
     write_json(run.versions, {**versions(), **more}, flush=flush)
     return run
@@ -217,15 +244,24 @@ def write_json(path: pathlib.Path, value: Any, *, flush: bool = True) -> None:
 
 
 def write_text(path: pathlib.Path, text: str, *, flush: bool = True) -> None:
-    """Writes the whole file or nothing; of several processes, the first does.
+    """Write a text by `write_bytes`."""
+    write_bytes(path, text.encode(), flush=flush)
 
-    flush: whether it is on disk when this returns. Who writes hundreds of files does better with one `os.sync` at last.
+
+def write_bytes(path: pathlib.Path, content: bytes, *, flush: bool = True) -> None:
+    """Write a file by an atomic write; of several processes, the first does.
+
+    Args:
+      path: the file.
+      content: all that it is to hold.
+      flush: whether it is on disk when this returns. Who writes hundreds of files does better with one `os.sync` at
+        last.
     """
     if not processes.leads():
         return
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w") as file:
-        file.write(text)
+    with temporary.open("wb") as file:
+        file.write(content)
         if flush:
             file.flush()
             os.fsync(file.fileno())

@@ -15,7 +15,8 @@ import numpy as np
 
 from ae_jax.core import errors
 from ae_jax.core.errors import RunFailed, UserError
-from ae_jax.core.types import FORMAT
+from ae_jax.core.types import FORMAT, DataSpec
+from ae_jax.data.batching import describe_range
 from ae_jax.devices import mesh, processes
 from ae_jax.evaluation import gather
 from ae_jax.experiments import analysis, checks, experiment, hooks, open_run, rundir
@@ -53,7 +54,9 @@ def _train_run(config, workdir, say, profile, trust):
     with processes.agreeing():
         (config,) = open_run.pinned([config], trust)
         notes = rundir.check_new_or_same(workdir, config)
-        built = checked(config, rundir.RunDir(pathlib.Path(workdir)).format, trust=trust)
+        run = rundir.RunDir(pathlib.Path(workdir))
+        fitted = run.read()[1] if run.config.exists() else None
+        built = checked(config, run.format, trust=trust, fitted=fitted)
         steps = built.steps
     rundir.check_shared(workdir)
     complain = functools.partial(say, file=sys.stderr) if processes.leads() else lambda line: None
@@ -88,7 +91,8 @@ def _train_run(config, workdir, say, profile, trust):
         checkpoints.wait()
         good = checkpoints.steps()
         raise RunFailed(
-            f"{error}\nlast good checkpoint: {f'step {good[-1]}' if good else 'none'} in {run.checkpoints}"
+            f"{error}; {describe_range(built.splits['train']['x'], built.spec)}\n"
+            f"last good checkpoint: {f'step {good[-1]}' if good else 'none'} in {run.checkpoints}"
         ) from None
     finally:
         watch.close()
@@ -101,12 +105,14 @@ def _train_run(config, workdir, say, profile, trust):
     return Summary(int(state.step), time.perf_counter() - started, watch.scores)
 
 
-def checked(config: Any, format: int = FORMAT, *, trust: Sequence[str] = ()) -> experiment.Experiment:
+def checked(
+    config: Any, format: int = FORMAT, *, trust: Sequence[str] = (), fitted: DataSpec | None = None
+) -> experiment.Experiment:
     """The experiment of a config. Raises UserError where its parts do not fit, the metrics to evaluate it with too.
 
-    format, trust: as in `experiment.build`.
+    format, trust, fitted: as in `experiment.build`.
     """
-    built = experiment.build(config, format=format, trust=trust)
+    built = experiment.build(config, format=format, trust=trust, fitted=fitted)
     built.check()
     analysis.check_metrics(built)
     return built

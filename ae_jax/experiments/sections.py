@@ -22,12 +22,16 @@ class Data:
       path: file or folder of the user's own examples, for sources that read them.
       split: what to train and to test on, as the source describes it.
       validation: number of training examples that are held out for validation.
-      size: pixels a side to which images are shrunk, for sources that can; None leaves them as they are.
+      size: pixels a side to which images are brought, or height and width, for sources that can; None leaves them as
+        they are.
+      scale: how values are scaled: "none"; "minmax", to [0, 1]; "standardize", to mean 0 and standard deviation 1. The
+        scaling is fitted to the training split, column by column or channel by channel, and results are scaled back.
+      clip: whether scaled values outside [0, 1] are moved to its ends, as those of test examples may lie.
       binarize: "none"; "dynamic" draws pixels in {0, 1} afresh at each presentation; "fixed" draws them once, by seed.
       transpose: melodies are moved by up to so many semitones either way, at random; 0 leaves them as they are.
       cache: folder for decoded arrays; by default ~/.cache/ae_jax, or below $XDG_CACHE_HOME.
       train_on_test: whether to train on the test examples too, as some published numbers do.
-      labelled: number of training examples that keep their label; None keeps all.
+      labelled: number of training examples that keep their label, evenly over the split; None keeps all.
       stream: whether to read examples from memory or disk while training, not from the device; None does so for a
         memory-mapped file above 256 MB, and for what takes more than half of the devices' memory.
     """
@@ -38,7 +42,9 @@ class Data:
     path: str | None = ""
     split: str | None = ""
     validation: Count = 0
-    size: Size | None = None
+    size: Annotated[int | tuple[int, ...], Limits(least=1)] | None = None
+    scale: str = "none"
+    clip: bool | None = False
     binarize: str = "none"
     transpose: Count | None = 0
     cache: str | None = ""

@@ -15,8 +15,8 @@ HELD = 200
 SPEC = DataSpec((8, 8, 1), classes=10, levels=17)
 TRAIN = digits.load()[1]["train"]["x"]
 DRAWN = np.sort(np.random.RandomState(1).permutation(len(TRAIN))[:HELD])
-VALIDATION = {1: TRAIN[-HELD:], 2: TRAIN[DRAWN]}
-REST = {1: TRAIN[:-HELD], 2: np.delete(TRAIN, DRAWN, axis=0)}
+VALIDATION = {1: TRAIN[-HELD:], FORMAT: TRAIN[DRAWN]}
+REST = {1: TRAIN[:-HELD], FORMAT: np.delete(TRAIN, DRAWN, axis=0)}
 
 
 def config(steps=4):
@@ -46,7 +46,7 @@ def runs(tmp_path_factory):
     return {name: folder / name for name in ("new", "old", "resumed")}
 
 
-@pytest.mark.parametrize("name, number", [("new", 2), ("old", 1), ("resumed", 1)])
+@pytest.mark.parametrize("name, number", [("new", FORMAT), ("old", 1), ("resumed", 1)])
 def test_a_run_says_by_which_rules_it_reads_its_data(runs, name, number):
     assert json.loads((runs[name] / "config.json").read_text())["format"] == number
     data = analysis.load(str(runs[name]), split="validation").data
@@ -59,7 +59,7 @@ def test_an_old_run_goes_on_with_its_own_examples(runs):
     assert lines["old"] == lines["resumed"] != lines["new"]
 
 
-@pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("number", [1, FORMAT])
 def test_a_sweep_keeps_the_rules_by_which_it_was_begun(tmp_path, number):
     base = config(steps=2)
     if number == 1:

@@ -1,7 +1,7 @@
 """Read the user's own latents, such as the task encode writes.
 
-They are in a .csv with the header file,z0,z1,..., in an .npz with `code` and optionally `names` and `label`, or in a
-.npy.
+They are in a .csv with the header file,z0,z1,... or file,label,z0,z1,..., in an .npz with `code` and optionally
+`names` and `label`, or in a .npy.
 """
 
 import csv
@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from ae_jax.commands.apply.results import numbered
-from ae_jax.commands.apply.userfiles import check_finite, label_of, load_arrays
+from ae_jax.commands.apply.userarrays import check_finite
+from ae_jax.commands.apply.userfiles import label_of, load_arrays
 from ae_jax.core.errors import UserError
+from ae_jax.data.batching import evenly
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +39,7 @@ def read_codes(path: str, dimension: int, limit: int | None = None) -> Codes:
     Args:
       path: the file.
       dimension: D, the length of the model's latents.
-      limit: how many of the first latents are read; all of them by default.
+      limit: how many of the latents are read, evenly over them; all of them by default.
 
     Raises:
       UserError: there is no such file, it is damaged, or its latents are not the model's.
@@ -56,19 +58,25 @@ def read_codes(path: str, dimension: int, limit: int | None = None) -> Codes:
     if len(names) != len(codes):
         raise UserError(f"{file} holds {len(codes)} codes and {len(names)} names")
     label = label_of(file, stored, len(codes))
-    return Codes(codes[:limit].astype(np.float32), names[:limit], None if label is None else label[:limit])
+    chosen = evenly(min(limit or len(codes), len(codes)), len(codes))
+    label = None if label is None else label[chosen]
+    return Codes(codes[chosen].astype(np.float32), [names[number] for number in chosen], label)
 
 
 def _read_table(file: Path) -> dict[str, np.ndarray]:
-    """Return {"code": [N, D], "names": [N]} of a .csv. Raise UserError for another table."""
+    """Return {"code": [N, D], "names": [N], "label"?: [N]} of a .csv. Raise UserError for another table."""
     try:
         header, *rows = csv.reader(io.StringIO(file.read_text("utf-8-sig", "surrogateescape"), newline=""), strict=True)
-        if header != ["file", *(f"z{d}" for d in range(len(header) - 1))]:
-            raise ValueError("its first line is not file,z0,z1,...")
+        first = 2 if header[1:2] == ["label"] else 1
+        # The scales of the posterior may follow the latents.
+        width = next((place for place, name in enumerate(header) if name.endswith("_scale")), len(header))
+        if header[:1] != ["file"] or header[first:width] != [f"z{d}" for d in range(width - first)]:
+            raise ValueError("its first line is not file,z0,z1,... or file,label,z0,z1,...")
         for number, row in enumerate(rows, 2):
             if len(row) != len(header):
                 raise ValueError(f"row {number} has {len(row)} fields, not {len(header)}")
-        codes = np.array([row[1:] for row in rows], np.float32).reshape(len(rows), len(header) - 1)
+        codes = np.array([row[first:width] for row in rows], np.float32).reshape(len(rows), width - first)
     except (csv.Error, ValueError) as error:
         raise UserError(f"{file} cannot be read as a table of codes: {error}") from None
-    return {"code": codes, "names": np.array([row[0] for row in rows])}
+    found = {"code": codes, "names": np.array([row[0] for row in rows])}
+    return {**found, "label": np.array([row[1] for row in rows])} if first == 2 else found

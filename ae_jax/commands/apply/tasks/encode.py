@@ -17,6 +17,7 @@ def run(
     batch_size: int = 500,
     track: int = -1,
     start_bar: int = 0,
+    layout: str = "",
 ) -> shared.Result:
     """Encode examples into latents, which are posterior means where there is a posterior.
 
@@ -31,16 +32,22 @@ def run(
       track: the voice of a MIDI file, numbered as in the list that is printed where there are several.
       start_bar: the first bar of a MIDI file that is read, counted from 1 as if all were of 4/4. By default the file is
         read from beginning to end, in pieces.
+      layout: the axes of an array, such as NCHW, as in data.layout. By default they are those of the training data.
 
     Returns:
-      STEM.npz with "code" [N, D] float32 and "names" [N], and STEM.csv with the same, in nine digits, which give back
-      every float32.
+      STEM.npz with "code" [N, D] float32, "names" [N] and the labels of the file, if any, and STEM.csv with the same,
+      in nine digits, which give back every float32.
     """
-    examples = shared.read(trained, source, resize, track, start_bar)
+    examples = shared.read(trained, source, resize, track, start_bar, layout)
     given = shared.label_for(trained, label, examples.label)
     code = using.encode(trained, examples.inputs, label=given, key=key, batch_size=batch_size)
-    table = [["file", *(f"z{d}" for d in range(code.shape[1]))]]
-    for name, row in zip(examples.names, code, strict=True):
-        table.append([name, *(f"{z:.9g}" for z in row)])
-    files = {f"{examples.stem}.npz": {"code": code, "names": examples.names}, f"{examples.stem}.csv": table}
+    columns: dict[str, Any] = {"file": examples.names}
+    arrays = {"code": code, "names": examples.names}
+    if examples.label is not None:
+        arrays["label"] = examples.label
+        # Labels that are vectors stand in the .npz alone.
+        columns |= {"label": examples.label} if examples.label.ndim == 1 else {}
+    columns |= {f"z{d}": [f"{z:.9g}" for z in code[:, d]] for d in range(code.shape[1])}
+    table = [list(columns), *map(list, zip(*columns.values(), strict=True))]
+    files = {f"{examples.stem}.npz": arrays, f"{examples.stem}.csv": table}
     return shared.Result(files, examples.originals, examples.unreadable)
