@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 [ -d .venv/bin ] && PATH=$PWD/.venv/bin:$PATH
 folders="ae_jax configs scripts tests benchmarks"
 # The packages whose prose follows the rules for docstrings (Google's, and imperative first lines).
-documented="ae_jax/core ae_jax/objectives ae_jax/devices ae_jax/sweeps ae_jax/data/music ae_jax/plots
+documented="ae_jax/core ae_jax/objectives ae_jax/devices ae_jax/sweeps ae_jax/data/*.py ae_jax/data/formats ae_jax/data/music ae_jax/plots
     ae_jax/evaluation/*.py ae_jax/evaluation/metrics ae_jax/models ae_jax/training"
 if [ "${1:-}" = --fix ]; then ruff format -q --line-length 120 $folders; fi
 # F722 and F821 take the shapes in jaxtyping's annotations, such as "S B", for code.

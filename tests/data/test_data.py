@@ -57,13 +57,28 @@ def test_idx_gives_back_what_was_written(data, size, zipped, labelled, tmp_path_
     if labelled:
         write_idx(folder, labels, zipped)
     spec, splits = idx.load(str(folder))
-    classes = max(int(label.max()) for label in labels.values()) + 1 if labelled else 0
-    assert spec == DataSpec((*size, 1), "pixels", classes)
+    found = sorted({int(each) for label in labels.values() for each in label}) if labelled else []
+    names = () if found == list(range(len(found))) else tuple(map(str, found))
+    assert spec == DataSpec((*size, 1), "pixels", len(found), names=names)
     for split, stem in (("train", "train"), ("test", "t10k")):
         np.testing.assert_array_equal(splits[split]["x"], images[stem][..., None])
         assert ("label" in splits[split]) == labelled
         if labelled:
-            np.testing.assert_array_equal(splits[split]["label"], labels[stem])
+            np.testing.assert_array_equal([found[each] for each in splits[split]["label"]], labels[stem])
+
+
+@pytest.mark.parametrize("name", ["{}-images.idx3-ubyte", "emnist-letters-{}-images-idx3-ubyte"])
+def test_idx_reads_dotted_names_and_those_of_emnist(name, tmp_path):
+    x = RNG.integers(0, 256, (2, 3, 4, 4), np.uint8)
+    for stem, part in zip(("train", "test" if "emnist" in name else "t10k"), x):
+        (tmp_path / name.format(stem)).write_bytes(idx_bytes(part))
+    _, splits = idx.load(str(tmp_path))
+    np.testing.assert_array_equal([splits["train"]["x"], splits["test"]["x"]], x[..., None])
+    (tmp_path / "emnist-digits-train-images-idx3-ubyte").write_bytes(idx_bytes(x[1]))
+    if "emnist" in name:
+        with pytest.raises(UserError, match="emnist-digits, emnist-letters\n.*data.prefix"):
+            idx.load(str(tmp_path))
+        assert len(idx.load(str(tmp_path), prefix="emnist-letters")[1]["test"]["x"]) == 3
 
 
 TRAIN = "train-images-idx3-ubyte"

@@ -1,9 +1,10 @@
 """One source of examples a file. Each exposes `load(...) -> (DataSpec, splits)`.
 
 `splits` is `{"train": {"x": [N, *spec.shape], "label": [N] int32}, "test": the same}`; "label" is [N, spec.label_dim]
-float32 where labels are vectors, and absent where there are none. Arrays are NumPy's: uint8 for pixels and events,
-float32 for reals. They may be memory-mapped, as `numpy.memmap` or as rows of one, `ae_jax.data.mapped.Rows`; those stay
-where they are, and only the examples of a batch are read.
+float32 where labels are vectors, and absent where there are none. Arrays are NumPy's: uint8 or uint16 for pixels, uint8
+for events, and floats for reals. Floats keep their precision until `ae_jax.data.scaling` has read them. Arrays may be
+memory-mapped, as `numpy.memmap` or as rows of one, `ae_jax.data.mapped.Rows`; those stay where they are, and only the
+examples of a batch are read.
 
 The arguments of a source are keys of section `data`. Every section has `name`, `dir`, `path`, `split` and `cache`,
 texts that are empty where unset, and `size`, a number of pixels or None. Arguments of other names have a default, or
@@ -11,9 +12,10 @@ are keyword-only.
 
 A source may have a split "validation" of its own; where it has none, `ae_jax.data.splits` draws one from "train". A
 source that takes `validation` is told how many examples are wanted, 0 for none, and decides which they are. One that
-takes `whole` returns {"all": every example, in the order of its file} in place of its splits where that is True. A
-source that needs another run declares a parameter `open_run`, which is no key: it receives the function from a run
-directory to an `ae_jax.experiments.analysis.Trained`.
+takes `whole` returns {"all": every example, in the order of its file} in place of its splits where that is True. One
+that takes `format` is told the rules by which the run reads its data, see `ae_jax.core.types.FORMAT`. A source that
+needs another run declares a parameter `open_run`, which is no key: it receives the function from a run directory to an
+`ae_jax.experiments.analysis.Trained`.
 """
 
 import os
@@ -25,7 +27,7 @@ _SIZES = {"celeb_a": 64}  # pixels a side to which the images of a set are shrun
 
 
 def named(name: str) -> dict[str, Any]:
-    """The keys of section `data` that read the data set of this name.
+    """Return the keys of section `data` that read the data set of this name.
 
     They name $AE_JAX_DATA_DIR/NAME, in MNIST's own format, where that folder is there; else TensorFlow Datasets, but
     for the digits and the generated images, which are at hand, the latents of a run, `codes`, and `melodies_2bar`,

@@ -11,7 +11,7 @@ TEST = 297  # the last ones in file order
 
 
 def load() -> tuple[DataSpec, dict]:
-    """The digits of the UCI Optical Recognition set: x [N, 8, 8, 1], values 0..16; 1,500 train, 297 test."""
+    """Read the digits of the UCI Optical Recognition set: x [N, 8, 8, 1], values 0..16; 1,500 train, 297 test."""
     # Importing scikit-learn takes seconds, parsing the table that it ships takes milliseconds.
     package = importlib.util.find_spec("sklearn")
     assert package is not None and package.submodule_search_locations, "scikit-learn is a dependency"

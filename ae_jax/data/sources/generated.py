@@ -8,7 +8,14 @@ TRAIN, TEST = 448, 64
 
 
 def load(size: int = 64) -> tuple[DataSpec, dict]:
-    """x [N, size, size, 3] uint8: three discs of random places, sizes and colours each; the same every time."""
+    """Draw images of three discs of random places, sizes and colours; the same ones every time.
+
+    Args:
+      size: the sides of the images, in pixels.
+
+    Returns:
+      The DataSpec, and {"train", "test"}: {"x": [N, size, size, 3] uint8}.
+    """
     draw = np.random.RandomState(0)  # the same in every version of NumPy
     x = np.stack([_image(draw, size) for _ in range(TRAIN + TEST)])
     return DataSpec(shape=(size, size, 3)), {"train": {"x": x[:TRAIN]}, "test": {"x": x[TRAIN:]}}
