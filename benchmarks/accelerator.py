@@ -1,8 +1,9 @@
-"""Steps per second of small and large models with a whole epoch in one dispatch: ours, PyTorch eager and compiled.
+"""Compare the steps per second of four models: this package, PyTorch eager and compiled.
 
-All sides run on what the machine has, a GPU or else the CPU, on noise of the shape of the data, which lies on the
-device. Networks are those of the configs, likelihoods of images Bernoulli, melodies read as they are; both sides must
-have as many weights, biases apart, of which PyTorch's LSTM has two.
+All sides run on the machine's GPU, or else on its CPU. The examples are noise with the shape of the data, and lie on
+the device. This package runs a whole epoch in one dispatch. The networks are those of the configs, with Bernoulli
+likelihoods for images. Both sides must have equally many weights; biases are not counted, because PyTorch's LSTM has
+two of each.
 
 python benchmarks/accelerator.py                                                         (on a GPU)
 python benchmarks/accelerator.py --models=mlp,resnet --examples=16 --batch_size=8 --runs=1    (a trial on a CPU)
@@ -25,18 +26,29 @@ import vae_mlp
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """A config, the same network in PyTorch, x -> (logits, mean, log_sigma), and what an epoch is."""
+    """A model to compare.
+
+    Args:
+      config: the config.
+      torch_model: makes the same network in PyTorch, x -> (logits, mean, log_sigma).
+      shape: the shape of an example.
+      examples: the number of examples in an epoch.
+      levels: the number of values of a pixel or event.
+      flat: whether PyTorch's network reads images as vectors.
+      model: the keys in which the config's section model is changed; None removes a key.
+    """
 
     config: str
     torch_model: Callable
     shape: tuple[int, ...]
     examples: int
     levels: int = 256
-    flat: bool = False  # whether PyTorch's network takes images as vectors
-    model: dict = dataclasses.field(default_factory=dict)  # what differs in the config's section; None: left out
+    flat: bool = False
+    model: dict = dataclasses.field(default_factory=dict)
 
     @property
     def is_music(self) -> bool:
+        """Return whether the examples are melodies."""
         return len(self.shape) == 1
 
 
@@ -52,14 +64,14 @@ MODELS = {
 
 
 def noise(work: Work, examples: int):
-    """uint8 [examples, *shape]."""
+    """Return uniform noise, uint8 [examples, *shape]."""
     import numpy as np
 
     return np.random.default_rng(0).integers(0, work.levels, (examples, *work.shape), np.uint8)
 
 
 def ours(work: Work, examples: int, batch_size: int, epochs: int):
-    """(seconds of the last epoch, number of weights, device)."""
+    """Train in this package; return (seconds of the last epoch, number of weights, device)."""
     import jax
 
     from ae_jax.core.types import DataSpec
@@ -87,7 +99,7 @@ def ours(work: Work, examples: int, batch_size: int, epochs: int):
 
 
 def torch(work: Work, examples: int, batch_size: int, epochs: int, compiled: bool = False):
-    """The same by PyTorch, with fused Adam; TF32 where JAX uses it too."""
+    """Train in PyTorch with fused Adam and TF32, and return the same values as `ours`."""
     import os
 
     import torch
@@ -122,13 +134,14 @@ def torch(work: Work, examples: int, batch_size: int, epochs: int, compiled: boo
             loss.backward()
             optimizer.step()
             total += loss.detach()
-        total.item()  # the device has done all that was asked of it
+        total.item()  # waits until the device has finished
         seconds = time.perf_counter() - start
     kind = torch.cuda.get_device_name() if device == "cuda" else "cpu"
     return seconds, sum(p.numel() for p in model.parameters() if p.ndim > 1), kind
 
 
 def torch_compiled(*work):
+    """Train as `torch` does, with torch.compile."""
     return torch(*work, compiled=True)
 
 
@@ -136,12 +149,13 @@ SIDES = {"ours": ours, "torch": torch, "torch_compiled": torch_compiled}
 
 
 def main():
+    """Run one side of the models, or compare all sides."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", default=",".join(MODELS), help="which of them, joined by commas")
-    parser.add_argument("--examples", type=int, default=0, help="of an epoch; 0: the model's own number")
-    parser.add_argument("--batch_size", type=int, default=128)
-    parser.add_argument("--epochs", type=int, default=2, help="the last of which is timed")
-    parser.add_argument("--runs", type=int, default=5, help="processes a side, of which the median is taken")
+    parser.add_argument("--models", default=",".join(MODELS), help="the models, joined by commas")
+    parser.add_argument("--examples", type=int, default=0, help="examples per epoch; 0: the model's own number")
+    parser.add_argument("--batch_size", type=int, default=128, help="examples per step")
+    parser.add_argument("--epochs", type=int, default=2, help="epochs, the last of which is timed")
+    parser.add_argument("--runs", type=int, default=5, help="processes per side; their median is reported")
     parser.add_argument("--torch_python", default=sys.executable, help="the Python that has PyTorch")
     parser.add_argument("--side", default="", help="run this side alone, in this process")
     options = parser.parse_args()
@@ -155,13 +169,19 @@ def main():
 
 
 def compare(name: str, sizes: tuple[int, int, int], options: argparse.Namespace) -> None:
-    """Runs all sides in turn, each in a fresh process, and prints a line of their median steps per second."""
-    words = [f"--{key}={value}" for key, value in zip(("examples", "batch_size", "epochs"), sizes)]
+    """Run all sides in turn in new processes, and print their median steps per second.
+
+    Args:
+      name: the model.
+      sizes: (examples, batch size, epochs).
+      options: the command line.
+    """
+    flags = [f"--{key}={value}" for key, value in zip(("examples", "batch_size", "epochs"), sizes)]
     found = {side: [] for side in SIDES}
     for _ in range(options.runs):
         for side in SIDES:
             python = sys.executable if side == "ours" else options.torch_python
-            command = [python, __file__, f"--models={name}", f"--side={side}", *words]
+            command = [python, __file__, f"--models={name}", f"--side={side}", *flags]
             answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
             found[side].append(json.loads(answer.splitlines()[-1]))
     weights = {side: runs[0][1] for side, runs in found.items()}

@@ -55,7 +55,7 @@ _REMOVED = ("AE_JAX_", "JAX_", "XLA_", "OMP_", "OPENBLAS_", "MKL_")
 
 
 def command(script: str, workdir: str, options: list[str], read: Callable[[str], Any]) -> Any:
-    """Run a script in a fresh process and return what `read`, in that process, makes of its standard output.
+    """Run a script in a new process, and return what `read` makes of its standard output there.
 
     Returns:
         The value of `read`; or {"refused": first line} for exit status 2; or {"failed": what happened}.
@@ -105,7 +105,7 @@ def _status(path: str) -> object:
 
 
 def read_run(workdir: str, printed: str = "") -> dict[str, Any]:
-    """Return the digest and some values of a run's variables, and the lines of its metrics.jsonl."""
+    """Return the digest and samples of a run's variables, and the lines of its metrics.jsonl."""
     import jax
 
     import ae_jax
@@ -142,7 +142,7 @@ def _number_or_text(text: str) -> float | str:
 
 
 def read_figure(workdir: str, name: str, printed: str) -> dict[str, Any]:
-    """Return {array: digest, shape and some values}, and the digest of the picture drawn from them."""
+    """Return {array: digest, shape and samples}, and the digest of the figure's picture."""
     import numpy as np
 
     with np.load(f"{workdir}/figures/{name}.npz") as stored:
@@ -170,13 +170,13 @@ def sample(array: Any, count: int = 8) -> list[float]:
 
 
 def smoke_configs() -> dict[str, str]:
-    """Return {config: its file with `:smoke`} for every file of configs/ with a function get_config."""
+    """Return {config: its file with `:smoke`} for every file of configs/ with get_config."""
     paths = sorted((ROOT / "configs").glob("[a-z]*.py"))
     return {path.stem: f"{path.name}:smoke" for path in paths if "def get_config" in path.read_text()}
 
 
 def train(folder: str, name: str, settings: str) -> dict[str, Any]:
-    """Train a run and return what `read_run` returns. `settings`: config file, then overrides KEY=VALUE."""
+    """Train a run of `settings`, a config file and overrides KEY=VALUE; see `read_run`."""
     workdir = f"{folder}/{name}"
     config, *overrides = settings.split()
     options = [f"--config=configs/{config}", *(f"--config.{override}" for override in overrides)]
@@ -197,7 +197,7 @@ def score(folder: str, run: str, name: str, options: str) -> dict[str, Any]:
 
 
 def sweep(folder: str, way: str) -> dict[str, Any]:
-    """Train a small sweep in one of the ways in which runs are trained together, and draw the figures of the first."""
+    """Train a small sweep in one way of training runs together, and draw the first way's figures."""
     workdir = f"{folder}/{way}"
     options = [f"--way={way}", *cases.SWEEP.split()]
     found = {"runs": command("sweep.py", workdir, options, functools.partial(read_sweep, workdir))}
@@ -217,7 +217,7 @@ def metrics(folder: str, family: str) -> dict[str, Any]:
 
 
 def in_parallel(make: Callable[..., Any], folder: str, names: Iterable[str], *more: Iterable[str]) -> dict[str, Any]:
-    """Return {name: make(folder, name, ...)}, a few at a time; `more` holds the further arguments in the same order."""
+    """Return {name: make(folder, name, ...)}, a few at a time; `more` has further arguments."""
     names, start = list(names), time.perf_counter()
     with concurrent.futures.ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         entries = dict(zip(names, pool.map(functools.partial(make, folder), names, *more), strict=True))

@@ -1,4 +1,4 @@
-"""The runs, figures and metrics that `behaviour.py` records: command-line options, one entry a line."""
+"""The runs, figures and metrics that `behaviour.py` records, as command-line options."""
 
 # {name: config file and overrides}
 FAMILIES = {

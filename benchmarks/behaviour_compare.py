@@ -1,4 +1,4 @@
-"""The comparison of two records of `behaviour.py`."""
+"""Compare two records of `behaviour.py`."""
 
 import json
 import math
@@ -39,7 +39,7 @@ def compare(first: str, second: str) -> int:
 
 
 def differences(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
-    """Yield (path, old, new) of each text, number, list of numbers or whole branch in which two records differ."""
+    """Yield (path, old, new) of each value or branch in which two records differ."""
     if json.dumps(old, sort_keys=True) == json.dumps(new, sort_keys=True):  # as text, NaN equals NaN
         return
     old_parts, new_parts = _parts(old), _parts(new)
@@ -55,7 +55,7 @@ def differences(old: Any, new: Any, path: str) -> Iterator[tuple[str, Any, Any]]
 
 
 def _parts(value: Any) -> dict[str, Any] | None:
-    """Return the parts of a branch of a record by name or number, and None for what is compared as a whole."""
+    """Return {name or number: part} of a branch; None for a value or a list of numbers."""
     if isinstance(value, dict):
         return value
     if isinstance(value, list) and not _are_numbers(value):
@@ -70,7 +70,7 @@ def _are_numbers(value: Any) -> bool:
 
 
 def relative_difference(old: Any, new: Any) -> float:
-    """Return the largest difference of two numbers or lists of numbers, over their largest magnitude."""
+    """Return the largest difference of two (lists of) numbers, over their largest magnitude."""
     old, new = (value if isinstance(value, list) else [value] for value in (old, new))
     if len(old) != len(new):
         return math.inf

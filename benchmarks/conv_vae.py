@@ -1,4 +1,6 @@
-"""One epoch of the convolutional VAE on MNIST, batch 128: 4x4 stride 2 with 32 and 64 channels, dense 256, z 16.
+"""Time one epoch of the convolutional VAE on MNIST with batch size 128: JAX and PyTorch.
+
+The network has 4x4 kernels of stride 2, 32 and 64 channels, a dense layer of 256 and a 16-D latent.
 
 python benchmarks/conv_vae.py --data=path/to/mnist [--torch_python=path/to/python] [--runs=5]
 """
@@ -7,10 +9,12 @@ import pairs
 
 
 def ours(data):
+    """Return (seconds, mean loss) of an epoch in this package."""
     return pairs.ours_epoch("configs/conv_vae.py:mnist", data)
 
 
 def torch_model():
+    """Return the network in PyTorch, x [N, 1, 28, 28] -> (logits, mean, log_sigma)."""
     import torch
     from torch import nn
 
@@ -34,11 +38,15 @@ def torch_model():
 
 
 def torch(data):
+    """Return (seconds, mean loss) of an epoch in PyTorch."""
     return pairs.torch_epoch(torch_model, data, flat=False)
 
 
 def torch_channels_last(data):
-    """The layout that PyTorch's guide to performance advises for convolutions."""
+    """Return those of an epoch in PyTorch with the channels-last memory format.
+
+    PyTorch's performance guide recommends this format for convolutions.
+    """
     return pairs.torch_epoch(torch_model, data, flat=False, channels_last=True)
 
 

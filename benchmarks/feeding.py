@@ -1,17 +1,21 @@
-"""What it costs to stream the data, and to compute on several devices: seconds a step, and ratios.
+"""Measure the cost of streaming the data and of several devices: seconds per step, ratios.
 
 python benchmarks/feeding.py [--steps=25] [--rounds=9]
 
-Streamed: the convolutional VAE on generated images, batch 128, beside the same data resident. Weak scaling: the MLP VAE
-with 64 and 512 examples a device, of which adding up the gradients is a smaller part, and the convolutional one with
-128; on 1, 2, 4 and 8 fake devices, which share the processors of one machine, so that the arithmetic is as much longer
-as there are devices, and there are the gradients to be added up, which is timed alone too. Parameters lie whole on each
-(`mesh.data`) or cut over all (`mesh.fsdp`), which spares each the optimizer's work on the parts of others. What is
-compared runs in turn, some steps at a time, since the speed of a machine drifts; ratios are medians over the rounds.
-Seconds are those of the clock: the machine has to be idle.
+Streaming: the convolutional VAE trains on generated images with batch size 128, with streamed and with resident data.
+
+Weak scaling: the MLP VAE trains with 64 and 512 examples per device, the convolutional VAE with 128, on 1, 2, 4 and 8
+fake devices. With more examples per device, the sum of the gradients is a smaller part of a step. Fake devices share
+the processors of one machine, so the arithmetic takes longer in proportion to their number. The sum of the gradients
+is also timed alone. Parameters are replicated (`mesh.data`) or sharded (`mesh.fsdp`); with shards, each device runs the
+optimiser on its own shard only.
+
+The speed of a machine drifts, so the sides run in turn, some steps at a time. Ratios are medians over the rounds. Times
+are those of the wall clock, so the machine has to be idle.
 """
 
 import argparse
+import dataclasses
 import itertools
 import json
 import os
@@ -36,15 +40,22 @@ DEVICES = (2, 4, 8)
 
 
 def windows(name: str, batch_size: int, steps: int, stream: bool = False, **sizes: int) -> Iterator[float]:
-    """What a step of this config takes in seconds, over the next `steps` ones, again and again; the first compile."""
+    """Yield the seconds per step of a config, again and again; the first value includes compiling.
+
+    Args:
+      name: the config's name.
+      batch_size: examples per step, on all devices together.
+      steps: steps per value.
+      stream: whether the data are streamed.
+      **sizes: the sizes of the mesh, data and fsdp; by default a single device.
+    """
     config, sizes = configuration.load(f"configs/{name}.py"), {"data": 1, **sizes}
     with config.unlocked():
         config.train.update(batch_size=batch_size, steps=steps, epochs=None)
         config.data.stream = stream
     images = np.random.default_rng(0).integers(0, 256, (10_000, *SPEC.shape), np.uint8)
     with mesh.over(**sizes):
-        built = experiment.build(config, SPEC)
-        vars(built)["splits"] = {"train": {"x": images}}
+        built = dataclasses.replace(experiment.build(config, SPEC), opened={"train": {"x": images}})
         state, batches = built.init(jax.random.key(0)), built.batches("train")
         run, feed = loop.compiled_run(built.step, batches), batches.feed(loop.order_key(state), 0)
     for start in itertools.count(0, steps):
@@ -57,14 +68,25 @@ def windows(name: str, batch_size: int, steps: int, stream: bool = False, **size
 
 
 def sums(name: str, steps: int, devices: int) -> Iterator[float]:
-    """What it takes to add up arrays as large as the gradients of this config over so many devices, in seconds."""
+    """Yield the seconds that it takes to sum a config's gradients over devices.
+
+    Args:
+      name: the config's name.
+      steps: sums per value.
+      devices: number of devices.
+    """
     config = configuration.load(f"configs/{name}.py")
     shapes = jax.eval_shape(experiment.build(config, SPEC).init, jax.random.key(0)).params
     grads = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
 
+    def as_own(leaf):
+        # JAX would otherwise know that all devices hold the same values, and multiply instead of communicating.
+        return jax.lax.pcast(leaf, mesh.AXES, to="varying")
+
+    def add(_, grads):
+        return jax.lax.psum(jax.tree.map(as_own, grads), mesh.AXES)
+
     def added_up(grads):
-        own = lambda leaf: jax.lax.pcast(leaf, mesh.AXES, to="varying")
-        add = lambda _, grads: jax.lax.psum(jax.tree.map(own, grads), mesh.AXES)
         return jax.lax.fori_loop(0, steps, add, grads)
 
     with mesh.over(devices):
@@ -77,15 +99,16 @@ def sums(name: str, steps: int, devices: int) -> Iterator[float]:
 
 
 def in_turn(rounds: int, sides: dict[str, Iterator[float]]) -> dict[str, np.ndarray]:
-    """{side: seconds a step [rounds]}, after two rounds that compile."""
+    """Return {side: seconds per step [rounds]}, after two rounds that compile."""
     taken = [{side: next(timed) for side, timed in sides.items()} for _ in range(rounds + 2)][2:]
     return {side: np.array([one[side] for one in taken]) for side in sides}
 
 
 def main():
+    """Measure streaming and scaling, and report them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=25, help="of a window")
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--steps", type=int, default=25, help="training steps per measurement")
+    parser.add_argument("--rounds", type=int, default=9, help="measurements per side")
     options = parser.parse_args()
     steps = options.steps
     sides = {side: windows("conv_vae", 128, steps, stream=side == "streamed") for side in ("resident", "streamed")}

@@ -1,4 +1,4 @@
-"""As `iwae_k50.py`, 5 samples an image.
+"""Time the steps of `iwae_k50.py` with 5 samples per image.
 
 python benchmarks/iwae_k5.py --data=path/to/mnist [--torch_python=path/to/python] [--runs=5]
 """

@@ -1,8 +1,8 @@
-"""Measure the anonymous memory of training on a large memory-mapped file, beside that of training on the digits.
+"""Measure the anonymous memory of training on a large memory-mapped file, and on the digits.
 
 python benchmarks/mapped.py --folder=/tmp/mapped [--gigabytes=2] [--kind=vectors|images] [--steps=2000]
 
-Both are runs of scripts/train.py in a process of its own. RssAnon of /proc/PID/status is sampled: pages that are mapped
+Each is a run of scripts/train.py in a process of its own. RssAnon of /proc/PID/status is sampled: pages that are mapped
 from a file do not count, because the system takes them back when it needs memory. The file is made in the folder, with
 random values, and deleted at the end.
 """
@@ -35,7 +35,7 @@ def make(file: pathlib.Path, kind: str, size: int) -> None:
 
 
 def anonymous(process: int) -> int:
-    """Return RssAnon of a process in bytes; 0 where it has ended."""
+    """Return RssAnon of a process in bytes; 0 if it has ended."""
     try:
         lines = pathlib.Path(f"/proc/{process}/status").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
@@ -44,10 +44,10 @@ def anonymous(process: int) -> int:
 
 
 def peak(workdir: pathlib.Path, steps: int, *flags: str) -> dict[str, float]:
-    """Train in a fresh run directory; return the peak of the anonymous memory in bytes, and the seconds it took."""
+    """Train in a new run directory; return the peak of its anonymous memory, and its seconds."""
     command = [sys.executable, str(ROOT / "scripts/train.py"), f"--config={ROOT / 'configs/vae.py'}:digits"]
     command += [f"--workdir={workdir}", f"--config.train.steps={steps}", *flags]
-    # A compiler takes memory, too: both runs compile everything.
+    # Compiling takes memory too. Without the cache, both runs compile everything.
     environment = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "false"}
     start, highest = time.perf_counter(), 0
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment) as process:
@@ -59,6 +59,7 @@ def peak(workdir: pathlib.Path, steps: int, *flags: str) -> dict[str, float]:
 
 
 def main() -> None:
+    """Measure both runs, and print a JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=pathlib.Path, required=True, help="an empty folder on a disk with room")
     parser.add_argument("--gigabytes", type=float, default=2.0, help="size of the file")

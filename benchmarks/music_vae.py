@@ -1,8 +1,15 @@
-"""The two-bar MusicVAE in PyTorch: the network of configs/music_vae_2bar.py, each step reading the true one before."""
+"""The two-bar MusicVAE in PyTorch: the network of configs/music_vae_2bar.py, teacher forced."""
 
 
 def torch_model(levels=90, encoder=512, decoder=(256, 256), latent=256):
-    """Events x [N, T] -> (logits [N, T, levels], mean, log_sigma)."""
+    """Return the network, events x [N, T] -> (logits [N, T, levels], mean, log_sigma).
+
+    Args:
+      levels: number of different events.
+      encoder: size of the encoder's LSTM in each direction.
+      decoder: sizes of the decoder's LSTM layers.
+      latent: size of the latent.
+    """
     import torch
     from torch import nn
     from torch.nn import functional

@@ -1,4 +1,6 @@
-"""-log p(x) of 20 MNIST test images by 5,000 importance samples each, VAE 784-500-20: against pythae's `get_nll`.
+"""Time -log p(x) of 20 images with 5,000 importance samples: JAX and pythae's `get_nll`.
+
+The model is the VAE 784-500-20 with its first weights, and the images are those of the test set.
 
 python benchmarks/nll.py --data=path/to/mnist [--torch_python=path/to/python] [--runs=5]
 """
@@ -12,6 +14,7 @@ IMAGES, SAMPLES = 20, 5000
 
 
 def ours(folder):
+    """Return (seconds, nats per image) of this package's metric nll."""
     import jax
 
     from ae_jax.evaluation.data import EvalData
@@ -33,6 +36,7 @@ def ours(folder):
 
 
 def pythae(data):
+    """Return (seconds, nats per image) of pythae's `get_nll`."""
     import os
 
     import torch
@@ -44,7 +48,8 @@ def pythae(data):
     for _ in range(2):
         start = time.perf_counter()
         with torch.no_grad():
-            log_p = model.get_nll(images, n_samples=SAMPLES, batch_size=100)  # its default, and the log-likelihood
+            # 100 is the default batch size. Despite its name, the method returns log p(x).
+            log_p = model.get_nll(images, n_samples=SAMPLES, batch_size=100)
         seconds = time.perf_counter() - start
     return seconds, -float(log_p)
 

@@ -1,9 +1,9 @@
-"""Two sides of the same work, timed in turn, each in a fresh process: medians and their ratio.
+"""Time several implementations of the same work in turn, each in a new process.
 
-A benchmark is a file with one function a side, `ours(data)`, `torch(data)`, ..., each of which does the work once to
-warm up, then once more, and answers (seconds, loss); the losses show that the sides do the same work.
+A benchmark is a file with one function per side: `ours(data)`, `torch(data)` and so on. Each does the work once to warm
+up and once more, and returns (seconds, loss). The losses show that the sides do the same work.
 
-python benchmarks/pairs.py        (prints the README's table of all that was measured)
+python benchmarks/pairs.py        (prints the table of docs/performance.md)
 """
 
 import argparse
@@ -20,24 +20,36 @@ SPEED = pathlib.Path(__file__).parent / "speed.json"
 
 
 def arguments(description: str) -> argparse.Namespace:
+    """Parse the command line of a benchmark.
+
+    Args:
+      description: the text of --help.
+    """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     data = os.environ.get("AE_JAX_DATA_DIR")
     known = {"default": f"{data}/mnist"} if data else {"required": True}
     parser.add_argument("--data", **known, help="folder with MNIST's own files (default: mnist/ in $AE_JAX_DATA_DIR)")
-    parser.add_argument("--runs", type=int, default=5, help="timed processes a side")
+    parser.add_argument("--runs", type=int, default=5, help="timed processes per side")
     parser.add_argument("--torch_python", default=sys.executable, help="the Python that has PyTorch and pythae")
     parser.add_argument("--side", default="", help="run this side alone, in this process")
     return parser.parse_args()
 
 
 def main(file: str, description: str, sides: dict) -> None:
-    """Runs one side, or all of them in turn, and prints medians and the ratio of each to the first."""
+    """Run one side, or all of them in turn, and report medians and their ratios to ours.
+
+    Args:
+      file: the benchmark's file.
+      description: the text of --help.
+      sides: {name: function(data) -> (seconds, loss)}, ours first.
+    """
     options = arguments(description)
     if options.side:
         seconds, loss = sides[options.side](pathlib.Path(options.data))
         megabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # kilobytes, on Linux
         print(json.dumps({"seconds": seconds, "loss": loss, "megabytes": round(megabytes)}))
         return
+    # The speed of a machine drifts, so the sides take turns.
     timed = {side: [] for side in sides}
     for run in range(options.runs):
         for side in sides:
@@ -56,7 +68,12 @@ def main(file: str, description: str, sides: dict) -> None:
 
 
 def report(benchmark: str, **figures) -> None:
-    """Prints what was measured, and keeps it in speed.json, from which the README's table is made."""
+    """Print measurements, and store them in speed.json for the table of docs/performance.md.
+
+    Args:
+      benchmark: the name of the benchmark.
+      **figures: the measurements.
+    """
     from ae_jax.devices.report import cores as count_cores
     from ae_jax.experiments import rundir
 
@@ -67,7 +84,7 @@ def report(benchmark: str, **figures) -> None:
 
 
 def table() -> str:
-    """What stands in speed.json, as the README shows it."""
+    """Return the measurements in speed.json as a Markdown table, as docs/performance.md shows it."""
     lines = ["| `python benchmarks/...` | median seconds | runs | on |", "| --- | --- | --- | --- |"]
     stored = json.loads(SPEED.read_text())
     for name, entry in stored.items():
@@ -81,31 +98,33 @@ def table() -> str:
                 lines.append(f"| `{name}.py`{of} | {sides} | {entry['runs']} | {entry['device']} |")
     fed = stored["feeding"]
     seconds, times = fed["seconds"], fed["times_resident"]["streamed"]
-    told = f"resident {seconds['resident']:.3f}, streamed {seconds['streamed']:.3f} ({times:.2f} times resident)"
-    lines.append(f"| `feeding.py`, seconds a step | {told} | {fed['runs']} | {fed['device']} |")
+    shown = f"resident {seconds['resident']:.3f}, streamed {seconds['streamed']:.3f} ({times:.2f} times resident)"
+    lines.append(f"| `feeding.py`, seconds a step | {shown} | {fed['runs']} | {fed['device']} |")
     for of, measured in fed["of_the_arithmetic"].items():
         devices = ", ".join(next(iter(measured.values())))
-        told = "; ".join(
-            f"{what} {', '.join(f'{r:.2f}' for r in ratios.values())}" for what, ratios in measured.items()
-        )
+        parts = []
+        for what, ratios in measured.items():
+            rounded = ", ".join(f"{ratio:.2f}" for ratio in ratios.values())
+            parts.append(f"{what} {rounded}")
         name = f"`feeding.py`, on {devices} devices, times the arithmetic: {of}"
-        lines.append(f"| {name} | {told} | {fed['runs']} | {fed['device']} |")
+        lines.append(f"| {name} | {'; '.join(parts)} | {fed['runs']} | {fed['device']} |")
     return "\n".join(lines)
 
 
 def _sides(seconds: dict[str, float], faster: dict[str, float]) -> str:
-    """Ours first."""
+    """Return the seconds of each side as text, ours first, with their ratios to ours."""
     times = {side: f" ({ratio:.2f} times ours)" for side, ratio in faster.items()}
     ordered = sorted(seconds, key=lambda side: side != "ours")
     return ", ".join(f"{side} {seconds[side]:.2f}{times.get(side, '')}" for side in ordered)
 
 
 def _memory(peaks: dict[str, float]) -> str:
+    """Return the peaks of memory in megabytes as text; "" if there are none."""
     return f"; at most {', '.join(f'{side} {peak} MB' for side, peak in peaks.items())}" if peaks else ""
 
 
 def mnist_images(folder: pathlib.Path, part: str = "train"):
-    """uint8 [N, 28, 28]."""
+    """Return the images of a part of MNIST, "train" or "t10k", uint8 [N, 28, 28]."""
     import numpy as np
 
     with gzip.open(folder / f"{part}-images-idx3-ubyte.gz") as file:
@@ -113,8 +132,12 @@ def mnist_images(folder: pathlib.Path, part: str = "train"):
 
 
 def ours_epoch(config: str, data: pathlib.Path, steps: int | None = None) -> tuple[float, float]:
-    """Seconds and mean loss of the second epoch of a config on MNIST's 60,000 images, by the library's own loop; or of
-    as many `steps`.
+    """Train a config on MNIST for two epochs, and return (seconds, mean loss) of the second.
+
+    Args:
+      config: the config.
+      data: the folder of MNIST.
+      steps: the number of steps in place of those of an epoch.
     """
     import time
 
@@ -137,7 +160,14 @@ def ours_epoch(config: str, data: pathlib.Path, steps: int | None = None) -> tup
 
 
 def torch_epoch(make_model, data: pathlib.Path, flat: bool, channels_last: bool = False) -> tuple[float, float]:
-    """The same by PyTorch, eager, fused Adam, data in memory: `make_model()` is x -> (logits, mean, log_sigma)."""
+    """Train in PyTorch, eager and with fused Adam, as `ours_epoch` does.
+
+    Args:
+      make_model: makes the network, x -> (logits, mean, log_sigma).
+      data: the folder of MNIST, which is read into memory.
+      flat: whether the network reads images as vectors.
+      channels_last: whether images and weights have the channels-last memory format.
+    """
     import time
 
     import torch

@@ -1,4 +1,6 @@
-"""The same rows by PyTorch, written apart: the expected values of configs for which nobody has published a number.
+"""Train independent PyTorch prototypes of three configs, without published numbers.
+
+Their results are the expected values of these configs.
 
 python benchmarks/prototypes.py --data=path/to/mnist [--torch_python=path/to/python]
 """
@@ -12,7 +14,15 @@ import pairs
 
 
 def vae(images, epochs, hidden, latent, beta):
-    """Test ELBO in nats, one draw of the code an image."""
+    """Train a VAE; return its test ELBO in nats, with one draw of the latent per image.
+
+    Args:
+      images: {"train", "t10k"}: images [N, 784] in [0, 1].
+      epochs: passes over the training images.
+      hidden: width of the hidden layers.
+      latent: size of the latent.
+      beta: weight of the KL term.
+    """
     import torch
     from torch import nn
 
@@ -35,7 +45,17 @@ def vae(images, epochs, hidden, latent, beta):
 
 
 def contractive(images, epochs, latent, penalty):
-    """Test cross-entropy in nats per pixel of 784-32-784 with a sigmoid code and a penalty on its squared Jacobian."""
+    """Train a contractive autoencoder with a sigmoid latent; return its test cross-entropy.
+
+    Args:
+      images: as for `vae`.
+      epochs: passes over the training images.
+      latent: size of the latent.
+      penalty: weight of the squared Jacobian of the latent.
+
+    Returns:
+      {"bce_nats_per_pixel": cross-entropy}.
+    """
     import torch
     from torch import nn
 
@@ -58,7 +78,14 @@ def contractive(images, epochs, latent, penalty):
 
 
 def fit(parameters, loss, images, epochs):
-    """Adam 1e-3, batch 128."""
+    """Minimise a loss with Adam, learning rate 1e-3 and batch size 128.
+
+    Args:
+      parameters: the parameters, a list of tensors.
+      loss: the function of a batch of images.
+      images: the training images [N, 784].
+      epochs: passes over them.
+    """
     import torch
 
     optimizer = torch.optim.Adam(parameters, lr=1e-3, fused=True)
@@ -77,6 +104,7 @@ ROWS = {
 
 
 def main():
+    """Train one prototype, or each of them in a new process."""
     options = pairs.arguments(__doc__)
     if not options.side:
         for row in ROWS:
@@ -87,8 +115,10 @@ def main():
 
     torch.set_num_threads(os.cpu_count())
     torch.manual_seed(0)
-    load = lambda part: torch.from_numpy(pairs.mnist_images(pathlib.Path(options.data), part).copy())
-    images = {part: load(part).float().div(255).flatten(1) for part in ("train", "t10k")}
+    images = {}
+    for part in ("train", "t10k"):
+        levels = torch.from_numpy(pairs.mnist_images(pathlib.Path(options.data), part).copy())
+        images[part] = levels.float().div(255).flatten(1)
     print(json.dumps({"prototype": options.side, **ROWS[options.side](images)}))
 
 

@@ -1,8 +1,17 @@
-"""The residual VAE of 64x64 images in PyTorch: the network of configs/celeba64.py, layer by layer."""
+"""The residual VAE of 64x64 images in PyTorch: the network of configs/celeba64.py."""
 
 
 def torch_model(channels=(64, 128, 256, 256), blocks=2, groups=32, attention=8, side=64, latent=128):
-    """x [N, 3, 64, 64] -> (logits, mean, log_sigma)."""
+    """Return the network, x [N, 3, side, side] -> (logits, mean, log_sigma).
+
+    Args:
+      channels: channels at each level; every level halves the image.
+      blocks: residual blocks per level.
+      groups: groups of the group normalisation.
+      attention: largest size of an image with attention layers, in pixels.
+      side: width and height of an image.
+      latent: size of the latent.
+    """
     import torch
     from torch import nn
     from torch.nn import functional

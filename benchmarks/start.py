@@ -1,4 +1,4 @@
-"""From typing train.py on the digits to its first progress line, with an empty and with a filled compilation cache.
+"""Time train.py until its first line, with an empty and with a filled compilation cache.
 
 python benchmarks/start.py [--runs=5]
 """
@@ -14,7 +14,11 @@ import pairs
 
 
 def first_line(cache: str) -> float:
-    """Seconds until a fresh process prints its first line; it is then stopped."""
+    """Return the seconds until a new process prints its first line; the process is then killed.
+
+    Args:
+      cache: the folder of JAX's compilation cache.
+    """
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "scripts/train.py", "--config=configs/vae.py:digits", f"--workdir={folder}/run"]
         start = time.perf_counter()
@@ -29,6 +33,7 @@ def first_line(cache: str) -> float:
 
 
 def main():
+    """Measure both, and report their medians."""
     cold, warm = [], []
     for _ in range(pairs.arguments(__doc__).runs):
         with tempfile.TemporaryDirectory() as cache:

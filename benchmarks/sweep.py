@@ -1,10 +1,11 @@
-"""64 runs of a small VAE on the digits, 8 seeds x 8 weights of the KL, 2,000 steps each of 64-128-2: from typing the
-command to what is on disk, by one sweep, by train.py once for each, and by pythae's trainer once for each.
+"""Time 64 runs of a small VAE: by one sweep, by train.py run by run, by pythae run by run.
 
 python benchmarks/sweep.py [--torch_python=path/to/python] [--runs=5]
 
-Of the runs that go one after the other `timed_of_64` are timed, evenly chosen, and multiplied, as all take minutes.
-`seconds_without_start` leaves out what the same commands take with one step in place of 2,000.
+The runs train 64-128-2 on the digits for 2,000 steps, with 8 seeds x 8 KL weights. The time is that of whole commands,
+from their start until the results are on disk. Run by run, all 64 would take minutes: `timed_of_64` of them, evenly
+chosen, are timed, and their time is multiplied. `seconds_without_start` subtracts the time of the same commands with
+one step instead of 2,000.
 """
 
 import os
@@ -22,13 +23,20 @@ _CONFIG = ["--config=configs/vae.py:digits", "--config.model.hidden=128"]
 
 
 def _seconds(command: list[str]) -> float:
+    """Return the seconds that a command takes."""
     start = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - start
 
 
 def sweep(python: str, folder: str, steps: int) -> float:
-    """Seconds of all runs by one command."""
+    """Return the seconds of all runs by one sweep.
+
+    Args:
+      python: the Python that runs the command.
+      folder: the folder for run directories.
+      steps: training steps per run.
+    """
     axes = ["--axis=seed=0:8", "--axis=weights.kl=lin:0.5:4:8"]
     command = [python, "scripts/sweep.py", *_CONFIG, f"--config.train.steps={steps}", *axes]
     seconds = _seconds([*command, f"--workdir={folder}/{steps}"])
@@ -38,7 +46,7 @@ def sweep(python: str, folder: str, steps: int) -> float:
 
 
 def train(python: str, folder: str, steps: int) -> float:
-    """Seconds of all runs by train.py, from those of a few, evenly chosen."""
+    """Return the seconds of all runs by train.py, estimated from a few of them."""
     taken = 0.0
     for number in range(0, _RUNS, _RUNS // _TIMED):
         seed, kl = number % 8, 0.5 + 0.5 * (number // 8)
@@ -48,7 +56,7 @@ def train(python: str, folder: str, steps: int) -> float:
 
 
 def pythae(python: str, folder: str, steps: int) -> float:
-    """Seconds of all runs by pythae, from those of a few."""
+    """Return the seconds of all runs by pythae, estimated from a few of them."""
     taken = 0.0
     for number in range(0, _RUNS, _RUNS // _TIMED):
         kl = 0.5 + 0.5 * (number // 8)
@@ -57,7 +65,14 @@ def pythae(python: str, folder: str, steps: int) -> float:
 
 
 def one_of_pythae(folder: str, steps: str, seed: str, kl: str) -> None:
-    """Trains and keeps one: pythae counts in epochs, of eleven batches here."""
+    """Train one run with pythae and store it.
+
+    Args:
+      folder: the folder for its files.
+      steps: training steps, rounded up to whole epochs of eleven batches, because pythae counts epochs.
+      seed: the seed.
+      kl: the KL weight.
+    """
     import torch
     from pythae.data.datasets import BaseDataset
     from pythae.models import BetaVAE, BetaVAEConfig
@@ -96,6 +111,7 @@ def one_of_pythae(folder: str, steps: str, seed: str, kl: str) -> None:
 
 
 def main():
+    """Measure all three, and report medians and ratios."""
     options = pairs.arguments(__doc__)
     if options.side:
         return one_of_pythae(*options.side.split(","))
@@ -110,7 +126,10 @@ def main():
                     print(f"run {run + 1}: {side}, {steps} steps: {kept[side][-1]:.2f} s", file=sys.stderr, flush=True)
     medians = {side: statistics.median(seconds) for side, seconds in whole.items()}
     without = {side: medians[side] - statistics.median(start[side]) for side in sides}
-    ratios = lambda seconds: {side: round(seconds[side] / seconds["ours"], 3) for side in sides if side != "ours"}
+
+    def ratios(seconds):
+        return {side: round(seconds[side] / seconds["ours"], 3) for side in sides if side != "ours"}
+
     pairs.report(
         "sweep",
         median_seconds={side: round(seconds, 2) for side, seconds in medians.items()},

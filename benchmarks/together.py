@@ -1,5 +1,6 @@
-"""Sixteen seeds of the MLP VAE 784-500-20 on MNIST, one epoch each, in one process: trained together, in the way that
-the plan of a sweep chooses here, and one after another.
+"""Time sixteen seeds of the MLP VAE in one process, trained together and one after another.
+
+Each trains 784-500-20 for one epoch of MNIST. Together, they run in the way that the plan of a sweep chooses here.
 
 python benchmarks/together.py [--data=path/to/mnist] [--runs=5]
 """
@@ -13,6 +14,7 @@ _COUNT = 16
 
 
 def main():
+    """Measure both, and report their medians."""
     from ae_jax.experiments import configuration, experiment
     from ae_jax.sweeps import compiled
     from ae_jax.training.step import make_hparams
@@ -26,7 +28,7 @@ def main():
     way, steps = shared.estimate(_COUNT).way, shared.built.steps
 
     def epoch(way: str) -> float:
-        """Seconds, after a step for which the program is compiled."""
+        """Return the seconds of an epoch, after one step that compiles."""
         states = [shared.first_state(config, numbers) for _ in range(_COUNT)]
         runs = shared.together(way, states, [numbers] * _COUNT)
         runs.advance(1, range(_COUNT))

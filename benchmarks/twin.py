@@ -1,4 +1,6 @@
-"""`vae_mlp` and PyTorch's identical network from the same initial weights: 10 epochs, test negative ELBO of both.
+"""Compare the test negative ELBO of `vae_mlp` with PyTorch's, from the same initial weights.
+
+Both train the same network for 10 epochs.
 
 python benchmarks/twin.py --data=path/to/mnist [--torch_python=path/to/python]
 """
@@ -13,7 +15,7 @@ import pairs
 import vae_mlp
 
 _EPOCHS = 10
-# (our parameter, PyTorch's); ours are [in, out], PyTorch's [out, in].
+# (path of our layer, name of PyTorch's). Our kernels are [in, out], PyTorch's weights [out, in].
 _NAMES = [
     (("encoder", "Mlp_0", "Dense_0"), "encoder.0"),
     (("q_z", "z_mean"), "mean"),
@@ -24,11 +26,16 @@ _NAMES = [
 
 
 def ours(data: pathlib.Path, weights: pathlib.Path) -> float:
-    """Trains, after writing the initial weights for the other side; answers the test negative ELBO in nats."""
+    """Write the initial weights, train, and return the test negative ELBO in nats.
+
+    Args:
+      data: the folder of MNIST.
+      weights: the .npz file that is written.
+    """
     import jax
     import numpy as np
 
-    from ae_jax.experiments import analysis, configuration, experiment
+    from ae_jax.experiments import analysis, configuration, eval_data, experiment
     from ae_jax.training import loop
 
     config = configuration.load("configs/vae_mlp.py:mnist")
@@ -44,12 +51,12 @@ def ours(data: pathlib.Path, weights: pathlib.Path) -> float:
         arrays |= {f"{name}.weight": np.array(layer["kernel"]).T, f"{name}.bias": np.array(layer["bias"])}
     np.savez(weights, **arrays)
     state, _ = loop.fit(state, built.batches("train"), built.step, built.hparams, steps=built.steps)
-    scores = analysis.evaluate(built, {"params": state.params}, ["elbo"], analysis.data_of(built))
+    scores = analysis.evaluate(built, {"params": state.params}, ["elbo"], eval_data.data_of(built))
     return -scores["elbo"]
 
 
 def torch(data: pathlib.Path, weights: pathlib.Path) -> float:
-    """The same by PyTorch, from those weights."""
+    """Train in PyTorch from these weights, and return the test negative ELBO in nats."""
     import numpy as np
     import torch
 
@@ -80,6 +87,7 @@ def torch(data: pathlib.Path, weights: pathlib.Path) -> float:
 
 
 def main():
+    """Run one side, or both in turn, and report the difference."""
     options = pairs.arguments(__doc__)
     data = pathlib.Path(options.data)
     if options.side:
@@ -90,9 +98,8 @@ def main():
         answers = {}
         for side, python in (("ours", sys.executable), ("torch", options.torch_python)):
             command = [python, __file__, f"--side={side}:{folder}/weights.npz", f"--data={data}"]
-            answers[side] = float(
-                subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.split()[-1]
-            )
+            printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            answers[side] = float(printed.split()[-1])
     difference = 100 * (answers["ours"] / answers["torch"] - 1)
     rounded = {side: round(nats, 3) for side, nats in answers.items()}
     pairs.report("twin", negative_elbo_nats=rounded, difference_percent=round(difference, 3))

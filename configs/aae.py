@@ -1,9 +1,12 @@
-"""Adversarial autoencoder with a 2-D code whose distribution a critic shapes to N(0, I), or to ten modes on a circle.
+"""Adversarial autoencoder: a critic shapes the distribution of a 2-D latent.
 
-Makhzani et al. 2016, "Adversarial autoencoders", arXiv:1511.05644. Expected: an unbiased squared MMD between codes and
-prior of at most 5 % of that of the plain autoencoder with the same network (`:plain`); on the circle, where 10,000
-labels give each class a mode, more test codes in the mode of their class than logistic regression gets right on the
-plain code. With a generator weight of 10 in place of 100 the squared MMD stayed at 13 %.
+Makhzani et al. 2016, "Adversarial autoencoders", arXiv:1511.05644. The prior is N(0, I), or with `:circle` a mixture of
+ten modes on a circle. `:plain` is the autoencoder with the same network and without a critic.
+
+Expected: the unbiased squared MMD between latents and prior is at most 5 % of the plain autoencoder's. On the circle,
+10,000 labels assign a mode to each class; more test latents must lie in the mode of their class than logistic
+regression on the plain latents classifies correctly. With a generator weight of 10 instead of 100, the squared MMD
+stayed at 13 %.
 
     python scripts/reproduce.py aae
     python scripts/train.py --config=configs/aae.py:mnist,circle,labelled --workdir=runs/circle
@@ -21,7 +24,7 @@ def get_config(arg=""):
     config.data.validation = 0
     config.eval.metrics = ("bce", "mse", "mmd_to_prior", "probe")
     if arguments.data != "digits":
-        config.train.eval_every = 0  # the probe takes its time
+        config.train.eval_every = 0  # the probe is slow
     config.train.update(steps=None, epochs=30 if arguments.data != "digits" else 300)
     if not arguments.plain:
         prior = "circle" if arguments.circle else "standard_normal"
@@ -29,6 +32,7 @@ def get_config(arg=""):
         config.objective.name = "adversarial"
         config.weights.update(generator=100.0, critic=1.0)
         config.optimizer.update(learning_rate="cosine:1e-3:0:14070", b1=0.5)  # 30 epochs of MNIST
+        # The critic plays against the encoder, with an optimiser of its own and the same settings.
         config.optimizer.players = dict(critic={})
     if arguments.labelled and arguments.data != "digits":
         config.data.labelled = 10000

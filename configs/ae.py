@@ -1,4 +1,4 @@
-"""Autoencoder with dense layers and a code of 32 numbers.
+"""Autoencoder with dense layers and a 32-D latent.
 
 Hinton and Salakhutdinov 2006, "Reducing the dimensionality of data with neural networks", Science 313.
 

@@ -1,4 +1,4 @@
-"""beta-VAE: the VAE with its KL term weighed by beta = 4.
+"""Beta-VAE: a VAE whose KL term has the weight beta = 4.
 
 Higgins et al. 2017, "beta-VAE: learning basic visual concepts with a constrained variational framework", ICLR.
 

@@ -1,8 +1,9 @@
-"""Faces of 64x64 pixels: the residual VAE of `cifar10`, one size of image deeper, in the memory of half a batch.
+"""Faces of 64x64 pixels: the residual VAE of `cifar10` with one more level.
 
-Liu et al. 2015, "Deep learning face attributes in the wild" (CelebA), here the centre square of 178 pixels; published
-bits per dimension are mostly of a tighter crop, and not comparable. Not yet run on CelebA itself, whose files could not
-be had: `:smoke` trains on generated images of the same size.
+Liu et al. 2015, "Deep learning face attributes in the wild" (CelebA), here the centre square of 178 pixels. Most
+published bits per dimension use a tighter crop and are not comparable. Gradient checkpointing and two micro-batches per
+step limit the memory. The config has not been run on CelebA itself, whose files were not available; `:smoke` trains on
+generated images of the same size.
 
     python scripts/train.py --config=configs/celeba64.py --workdir=runs/celeba64
     python scripts/train.py --config=configs/celeba64.py:generated --workdir=runs/generated

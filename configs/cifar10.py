@@ -1,8 +1,9 @@
-"""Colour images of 32x32 pixels: a residual VAE whose likelihood is of the pixels' levels, in bits per dimension.
+"""Colour images of 32x32 pixels: a residual VAE with a likelihood over pixel levels.
 
 Blocks as in He et al. 2016, arXiv:1603.05027; likelihood of Salimans et al. 2017, "PixelCNN++", arXiv:1701.05517.
-`elbo_bits_per_dim` bounds -log2 p(x) / 3072 from above, `nll_bits_per_dim` estimates it by importance sampling. Not yet
-run on CIFAR-10 itself, whose files could not be had, only on digits and generated images: hence no expected value.
+`elbo_bits_per_dim` is an upper bound on -log2 p(x) / 3072, and `nll_bits_per_dim` estimates it by importance sampling.
+The config has been run on digits and generated images only. The files of CIFAR-10 were not available, so there is no
+expected value.
 
     python scripts/train.py --config=configs/cifar10.py --workdir=runs/cifar10
     python scripts/evaluate.py --workdir=runs/cifar10 --metrics=bits_per_dimension --bits_per_dimension_samples=100
@@ -19,6 +20,7 @@ def get_config(arg=""):
     config.model.update(name="vae", prior="standard_normal", posterior="diagonal_normal")
     config.model.update(encoder="conv_resnet", decoder="conv_resnet", channels=(64, 128, 256), blocks=2, attention=8)
     config.model.update(hidden=(), latent_dim=128, likelihood="discretized_logistic_mixture", mixtures=10)
+    # The KL warm-up guards against posterior collapse before the decoder has learned to use the latent.
     config.weights.kl = "linear:0:1:2000"
     config.optimizer.update(learning_rate=5e-4, clip=100.0)
     config.train.ema = 0.999

@@ -1,6 +1,7 @@
-"""Classifier whose code is the features that `fid`, `kid`, `precision_recall` and `density_coverage` compare.
+"""Classifier whose latent is a feature extractor for FID, KID and similar metrics.
 
-The code also has to reconstruct, at little weight, lest it forget what the class does not depend on. A minute on MNIST.
+The metrics `fid`, `kid`, `precision_recall` and `density_coverage` compare features of images. A reconstruction term
+with a small weight keeps features that do not depend on the class. Training takes a minute on MNIST.
 
     python scripts/train.py --config=configs/classifier.py:mnist --workdir=runs/classifier
     python scripts/evaluate.py --workdir=runs/vae --metrics=fid --fid_features=runs/classifier

@@ -1,7 +1,7 @@
-"""A contractive autoencoder: a penalty of 0.1 on the squared Jacobian of the code.
+"""Contractive autoencoder: a penalty of 0.1 on the squared Jacobian of the latent.
 
-Rifai et al. 2011, "Contractive auto-encoders: explicit invariance during feature extraction", ICML 28. Codes are
-sigmoids, as there.
+Rifai et al. 2011, "Contractive auto-encoders: explicit invariance during feature extraction", ICML 28. The latent is a
+sigmoid, as in the paper.
 
     python scripts/reproduce.py contractive_ae
 """

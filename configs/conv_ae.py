@@ -1,7 +1,7 @@
-"""Convolutional autoencoder of 28,353 parameters: 3x3 convolutions with 32 channels, pooled twice, and back.
+"""Convolutional autoencoder with 28,353 parameters: 3x3 convolutions, 32 channels.
 
-Keras example "Convolutional autoencoder for image denoising" (Valdarrama 2021): 0.0622 nats a pixel after 50 epochs,
-validated on the test split.
+Keras example "Convolutional autoencoder for image denoising" (Valdarrama 2021): 0.0622 nats per pixel after 50 epochs,
+validated on the test split. The encoder pools twice, and the decoder mirrors it.
 
     python scripts/reproduce.py conv_ae
     python scripts/train.py --config=configs/conv_ae.py:digits --workdir=runs/conv_ae

@@ -1,4 +1,6 @@
-"""A convolutional autoencoder with a 2-D code: its plane of codes, with holes where a VAE has none.
+"""Convolutional autoencoder with a 2-D latent, the network of `conv_vae_2d` without a prior.
+
+Its latent space has holes that decode to no digit, where that of a VAE has none.
 
 python scripts/reproduce.py conv_ae_2d
 python scripts/plot.py --workdir=runs/reproduce/conv_ae_2d --figures=scatter,latent_noise,manifold

@@ -1,4 +1,6 @@
-"""VAE with convolutions: 4x4 of stride 2 with 32 and 64 channels, dense 256, a code of 16, and the mirror image.
+"""Convolutional VAE: 4x4 kernels of stride 2, a dense layer of 256 and a 16-D latent.
+
+The encoder has 32 and 64 channels, and the decoder mirrors it.
 
 python scripts/train.py --config=configs/conv_vae.py:mnist --workdir=runs/conv_vae
 python scripts/plot.py --workdir=runs/conv_vae --figures=reconstructions,samples,traversals

@@ -1,8 +1,8 @@
-r"""Conditional VAE: the class is given to encoder and decoder, so that the code says what the class does not.
+r"""Conditional VAE: encoder and decoder read the class, so the latent encodes the rest.
 
 Sohn et al. 2015, "Learning structured output representation using deep conditional generative models", NeurIPS 28.
 
-On data of one's own, an .npz whose `label` [N, L] is of floats, these vectors stand in the place of the class.
+The user's own data may have vectors in place of classes: an .npz whose `label` [N, L] is an array of floats.
 
     python scripts/reproduce.py cvae
     python scripts/plot.py --workdir=runs/reproduce/cvae --figures=class_grid,reconstructions

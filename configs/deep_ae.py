@@ -1,6 +1,6 @@
-"""A deep autoencoder: 784-128-64-32-64-128-784.
+"""Deep autoencoder with dense layers: 784-128-64-32-64-128-784.
 
-Chollet 2016, "Building autoencoders in Keras": about 0.08 nats a pixel.
+Chollet 2016, "Building autoencoders in Keras": about 0.08 nats per pixel.
 
     python scripts/reproduce.py deep_ae          (minutes on two cores; expects 0.081)
 """

@@ -1,7 +1,8 @@
-"""Denoising: `conv_ae`, from its trained weights, on images with Gaussian noise of 0.4 clipped to [0, 1].
+"""Denoising autoencoder: Gaussian noise of standard deviation 0.4, clipped to [0, 1].
 
 Vincent et al. 2008, "Extracting and composing robust features with denoising autoencoders", ICML 25. Keras example
-(Valdarrama 2021): 0.0839 nats a pixel after 100 epochs; there the noise is drawn once, here afresh at every step.
+(Valdarrama 2021): 0.0839 nats per pixel after 100 epochs. Training starts from the trained weights of `conv_ae`. The
+example draws the noise once; this config draws it anew at every step.
 
     python scripts/reproduce.py denoising_ae     (first trains conv_ae, where it is not there)
     python scripts/reproduce.py denoising_salt_and_pepper denoising_masking denoising_bright

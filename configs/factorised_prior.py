@@ -1,7 +1,7 @@
-"""A prior for the discrete latents of a trained run, in which each position has a distribution of its own.
+"""Factorised prior for the discrete latents of a trained run: one distribution per position.
 
-It is the simplest prior for tokens that can be learned, and the baseline of all others. `:scales_2bar` fits it to
-melodies, where it tells the likeliest event of each position.
+It is the simplest prior over tokens that can be learned, and the baseline of all others. `:scales_2bar` fits it to
+melodies, where it gives the most probable event at each position.
 
     python scripts/train.py --config=configs/factorised_prior.py --config.data.path=runs/vq --workdir=runs/vq_prior
     python scripts/apply.py --workdir=runs/vq --task=sample --sampler=runs/vq_prior --output=new/

@@ -1,7 +1,8 @@
-"""A prior for the latents of a trained run: a masked autoregressive flow, fitted to them by maximum likelihood.
+"""Flow prior for the latents of a trained run: a masked autoregressive flow.
 
-Papamakarios et al. 2017, "Masked autoregressive flow for density estimation", arXiv:1705.07057. The run is then sampled
-through this one. `:digits` fits a flow to the digits themselves.
+Papamakarios et al. 2017, "Masked autoregressive flow for density estimation", arXiv:1705.07057. The flow is fitted to
+the latents by maximum likelihood. The trained run is then sampled through it. `:digits` fits a flow to the digits
+themselves.
 
     python scripts/train.py --config=configs/latent_flow.py --config.data.path=runs/ae --workdir=runs/ae_flow
     python scripts/apply.py --workdir=runs/ae --task=sample --sampler=runs/ae_flow --output=new/

@@ -1,8 +1,8 @@
-"""The second stage of a two-stage VAE: a VAE of the latents of a trained run, whose prior they are then drawn from.
+"""Second stage of a two-stage VAE: a VAE of the latents of a trained run.
 
-Dai and Wipf 2019, "Diagnosing and enhancing VAE models", arXiv:1903.05789, section 4: the latents of a VAE may be far
-from its prior, but they fill their space, as images do not, and a second VAE can match them. `d` is the size of the
-latents, which the paper has in both stages.
+Dai and Wipf 2019, "Diagnosing and enhancing VAE models", arXiv:1903.05789, section 4. The latents of a VAE may be far
+from its prior. They fill their space, however, as images do not, and a second VAE can match them. The first VAE is then
+sampled through the second. `d` is the size of the second latent; the paper uses the same size in both stages.
 
     python scripts/train.py --config=configs/latent_vae.py:d=2 --config.data.path=runs/vae --workdir=runs/second
     python scripts/evaluate.py --workdir=runs/vae --metrics=fid --fid_features=runs/classifier --fid_sampler=runs/second

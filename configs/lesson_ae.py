@@ -1,6 +1,7 @@
-"""The convolutional autoencoder of the lesson: 3x3 convolutions 16-8-8 with pooling, a code of 4x4x8 = 128 numbers.
+"""Convolutional autoencoder of the lesson: 3x3 convolutions, pooling, a 4x4x8 latent.
 
-Chollet 2016, "Building autoencoders in Keras": 0.094 nats a pixel after 50 epochs of batches of 128, as `conv_ae` has.
+Chollet 2016, "Building autoencoders in Keras": 0.094 nats per pixel after 50 epochs. The convolutions have 16, 8 and 8
+channels. The batch size is 128, as in `conv_ae`.
 
     python scripts/reproduce.py lesson_ae
 """

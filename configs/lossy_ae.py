@@ -1,9 +1,9 @@
-"""What an autoencoder loses, and how that depends on the loss: one network under three of them, a code of 16.
+r"""Three losses for one network with a 16-D latent, and the details that each of them loses.
 
-Cross-entropy, squared and absolute error, side by side with all three numbers; what stays lost is what the table shows.
+The losses are cross-entropy, squared error and absolute error. The table reports all three numbers for each run.
 
     python scripts/reproduce.py lossy_ae
-    cd runs/reproduce; python ../../scripts/plot.py --workdir=lossy_cross_entropy --figures=loss_comparison \\
+    cd runs/reproduce; python ../../scripts/plot.py --workdir=lossy_cross_entropy --figures=loss_comparison \
         --loss_comparison_runs=lossy_squared_error,lossy_absolute_error
 """
 
@@ -26,7 +26,7 @@ def get_config(arg=""):
     config.eval.metrics = ("bce", "mse", "mae", "pca_mse")
     if arguments.data != "digits":
         config.train.epochs = 20
-    # A median, which the absolute error asks for, need not be near in squares: two machines had 0.92 and 1.08.
+    # The absolute error fits medians, which need not have a small squared error: two machines had 0.92 and 1.08.
     judged = arguments.loss != "absolute_error"
     source = "below PCA with 16 components"
     config.expected.mse_over_pca = dict(value=1.0, tolerance=0.0, judged=judged, source=source)

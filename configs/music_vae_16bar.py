@@ -1,8 +1,9 @@
-"""Hierarchical MusicVAE of sixteen bars: a conductor makes a code of each bar, from which the decoder starts anew.
+"""Hierarchical MusicVAE of sixteen bars: a conductor LSTM guides the decoder per bar.
 
-Roberts et al. 2018, arXiv:1803.05428, and the finding that the flat decoder, that of `music_vae_16bar_flat`, falls
-behind once it reads its own events. `:big` has the sizes of `hierdec-mel_16bar`, `:tiny` is for two CPU cores: both
-decoders see as many examples, with few bits and with more, with a light and a heavy KL weight.
+Roberts et al. 2018, arXiv:1803.05428. The decoder starts anew in each bar. The paper finds that a flat decoder, here
+`music_vae_16bar_flat`, is worse once it reads its own events. `:big` has the sizes of `hierdec-mel_16bar`, and `:tiny`
+is for two CPU cores. Both decoders see as many examples, for low and high numbers of free bits and small and large KL
+weights.
 
     python scripts/reproduce.py music_16bar                  (the table: both decoders, every setting)
     python scripts/reproduce.py music_vae_16bar --seeds=3    (one setting, after the flat decoder)
@@ -12,7 +13,8 @@ decoders see as many examples, with few bits and with more, with a light and a h
 from configs import common, music_vae_2bar
 
 DATASETS = {name: count for name, count in music_vae_2bar.DATASETS.items() if name.endswith("16bar")}
-WORDS = dict(tiny=False, big=False, bits=256.0, beta=0.2)  # size; free bits, and the weight of the KL beyond them
+# The size; the free bits, and the weight of the KL beyond them.
+WORDS = dict(tiny=False, big=False, bits=256.0, beta=0.2)
 _TRIED = [(bits, beta) for bits in (256, 64) for beta in (0.2, 1.0)]
 
 
@@ -26,8 +28,8 @@ def get_config(arg=""):
     config.objective.free_bits = arguments.bits
     config.weights.kl = f"linear:0:{arguments.beta:g}:10000"
     if arguments.tiny:
-        # So short a training would not learn to remember for 256 steps: bars are read one by one, and then as a whole.
-        # Nor would it learn from events of its own, which are mostly wrong: it reads the true ones throughout.
+        # So short a training would not learn to remember for 256 steps. The encoder therefore reads each bar by itself,
+        # and then the sequence of bars. The decoder's own events would be mostly wrong, so teacher forcing never ends.
         config.model.update(encoder_hidden=(96,), encoder_part=16, memory=16, sampling=None)
         config.model.update(conductor_hidden=(128,), decoder_hidden=(96,))
         config.weights.kl = f"linear:0.1:{arguments.beta:g}:1000"
@@ -41,17 +43,19 @@ def get_config(arg=""):
 
 
 def name(model, bits, beta):
-    """The row of a model trained with these; with the usual ones, that of its own name."""
+    """Return the name of the row of a model with these free bits and KL weight."""
     usual = (WORDS["bits"], WORDS["beta"])
     return model if (bits, beta) == usual else f"{model}_{bits:g}_bits_beta_{beta:g}"
 
 
 def rows(model="music_vae_16bar"):
-    return {name(model, *tried): "tiny,bits={:g},beta={:g}".format(*tried) for tried in _TRIED}
+    return {name(model, bits, beta): f"tiny,bits={bits:g},beta={beta:g}" for bits, beta in _TRIED}
 
 
 def tables():
     columns = {"hierarchical": "music_vae_16bar", "flat": "music_vae_16bar_flat"}
-    line = lambda *tried: {column: name(model, *tried) for column, model in columns.items()}
-    lines = {"{:g} free bits, KL weight {:g}".format(*tried): line(*tried) for tried in _TRIED}
+    lines = {}
+    for bits, beta in _TRIED:
+        row = {column: name(model, bits, beta) for column, model in columns.items()}
+        lines[f"{bits:g} free bits, KL weight {beta:g}"] = row
     return {"music_16bar": dict(metrics=("accuracy_argmax", "accuracy_teacher_forced", "kl_bits"), lines=lines)}

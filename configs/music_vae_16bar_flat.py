@@ -1,6 +1,6 @@
-"""MusicVAE of sixteen bars with a flat decoder, wider, so that it has as many parameters as the hierarchical one.
+"""MusicVAE of sixteen bars with a flat decoder, the baseline of `music_vae_16bar`.
 
-Roberts et al. 2018, arXiv:1803.05428, section 6.2.
+Roberts et al. 2018, arXiv:1803.05428, section 6.2. The decoder is wider, so that both models have as many parameters.
 
     python scripts/reproduce.py music_vae_16bar_flat --seeds=3
 """
@@ -15,8 +15,13 @@ def get_config(arg=""):
     sizes = [size for size in ("tiny", "big") if arguments[size]]
     words = [arguments.data, *sizes, f"bits={arguments.bits}", f"beta={arguments.beta}"]
     config = music_vae_16bar.get_config(",".join(words))
-    width = (140,) if arguments.tiny else (1536, 1536) if arguments.big else (320, 320)
-    config.model.update(conductor_hidden=(), decoder_hidden=width)
+    # These widths give as many parameters as the hierarchical model has at each size.
+    widths = (320, 320)
+    if arguments.big:
+        widths = (1536, 1536)
+    if arguments.tiny:
+        widths = (140,)
+    config.model.update(conductor_hidden=(), decoder_hidden=widths)
     if config.expected:
         expected = dict(metric="accuracy_most_likely", tolerance=0.0, source="the likeliest event of each position")
         config.expected.accuracy_argmax = expected

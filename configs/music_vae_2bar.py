@@ -1,6 +1,7 @@
-"""MusicVAE of two bars: a bidirectional LSTM reads a melody, an LSTM writes it again, event by event.
+"""MusicVAE of two bars: a bidirectional LSTM encoder and an LSTM decoder of melodies.
 
-Roberts et al. 2018, arXiv:1803.05428: `cat-mel_2bar_small`; `:tiny` is for two CPU cores, `:big` as published too.
+Roberts et al. 2018, arXiv:1803.05428. The default has the sizes of `cat-mel_2bar_small`; `:big` has those of the larger
+published model, and `:tiny` is for two CPU cores.
 
     python scripts/reproduce.py music_vae_2bar    (`:tiny`, whole corpus: held-out melodies that come back)
     python scripts/train.py --config=configs/music_vae_2bar.py:tiny --workdir=runs/melodies

@@ -1,8 +1,8 @@
-"""Codes of 2 to 64 numbers by a 784-256-128-k autoencoder, against PCA with as many components.
+"""Autoencoder 784-256-128-k against PCA with k components, for k from 2 to 64.
 
-Hinton and Salakhutdinov 2006, Science 313: the comparison that made deep autoencoders known. Squared error with weight
-decay, test error per pixel. With 32 numbers the error is still falling after 40 epochs, that of training images too
-(0.0066): MNIST's row has 80.
+Hinton and Salakhutdinov 2006, Science 313: the comparison that made deep autoencoders known. The loss is the squared
+error with weight decay, and the table reports the test error per pixel. With k = 32 the error still falls after 40
+epochs, on training images too (0.0066), so the rows of MNIST train for 80.
 
     python scripts/reproduce.py pca              (all ten rows, half an hour on two cores)
     python scripts/train.py --config=configs/pca.py:mnist,k=2 --workdir=runs/pca2
@@ -10,7 +10,7 @@ decay, test error per pixel. With 32 numbers the error is still falling after 40
 
 from configs import ae, common
 
-# Test squared error per pixel to be met.
+# {data set: {k: expected squared error per pixel of the test images}}.
 _EXPECTED = {
     "mnist": {2: 0.0380, 8: 0.0168, 16: 0.0101, 32: 0.0065, 64: 0.0051},
     "fashion_mnist": {64: 0.0094},
@@ -20,6 +20,7 @@ _EXPECTED = {
 def get_config(arg=""):
     config, arguments = common.start(arg, data="mnist", parent=ae, k=2, epochs=40)
     config.model.update(hidden=(256, 128), latent_dim=arguments.k, likelihood="gaussian", scale=0.1, activation="gelu")
+    # 469 batches of 128 make an epoch of 60,000 images.
     steps = 469 * arguments.epochs if arguments.data != "digits" else 2000
     config.optimizer.update(name="adamw", weight_decay=1e-4, learning_rate=f"cosine:3e-3:0:{steps}")
     config.train.update(steps=steps, epochs=None)
@@ -33,5 +34,7 @@ def get_config(arg=""):
 
 
 def rows():
-    mnist = {f"pca_mnist_{k}": f"mnist,k={k}" + ",epochs=80" * (k == 32) for k in _EXPECTED["mnist"]}
-    return {**mnist, **{f"pca_fashion_mnist_{k}": f"fashion_mnist,k={k}" for k in (2, 8, 16, 32, 64)}}
+    found = {f"pca_mnist_{k}": f"mnist,k={k}" for k in _EXPECTED["mnist"]}
+    found["pca_mnist_32"] += ",epochs=80"
+    found |= {f"pca_fashion_mnist_{k}": f"fashion_mnist,k={k}" for k in (2, 8, 16, 32, 64)}
+    return found

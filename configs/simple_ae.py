@@ -1,6 +1,7 @@
 """The simplest autoencoder: 784-32-784, one dense layer each way.
 
-Chollet 2016, "Building autoencoders in Keras": about 0.09 nats a pixel. Grey-level cross-entropy, test split.
+Chollet 2016, "Building autoencoders in Keras": about 0.09 nats per pixel, the cross-entropy of grey levels on the test
+split.
 
     python scripts/reproduce.py simple_ae        (a minute on two cores; expects 0.0914)
 """

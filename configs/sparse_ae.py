@@ -1,7 +1,8 @@
-"""Sparse autoencoders: `simple_ae` with an L1 penalty on its code; with `:kl`, of sigmoids whose means are held small.
+"""Sparse autoencoder: `simple_ae` with an L1 penalty on the latent, or a KL penalty (`:kl`).
 
-Chollet 2016, "Building autoencoders in Keras". There the penalty of 1e-4 stands beside a mean over 784 pixels; beside
-nats per example it is 784 times that. Ng 2011, "Sparse autoencoder", CS294A lecture notes.
+Chollet 2016, "Building autoencoders in Keras". There, the penalty of 1e-4 is added to a mean over 784 pixels. Here the
+loss is in nats per example, so the penalty is 784 times as large. `:kl` is that of Ng 2011, "Sparse autoencoder",
+CS294A lecture notes: the latent is a sigmoid, and the penalty holds the mean of each unit near a small target.
 
     python scripts/reproduce.py sparse_ae sparse_ae_kl        (minutes on two cores; the first expects 0.0918)
 """

@@ -1,7 +1,7 @@
-"""Super-resolution: images of a half or a quarter of the size in, full size out, added to their cubic enlargement.
+r"""Super-resolution: the model adds details to a cubic enlargement of a smaller image.
 
-Low resolution is the mean over squares of pixels. Expected: 4 dB over bicubic, whose mean PSNR over the test images of
-Fashion-MNIST is 19.31 dB (2x) and 16.03 dB (4x).
+The inputs have a half or a quarter of the width and height, and are means over squares of pixels. Expected: 4 dB over
+bicubic interpolation, whose mean PSNR on the test images of Fashion-MNIST is 19.31 dB (2x) and 16.03 dB (4x).
 
     python scripts/reproduce.py super_resolution
     python scripts/apply.py --workdir=runs/reproduce/super_resolution_2x --task=reconstruct \
@@ -15,6 +15,7 @@ def get_config(arg=""):
     config, arguments = common.start(arg, data="fashion_mnist", parent=ae, factor=2)
     config.corruption = dict(name="downsample", factor=arguments.factor)
     config.model.update(hidden=(1024, 512), decoder_hidden=(1024,), latent_dim=0, likelihood="gaussian", scale=0.1)
+    # The enlarged inputs are added to the decoder's outputs, so that the network has to learn only the details.
     config.model.residual = True
     config.train.update(steps=None, epochs=20)
     config.data.validation = 0

@@ -1,4 +1,4 @@
-"""VAE with a 2-D code, whose plane of codes can be drawn.
+"""VAE with a 2-D latent, whose latent space can be drawn.
 
 Kingma and Welling 2014, "Auto-encoding variational Bayes", arXiv:1312.6114, figure 4.
 
@@ -9,9 +9,12 @@ Kingma and Welling 2014, "Auto-encoding variational Bayes", arXiv:1312.6114, fig
 
 from configs import common
 
+# Beside the usual sets: Larochelle's static binary MNIST, and Frey faces, each with its own validation images.
+DATASETS = {**common.DATASETS, "mnist_static": 10000, "freyfaces": 200}
+
 
 def get_config(arg=""):
-    config, arguments = common.start(arg)
+    config, arguments = common.start(arg, datasets=DATASETS)
     config.model.update(name="vae", latent_dim=2, hidden=(512,), prior="standard_normal", posterior="diagonal_normal")
     if arguments.data == "digits":
         config.train.steps = 3000

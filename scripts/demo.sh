@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Trains the VAE with a 2-D code on real handwritten digits and draws what it learned; makes .venv first.
+# Trains the VAE with a 2-D latent on handwritten digits, and draws its figures. It first makes .venv if needed.
 set -euo pipefail
 source "$(dirname "$0")/environment.sh"
 make_environment report

@@ -1,10 +1,11 @@
 # Sourced by demo.sh and test.sh: `make_environment EXTRA` makes .venv with this package and one of its extras.
-# It needs a Python and nothing else, leaves the system's Python alone, and does nothing where all is there already.
+# It needs only a Python, does not change the system's Python, and does nothing if the environment is up to date.
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 make_environment() {
   local extra=$1 stamp state python
+  # The stamp has a checksum of the files that choose the packages, so a change of them installs anew.
   state=$(cat setup.cfg pyproject.toml constraints.txt | cksum)
   stamp=.venv/.installed-$extra
   if [ -x .venv/bin/python ] && [ "$(cat "$stamp" 2>/dev/null)" = "$state" ]; then return; fi
@@ -23,6 +24,7 @@ make_environment() {
   echo "$state" >"$stamp"
 }
 
+# Prints the path of the first Python that is new enough.
 find_python() {
   local name
   for name in python3 python3.13 python3.12 python3.11; do
@@ -31,12 +33,13 @@ find_python() {
       return
     fi
   done
-  echo "no Python >= 3.11 on the PATH; what there is: $(python3 --version 2>&1)" >&2
+  echo "no Python >= 3.11 on the PATH, only: $(python3 --version 2>&1)" >&2
+  echo "install Python 3.11 or newer, or uv" >&2
   exit 2
 }
 
-# Debian's Python comes without ensurepip: pip's wheel, which runs as it is, then installs itself (or, where even the
-# module venv is missing, virtualenv, which makes the environment instead).
+# Makes .venv without ensurepip, which Debian's Python lacks. pip's wheel runs without being installed, and installs
+# itself into the environment. If the module venv is missing too, the wheel installs virtualenv, which makes .venv.
 environment_without_ensurepip() {
   local python=$1 folder
   rm -rf .venv
@@ -52,7 +55,7 @@ environment_without_ensurepip() {
   rm -rf "$folder"
 }
 
-# Puts pip's wheel into the folder: the one that the distribution ships, or that of the configured package index.
+# Copies pip's wheel into a folder: the one that the distribution ships, or else that of the configured package index.
 pip_wheel() {
   local python=$1 folder=$2
   if cp /usr/share/python-wheels/pip-*.whl "$folder" 2>/dev/null; then return; fi
@@ -62,6 +65,6 @@ pip_wheel() {
     return
   fi
   echo "this Python has no pip, and no package index is configured to fetch it from" >&2
-  echo "either: apt-get install python3-venv; or set PIP_INDEX_URL; or install uv" >&2
+  echo "do one of these: apt-get install python3-venv; set PIP_INDEX_URL; install uv" >&2
   exit 2
 }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The linter, the types and the core suite, in .venv, which it makes first. With --all also what takes longer: executed
-# notebooks, real data sets, long fuzzing. Further arguments go to pytest.
+# Runs the linter, the type checker and the core tests in .venv, which it makes first. --all adds the long tests:
+# notebooks, real data sets and long fuzzing. Further arguments go to pytest.
 set -euo pipefail
 source "$(dirname "$0")/environment.sh"
 make_environment test

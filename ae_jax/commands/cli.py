@@ -1,4 +1,7 @@
-"""The command line: run a command by name; print its result, a two-line error, or its help; return an exit status."""
+"""The command line: parse the words, run the command, and turn errors into messages.
+
+A mistake of the user becomes a message of two lines on standard error, without a traceback.
+"""
 
 import dataclasses
 import importlib
@@ -6,7 +9,6 @@ import os
 import pathlib
 import re
 import sys
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,13 +38,19 @@ class Line:
     assignments: tuple[tuple[str, str], ...] = ()
 
     def config(self) -> Any:
-        """Load the config that --config names, with this line's assignments. Raises UserError."""
+        """Load the config that --config names, and apply the assignments of this line.
+
+        Raises:
+          UserError: without --config, or for an assignment that the config does not allow.
+        """
         if not self.flags.config:
             raise UserError("no --config\nexpected a config file, such as --config=configs/vae.py:digits")
-        sys.path.append(os.getcwd())  # where the user's own config file looks for what it imports
+        # The user's own config file may import modules of the folder in which the command was started.
+        sys.path.append(os.getcwd())
         loaded = configuration.load(self.flags.config)
-        if {"train.steps", "train.epochs"} <= dict(self.assignments).keys():
-            raise UserError("both --config.train.steps and --config.train.epochs\nexpected one of them")
+        lengths = [key for key, text in self.assignments if key in ("train.steps", "train.epochs") and text != "None"]
+        if len(set(lengths)) == 2:
+            raise UserError("--config.train.steps and --config.train.epochs exclude each other\nexpected one of them")
         configuration.override_all(loaded, self.assignments)
         return loaded
 
@@ -51,6 +59,7 @@ def main(command: str | None = None) -> None:
     """Run a command, by default the one that the first argument names, and exit with its status."""
     arguments = sys.argv[1:]
     if command is None:
+        # `scripts/train.py` and its like name their command; `ae-jax` reads the name from the command line.
         names = lookup.choices("commands")
         if not arguments or arguments[0] in _HELP:
             print(_overview(names))
@@ -69,14 +78,21 @@ def run(command: str, arguments: Sequence[str], own_process: bool = False) -> in
     Args:
       command: the name of a file in `ae_jax.commands.entry`.
       arguments: the words after the command's name.
-      own_process: whether to set up this process too: a cache of compiled programs, and no notes of other libraries.
+      own_process: True in a process of its own: keep compiled programs on disk, and silence notes of other libraries.
     """
     entry = lookup.module("commands", command)
     flag_values = flags.FlagValues()
     try:
         entry.define_flags(flag_values)
+        if named := [word.partition("=")[2] for word in arguments if word.startswith(("--help=", "-help="))]:
+            from ae_jax.commands import help as texts
+
+            print(texts.of_name(named[-1], command, entry))
+            return 0
         if _HELP & set(arguments):
-            print(_keys_of_config(arguments, flag_values) or _help(entry, flag_values))
+            from ae_jax.commands import help as texts
+
+            print(_keys_of_config(arguments, flag_values) or texts.of_command(command, entry, flag_values))
             return 0
         line = parse(arguments, flag_values, takes_arguments=getattr(entry, "TAKES_ARGUMENTS", False))
         if own_process:
@@ -90,6 +106,7 @@ def run(command: str, arguments: Sequence[str], own_process: bool = False) -> in
         print(error, file=sys.stderr)
         return 2
     except RunFailed as error:
+        # Of several processes, only the first prints the message.
         if processes.leads():
             print(error, file=sys.stderr)
         return 1
@@ -104,12 +121,13 @@ def parse(arguments: Sequence[str], flag_values: flags.FlagValues, takes_argumen
     Args:
       arguments: the words after the command's name.
       flag_values: the command's flags, which receive their values.
-      takes_arguments: whether words that are no flags are allowed.
+      takes_arguments: True if the command accepts words that are not flags.
 
     Raises:
-      UserError: for an unknown flag, a missing one, or a word that is not allowed.
+      UserError: for an unknown flag, a missing required flag, or a word that is not allowed.
     """
     matches = [_OVERRIDE.fullmatch(text) if "config" in flag_values else None for text in arguments]
+    # absl must not see --config.KEY=VALUE: it would refuse a flag that nobody defined.
     words = [text for text, match in zip(arguments, matches, strict=True) if match is None]
     try:
         positional = flag_values(["ae-jax", *words])[1:]
@@ -117,6 +135,7 @@ def parse(arguments: Sequence[str], flag_values: flags.FlagValues, takes_argumen
         near = errors.nearest(error.flagname, flag_values)
         raise UserError(f"unknown flag --{error.flagname}{near}\nsee --help") from None
     except flags.Error as error:
+        # absl reports a missing flag only in the text of its error.
         if missing := re.search(r"Flag --(\w+) must have a value other than None", str(error)):
             raise UserError(f"no --{missing[1]}\nexpected {flag_values[missing[1]].help}") from None
         raise UserError(f"{str(error).strip().splitlines()[-1]}\nsee --help") from None
@@ -131,14 +150,18 @@ def parse(arguments: Sequence[str], flag_values: flags.FlagValues, takes_argumen
 
 
 def paths(parts: Sequence[str]) -> list[str]:
-    """Join again what a comma in the name of a run or a file has cut.
+    """Join the parts of a path that a list flag has split at commas.
 
     Args:
-      parts: the parts of a text between commas. The names of a sweep's runs hold commas themselves, so parts that only
-        together name something on disk are one path.
+      parts: the parts of a text between commas.
+
+    Returns:
+      The paths. The names of a sweep's runs contain commas: parts that name something on disk only together are one
+      path.
     """
     found, rest = [], list(parts)
     while rest:
+        # Try the longest candidate first, so that a run's name is preferred to a beginning of it.
         together = (n for n in range(len(rest), 1, -1) if os.path.exists(",".join(rest[:n])))
         count = next(together, 1)
         found.append(",".join(rest[:count]))
@@ -147,7 +170,11 @@ def paths(parts: Sequence[str]) -> list[str]:
 
 
 def _call(entry: Any, line: Line) -> int | None:
-    """Call a command. Where JAX does not reach its devices, say so in place of whatever failed because of it."""
+    """Call the `main` function of a command.
+
+    Raises:
+      UserError: if JAX cannot reach its devices, in place of the error that this caused.
+    """
     try:
         return entry.main(line)
     except (RuntimeError, AssertionError):
@@ -156,16 +183,27 @@ def _call(entry: Any, line: Line) -> int | None:
 
 
 def _shared_words(line: Line) -> dict[str, str]:
-    """Return {flag: text} of what was given on this line and must be alike in all processes of a run."""
-    text = lambda value: ",".join(value) if isinstance(value, list) else str(value)
-    given = {f"--{name}": text(line.flags[name].value) for name in line.flags if line.flags[name].present}
-    of_one = {f"--{name}" for name in (*PROCESS_FLAGS, "data")} | {f"--config.{key}" for key in configuration.PLACES}
-    words = {**given, **{f"--config.{key}": text for key, text in line.assignments}}
-    return {name: value for name, value in words.items() if name not in of_one}
+    """Return {flag: text} of the words on this line that all processes of a run must share."""
+    words = {}
+    for name in line.flags:
+        if line.flags[name].present:
+            value = line.flags[name].value
+            words[f"--{name}"] = ",".join(value) if isinstance(value, list) else str(value)
+    words |= {f"--config.{key}": text for key, text in line.assignments}
+    # Each process has its own number, and each host may keep data in another folder.
+    for name in (*PROCESS_FLAGS, "data"):
+        words.pop(f"--{name}", None)
+    for key in configuration.PLACES:
+        words.pop(f"--config.{key}", None)
+    return words
 
 
 def _keys_of_config(arguments: Sequence[str], flag_values: flags.FlagValues) -> str:
-    """Return the keys of the config that --config names beside --help; the empty string where it names none."""
+    """Describe the keys of the config that stands beside --help.
+
+    Returns:
+      The help text, or the empty string if the command line names no config.
+    """
     named = [word for word in arguments if re.match(r"--?config=.", word)]
     if not named or "config" not in flag_values:
         return ""
@@ -179,24 +217,13 @@ def _keys_of_config(arguments: Sequence[str], flag_values: flags.FlagValues) -> 
     )
 
 
-def _help(entry: Any, flag_values: flags.FlagValues) -> str:
-    """Return the help text of a command: its docstring and its flags."""
-    described = [_help_of(flag_values[name]) for name in sorted(flag_values)]
-    return "\n".join([entry.__doc__.strip(), "", "Flags:", *described])
-
-
-def _help_of(flag: flags.Flag) -> str:
-    default = (flag.default_as_str or "").strip("'")
-    said = "" if default in ("", "[]", "false") else f" (default: {default})"
-    text = f"--{flag.name}: {' '.join(flag.help.split())}{said}"
-    return textwrap.fill(text, 120, initial_indent="  ", subsequent_indent=" " * 6, break_on_hyphens=False)
-
-
 def _overview(names: Sequence[str]) -> str:
-    """Return one line for each command."""
-    first = lambda name: str(importlib.import_module(f"{lookup.package('commands')}.{name}").__doc__).splitlines()[0]
-    lines = [f"  {name:10} {first(name)}" for name in names]
-    return "\n".join(["ae-jax COMMAND --help tells the flags of a command. The commands:", "", *lines])
+    """List the commands, each with the first line of its module's docstring."""
+    lines = ["ae-jax COMMAND --help lists the flags of a command. The commands:", ""]
+    for name in names:
+        module = importlib.import_module(f"{lookup.package('commands')}.{name}")
+        lines.append(f"  {name:10} {str(module.__doc__).splitlines()[0]}")
+    return "\n".join(lines)
 
 
 def _mark_global_flags_as_parsed() -> None:
@@ -206,10 +233,14 @@ def _mark_global_flags_as_parsed() -> None:
 
 
 def _keep_compiled_programs() -> None:
-    """Keep compiled programs between commands, in $JAX_COMPILATION_CACHE_DIR or the user's cache folder."""
+    """Keep compiled programs on disk, so that the next command need not compile them.
+
+    The folder is $JAX_COMPILATION_CACHE_DIR, or else one in the user's cache folder.
+    """
     import jax
 
     if not os.environ.get("JAX_COMPILATION_CACHE_DIR"):
         home = os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache"
         jax.config.update("jax_compilation_cache_dir", str(pathlib.Path(home) / "ae_jax" / "xla"))
+    # JAX keeps only programs that took a second to compile; many small ones add up.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)

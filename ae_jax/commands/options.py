@@ -1,14 +1,14 @@
 """Flags that several commands share, and flags made from the signatures of metrics, figures and tasks."""
 
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from absl import flags
 from absl.flags import FlagValues
 
-from ae_jax.commands import cli
-from ae_jax.core import docstrings, lookup
+from ae_jax.commands import cli, signatures
+from ae_jax.commands.signatures import Signature
+from ae_jax.core import errors, lookup
 from ae_jax.core.errors import UserError
 
 RUN_FLAGS = ("workdir", "checkpoint", "params", "seed", "split", "batch_size", "limit", "data", "trust")
@@ -55,6 +55,18 @@ def define_profile_flag(into: FlagValues) -> None:
     flags.DEFINE_bool("profile", False, text, flag_values=into)
 
 
+def check_names(kinds: Sequence[str], names: Sequence[str]) -> None:
+    """Check, before JAX is imported, that each name is one of some kinds.
+
+    Raises:
+      UserError: none of the kinds has a name; the message lists the names of all kinds.
+    """
+    known = [name for kind in kinds for name in lookup.choices(kind)]
+    for name in names:
+        if name not in known:
+            raise errors.unknown(lookup.word(kinds[0]), name, known)
+
+
 def define_option_flags(into: FlagValues, kind: str, attribute: str) -> None:
     """Define a flag --NAME_KEYWORD for every keyword-only argument of every module of a kind.
 
@@ -64,9 +76,9 @@ def define_option_flags(into: FlagValues, kind: str, attribute: str) -> None:
       attribute: the function of each module that has the arguments, such as "evaluate".
     """
     for name in lookup.choices(kind):
-        function = lookup.find(kind, name, attribute)
-        for keyword, default in _keywords(function).items():
-            _define(into, f"{name}_{keyword}", default, _help(kind, [name], function, keyword))
+        signature = signatures.read(kind, name, attribute)
+        for keyword, default in signature.keywords.items():
+            _define(into, f"{name}_{keyword}", default, _help(kind, [name], signature, keyword))
 
 
 def options(given: FlagValues, kind: str, attribute: str, asked: Sequence[str]) -> dict[str, object]:
@@ -83,7 +95,7 @@ def options(given: FlagValues, kind: str, attribute: str, asked: Sequence[str]) 
     """
     found = {}
     for name in lookup.choices(kind):
-        for keyword, default in _keywords(lookup.find(kind, name, attribute)).items():
+        for keyword, default in signatures.read(kind, name, attribute).keywords.items():
             if not given[flag := f"{name}_{keyword}"].present:
                 continue
             if name not in asked:
@@ -102,14 +114,14 @@ def define_shared_flags(into: FlagValues, kind: str, attribute: str) -> None:
 
     Args: as for `define_option_flags`.
     """
-    readers: dict[str, tuple[Any, Callable, list[str]]] = {}
+    readers: dict[str, tuple[Any, Signature, list[str]]] = {}
     for name in lookup.choices(kind):
-        function = lookup.find(kind, name, attribute)
-        for keyword, default in _keywords(function).items():
-            readers.setdefault(keyword, (default, function, []))[-1].append(name)
-    for keyword, (default, function, names) in readers.items():
+        signature = signatures.read(kind, name, attribute)
+        for keyword, default in signature.keywords.items():
+            readers.setdefault(keyword, (default, signature, []))[-1].append(name)
+    for keyword, (default, signature, names) in readers.items():
         if keyword not in into:
-            _define(into, keyword, default, _help(kind, names, function, keyword))
+            _define(into, keyword, default, _help(kind, names, signature, keyword))
 
 
 def shared_options(given: FlagValues, kind: str, attribute: str, name: str) -> dict[str, object]:
@@ -117,8 +129,11 @@ def shared_options(given: FlagValues, kind: str, attribute: str, name: str) -> d
 
     Raises UserError for a keyword that `name` does not read, and another module of the kind does.
     """
-    mine = _keywords(lookup.find(kind, name, attribute))
-    others = {key for other in lookup.choices(kind) for key in _keywords(lookup.find(kind, other, attribute))}
+    names = lookup.choices(kind)
+    if name not in names:
+        raise errors.unknown(lookup.word(kind), name, names)
+    mine = signatures.read(kind, name, attribute).keywords
+    others = {key for other in names for key in signatures.read(kind, other, attribute).keywords}
     for key in sorted(others - mine.keys()):
         if given[key].present:
             raise UserError(
@@ -146,12 +161,6 @@ def _parts(flag: str, value: Sequence[str], default: tuple) -> Sequence[object]:
         raise UserError(f"--{flag} is {','.join(value)!r}\nexpected numbers, such as {such}") from None
 
 
-def _help(kind: str, names: Sequence[str], function: Callable, keyword: str) -> str:
+def _help(kind: str, names: Sequence[str], signature: Signature, keyword: str) -> str:
     of = f"{lookup.word(kind)}{'s' * (len(names) > 1)} {', '.join(names)}"
-    return f"{of}: {docstrings.argument_help(function, keyword)}"
-
-
-def _keywords(function: Callable) -> dict[str, object]:
-    """Return {keyword-only argument: default}."""
-    parameters = inspect.signature(function).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    return f"{of}: {signature.help_of(keyword)}"

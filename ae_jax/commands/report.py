@@ -21,7 +21,9 @@ from ae_jax.sweeps import directory, grouping, results
 
 
 def write(workdir: str, compare: Sequence[str] = ()) -> pathlib.Path:
-    """Write report.html into the directory of a run or of a sweep. Only that directory is read.
+    """Write report.html into the directory of a run or of a sweep.
+
+    Needs neither the data nor the model: the numbers come from files of the runs and from benchmarks/results.json.
 
     Args:
       workdir: the directory.
@@ -36,7 +38,7 @@ def write(workdir: str, compare: Sequence[str] = ()) -> pathlib.Path:
     path = pathlib.Path(workdir).absolute()
     if directory.is_sweep(workdir):
         if compare:
-            raise UserError(f"{workdir!r} is a sweep, and --compare sets runs side by side\nleave it out")
+            raise UserError(f"{workdir!r} is a sweep, and --compare is for single runs\nleave out --compare")
         page = of_sweep(directory.SweepDir(path))
     else:
         page = of_runs([rundir.RunDir(pathlib.Path(one).absolute()) for one in (workdir, *compare)])
@@ -45,33 +47,45 @@ def write(workdir: str, compare: Sequence[str] = ()) -> pathlib.Path:
 
 
 def of_runs(runs: Sequence[rundir.RunDir]) -> pages.Page:
-    """Render the page of one run, or of several side by side."""
+    """Render the page of one run, or of several side by side.
+
+    Args:
+      runs: the runs; links are relative to the first one's directory.
+    """
     names = _names([run.path for run in runs])
-    told = [_tell(name, run, runs[0].path) for name, run in zip(names, runs, strict=True)]
-    keys = dict.fromkeys(key for one in told for key in one.config)
-    differing = [key for key in keys if len({str(one.config.get(key)) for one in told}) > 1 or key in told[0].changed]
-    metrics = dict.fromkeys(key for one in told for key in one.scores if not key.endswith("_se"))
-    timings = dict.fromkeys(key for one in told for key in one.timings)
+    described = [_describe(name, run, runs[0].path) for name, run in zip(names, runs, strict=True)]
+    # dict.fromkeys removes duplicates and, unlike a set, keeps the order.
+    keys = dict.fromkeys(key for one in described for key in one.config)
+    metrics = dict.fromkeys(key for one in described for key in one.scores if not key.endswith("_se"))
+    timings = dict.fromkeys(key for one in described for key in one.timings)
+    # Unchanged keys that all runs share would hide the few that matter.
+    shown = []
+    for key in keys:
+        texts = {str(one.config.get(key)) for one in described}
+        if len(texts) > 1 or key in described[0].changed:
+            shown.append(key)
+    curves_of = {one.name: rundir.read_lines(run.metrics) for one, run in zip(described, runs, strict=True)}
     return pages.render(
         "report.html",
         title=" and ".join(names),
         script=charts.script(),
-        told=told,
-        metrics=[(key, [_with_error(one.scores, key) for one in told]) for key in metrics],
-        timings=[(key, [_number(one.timings.get(key, "")) for one in told]) for key in timings],
-        settings=[(key, [one.config.get(key, "") for one in told]) for key in differing],
-        charts=charts.curves({one.name: rundir.read_lines(run.metrics) for one, run in zip(told, runs, strict=True)}),
+        told=described,
+        metrics=[(key, [_with_error(one.scores, key) for one in described]) for key in metrics],
+        timings=[(key, [_number(one.timings.get(key, "")) for one in described]) for key in timings],
+        settings=[(key, [one.config.get(key, "") for one in described]) for key in shown],
+        charts=charts.curves(curves_of),
     )
 
 
 def of_sweep(sweep: directory.SweepDir) -> pages.Page:
-    """Render the page of a sweep: a table of its runs, each metric against each axis, and parallel coordinates."""
-    rows, axes = results.rows(sweep), list(next(iter(sweep.read()[1].values())))
+    """Render the page of a sweep: a table of its runs, and charts of metrics against axes."""
+    rows = results.rows(sweep)
+    # The axes are the keys that the first run assigns.
+    axes = list(next(iter(sweep.read()[1].values())))
     columns = list(dict.fromkeys(key for row in rows for key in row))
     points = _with_numbers(rows, axes)
-    links = {
-        row["run"]: f"{row['run']}/report.html" for row in rows if (sweep.path / row["run"] / "report.html").exists()
-    }
+    names = [row["run"] for row in rows]
+    links = {name: f"{name}/report.html" for name in names if (sweep.path / name / "report.html").exists()}
     return pages.render(
         "sweep_report.html",
         title=sweep.path.name,
@@ -86,7 +100,7 @@ def of_sweep(sweep: directory.SweepDir) -> pages.Page:
 
 
 def _with_numbers(rows, axes):
-    """Return the rows of a sweep with numbers in place of texts for the axes whose values are all numbers."""
+    """Return a sweep's rows, with numbers in place of texts on axes that have numbers only."""
     for axis in axes:
         numbers = [grouping.number(row[axis]) for row in rows]
         if all(map(math.isfinite, numbers)):
@@ -95,7 +109,7 @@ def _with_numbers(rows, axes):
 
 
 @dataclasses.dataclass(frozen=True)
-class _Told:
+class _Described:
     """The contents of the page that concern one run."""
 
     name: str
@@ -120,18 +134,24 @@ def _names(paths: Sequence[pathlib.Path]) -> list[str]:
     return [os.path.relpath(path, common) for path in paths]
 
 
-def _tell(name: str, run: rundir.RunDir, base: pathlib.Path) -> _Told:
+def _describe(name: str, run: rundir.RunDir, base: pathlib.Path) -> _Described:
+    """Collect the contents of the page for one run from its directory."""
     config, spec = run.read()
+    # Flat keys such as "model.hidden" are the words by which --config changes a config.
     plain = configuration.to_plain(config)
     flat = {key: configuration.value_at(plain, key) for key in configuration.keys(plain)}
     common = configuration.to_plain(_defaults())
     lines, timings = rundir.read_lines(run.metrics), _timings(rundir.read_lines(run.timings))
     versions = json.loads(run.versions.read_text()) if run.versions.exists() else {}
+    packages = {**versions.get("packages", {})}
+    packages |= {key: versions.get(key) for key in ("python", "git", "device", "devices")}
+    if "compile_seconds" in versions:
+        timings = {**timings, "compile_seconds": versions["compile_seconds"]}
     scores = _scores(run, config, lines)
     seconds = timings["seconds"]
     step = lines[-1]["step"] if lines else 0
     model = f"model {config.model.name} on {called(config.data)} {tuple(spec.shape)}"
-    return _Told(
+    return _Described(
         name=name,
         summary=f"{model}: step {step:,} after {seconds / 60:.1f} minutes of training on {versions.get('device', '?')}",
         command=shlex.join(["python", f"scripts/{versions.get('script', 'train.py')}", *versions.get("flags", [])]),
@@ -139,11 +159,8 @@ def _tell(name: str, run: rundir.RunDir, base: pathlib.Path) -> _Told:
         verdicts=_verdicts(name, config, scores, seconds),
         config=flat,
         changed=[key for key in flat if flat[key] != configuration.value_at(common, key)],
-        versions={
-            **versions.get("packages", {}),
-            **{k: versions.get(k) for k in ("python", "git", "device", "devices")},
-        },
-        timings={**timings, **{key: versions[key] for key in ("compile_seconds",) if key in versions}},
+        versions=packages,
+        timings=timings,
         pictures=[(path.stem, _data_uri(path)) for path in sorted(run.figures.glob("*.png"))],
         pages=[os.path.relpath(path, base) for path in sorted(run.figures.glob("*.html"))],
     )
@@ -166,6 +183,7 @@ def _scores(run: rundir.RunDir, config: Any, lines: Sequence[Mapping[str, Any]])
     lines = [*(line for line in lines if line["split"] != "train"), *alike]
     newest = max((line["step"] for line in lines), default=0)
     found: dict[str, float] = {}
+    # A later line replaces an earlier one: a metric evaluated again counts as it was last.
     for line in lines:
         if line["step"] == newest:
             found |= {key: value for key, value in line.items() if isinstance(value, float)}
@@ -189,6 +207,7 @@ def _timings(lines: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _verdicts(name, config, scores, seconds):
+    # A row may be compared with another row, so the stored rows are needed beside this run.
     stored = {**reproduce.read(), name: {"seconds": {"0": seconds}, "scores": {"0": scores}}}
     there = {key: entry for key, entry in config.expected.items() if key in scores}
     there = {key: entry for key, entry in there.items() if "row" not in entry or entry["row"] in stored}
@@ -207,4 +226,5 @@ def _number(value: Any) -> str:
 
 
 def _data_uri(path: pathlib.Path) -> str:
+    # Embedded pictures keep the page a single file.
     return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode()

@@ -1,7 +1,7 @@
 """Rows of the results table: configs with an expected value, what was obtained, and the verdict.
 
 A row is a config with an `expected` section: `configs/NAME.py`, or one for each entry of its `rows()`, {row: argument}.
-`benchmarks/results.json` holds what full-length runs obtained. The README's table is rendered from it.
+`benchmarks/results.json` holds what full-length runs obtained. The table in docs/results.md is rendered from it.
 
     expected.METRIC = dict(value=0.0914, source="...")                         a number that somebody obtained
     expected.METRIC = dict(row="aae_plain", times=0.05, source="...")          a multiple of what another row obtained

@@ -94,9 +94,9 @@ def jax_key_value_client() -> KeyValueClient:
 
 @contextlib.contextmanager
 def outside_of_modules() -> Iterator[None]:
-    """Make Linen modules, made in a method of another module, modules of their own. Seen in Flax 0.12.8.
+    """Detach Linen modules that a method of another module creates. Seen in Flax 0.12.8.
 
-    Otherwise each would become a part of the other module, and be refused.
+    Flax would otherwise make each a submodule of the other module, which it refuses outside of `setup`.
     """
     from flax.linen import module
 

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float, Shaped
 
+from ae_jax.core import discrete
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import Array, Distribution, Key
 
@@ -228,22 +229,24 @@ def centre(distribution: Distribution) -> Shaped[Array, "..."]:
 def has_closed_kl(q: Distribution, p: Distribution | None) -> bool:
     """Return whether `kl_per_dimension(q, p)` has a closed form."""
     # Not isinstance: a subclass may have another density.
-    return type(q) is Normal and type(p) is Normal
+    return type(q) is type(p) and type(q) in (Normal, discrete.OneHot)
 
 
 def kl_per_dimension(q: Distribution, p: Distribution | None) -> Float[Array, "..."]:
     """Return the closed-form KL(q || p) of every coordinate, in nats.
 
     Args:
-      q: normal distributions, batch shape [*batch] and event [*event].
-      p: normal distributions whose batch shape broadcasts against that of `q`.
+      q: normal distributions, batch shape [*batch] and event [*event], or one-hot vectors.
+      p: distributions of the same kind, whose batch shape broadcasts against that of `q`.
 
     Returns:
-      Divergences [*batch, *event], not summed over the event.
+      Divergences [*batch, *event], not summed over the event; for one-hot vectors one number for each choice.
 
     Raises:
       TypeError: for distributions without a closed form.
     """
+    if type(q) is discrete.OneHot and type(p) is discrete.OneHot:
+        return discrete.kl(q, p)
     if type(q) is not Normal or type(p) is not Normal:
         raise TypeError(f"no closed-form KL between {type(q).__name__} and {type(p).__name__}")
     q_loc, p_loc, q_log_scale, p_log_scale = _align(q.loc, p.loc, q.log_scale, p.log_scale)

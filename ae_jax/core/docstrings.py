@@ -9,9 +9,9 @@ _SENTENCES = r"\n\n|\.\s+(?=\W*[A-Z`])"
 _LINES = re.compile(r"^( *)(\w+)(?:: +| {2,})(\S.*(?:\n\1 +\S.*)*)", re.MULTILINE)
 
 
-def argument_help(function: Callable[..., object], keyword: str) -> str:
-    """Return the first sentence of an argument's entry in the section `Args:` of a function's docstring."""
-    return _first_sentence(_arguments(inspect.getdoc(function) or "")[keyword])
+def argument_help(text: str, keyword: str) -> str:
+    """Return the first sentence of an argument's entry in the section `Args:` of a docstring."""
+    return first_sentence(_arguments(text)[keyword])
 
 
 def meanings_of(documented: Callable[..., object]) -> dict[str, str]:
@@ -38,5 +38,6 @@ def _arguments(text: str) -> dict[str, str]:
     return {parameter.arg_name: parameter.description or "" for parameter in parameters}
 
 
-def _first_sentence(text: str) -> str:
+def first_sentence(text: str) -> str:
+    """Return the first sentence of a text on one line, without its full stop."""
     return " ".join(re.split(_SENTENCES, text)[0].split()).removesuffix(".")

@@ -44,6 +44,50 @@ class RunFailed(RuntimeError):
     """A run that did not finish; the message says how far it came. Commands exit with status 1."""
 
 
+# {word that people use: names that mean it here}, for suggestions. Only names that exist are suggested.
+_SYNONYMS = {
+    "generate": ("sample", "samples"),
+    "generation": ("generation", "samples"),
+    "embed": ("encode",),
+    "embedding": ("encode", "scatter"),
+    "transform": ("encode",),
+    "denoise": ("reconstruct", "restoration", "denoising_ae"),
+    "restore": ("reconstruct", "restoration"),
+    "upscale": ("reconstruct", "super_resolution"),
+    "impute": ("reconstruct",),
+    "morph": ("interpolate", "interpolations"),
+    "latent_space": ("scatter", "manifold"),
+    "latents": ("scatter", "manifold"),
+    "tsne": ("scatter",),
+    "umap": ("scatter",),
+    "grid": ("manifold",),
+    "loss": ("curves", "training", "reconstruction"),
+    "loss_curve": ("curves",),
+    "history": ("curves",),
+    "likelihood": ("nll", "elbo"),
+    "log_likelihood": ("nll", "elbo"),
+    "marginal_likelihood": ("nll", "ais"),
+    "bpd": ("bits_per_dimension",),
+    "kld": ("kl_per_dimension", "elbo"),
+    "kl": ("kl_per_dimension", "elbo"),
+    "mi": ("mutual_information",),
+    "mmd": ("mmd_to_prior",),
+    "posterior_collapse": ("collapse",),
+    "prdc": ("precision_recall", "density_coverage"),
+    "l1": ("mae",),
+    "l2": ("mse",),
+    "rmse": ("mse",),
+    "autoencoder": ("ae",),
+    "cvae": ("conditional", "cvae"),
+    "gan": ("aae",),
+    "normal": ("gaussian", "diagonal_normal", "standard_normal"),
+    "images": ("files",),
+    "folder": ("files",),
+    "csv": ("files",),
+    "numpy": ("files",),
+    "midi": ("melodies",),
+}
+
 # What NumPy raises for a damaged file, or for a file in a format that is not NumPy's.
 DAMAGED = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error)
 
@@ -64,8 +108,10 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     Returns:
       Text such as "; did you mean 'adam'?", or "" if no valid name is similar.
     """
-    match = _nearest(name, choices)
-    return f"; did you mean {match!r}?" if match else ""
+    names = list(choices)
+    matches = [synonym for synonym in _SYNONYMS.get(name.lower(), ()) if synonym in names]
+    matches = matches or [match for match in [_nearest(name, names)] if match]
+    return f"; did you mean {' or '.join(map(repr, matches))}?" if matches else ""
 
 
 def _nearest(name: str, choices: Iterable[str]) -> str:

@@ -32,7 +32,14 @@ class Flow(Protocol):
         """Return y [..., D] and log |det dy/dz| [...]."""
 
     def inverse(self, y: Array) -> tuple[Array, Array]:
-        """Return z [..., D] and log |det dz/dy| [...]."""
+        """Invert the map.
+
+        Args:
+          y: points [..., D].
+
+        Returns:
+          z [..., D] and log |det dz/dy| [...].
+        """
 
 
 def _dot(one: Array, other: Array) -> Array:

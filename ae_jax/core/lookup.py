@@ -30,6 +30,7 @@ REGISTRIES = {
     "likelihoods": ("models.likelihoods", "Likelihood"),
     "posteriors": ("models.posteriors", "Posterior"),
     "priors": ("models.priors", "Prior"),
+    "quantizers": ("models.quantizers", "Quantizer"),
     "sources": ("data.sources", "load"),
     "samplers": ("evaluation.samplers", "fit"),
     "metrics": ("evaluation.metrics", "evaluate"),
@@ -41,7 +42,7 @@ REGISTRIES = {
 }
 # The kinds of which users may name an object of their own. A function must have these first parameters.
 _MAY_BE_OWN: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("models", "nets", "likelihoods", "posteriors", "priors", "sources"), ()),
+    **dict.fromkeys(("models", "nets", "likelihoods", "posteriors", "priors", "quantizers", "sources"), ()),
     "samplers": ("codes", "key"),
 }
 # "package.module:Name", the only form of a name by which anything outside this package is imported.

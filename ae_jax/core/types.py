@@ -30,6 +30,7 @@ Scalar: TypeAlias = int | float | Float[Array, ""]  # a constant, or a number th
 #   2  validation is the data set's own validation split, or else drawn from the training split by a fixed permutation
 #   3  classes are numbered in sorted order without gaps, data.labelled keeps labels evenly over the training split,
 #      transparent images are put on data.background, and folders named train, val and test are splits
+#   3  melodies are split by families of tunes, see `ae_jax.data.music.families`
 FORMAT = 3
 
 # A batch is a dict of arrays whose first axis has length B.
@@ -84,6 +85,7 @@ class DataSpec:
       deviation: the divisor of each, likewise. These two are the means and standard deviations of standardised data.
       unscaled: kind that scaled examples had before, which are reals now; else empty.
       features: names of the numbers of the last axis, as the columns of a table have them; empty where they have none.
+      bar: number of events in a bar; only melodies have bars.
     """
 
     shape: tuple[int, ...]
@@ -96,6 +98,7 @@ class DataSpec:
     deviation: tuple[float, ...] = ()
     unscaled: str = ""
     features: tuple[str, ...] = ()
+    bar: int = 16
 
     def __post_init__(self) -> None:
         """Turn lists, which come from JSON or a user's data source, into tuples, which can be hashed."""

@@ -1,4 +1,7 @@
-"""Distributions that models without latents return; their shapes are as in `ae_jax.core.distributions`."""
+"""Distributions that models without latents return.
+
+Their shapes are as in `ae_jax.core.distributions`.
+"""
 
 import math
 
@@ -31,7 +34,9 @@ class Point(flax.struct.PyTreeNode):
 
 
 class Repeated(flax.struct.PyTreeNode):
-    """One distribution over vectors, for every example of a batch and in the shape of the examples.
+    """One distribution over vectors, repeated for every example of a batch.
+
+    Its values have the shape of the examples.
 
     Args:
       base: a distribution over vectors [D] with empty batch shape.

@@ -24,7 +24,7 @@ _COMMON = ("name", "dir", "path", "split", "cache", "size")
 # The parameter of a source that needs another run. It receives the function that opens it.
 _OPENER = "open_run"
 # The parameters of a source that are no keys.
-_GIVEN = ("validation", "whole", "format", _OPENER)
+_GIVEN = ("validation", "whole", "format_number", _OPENER)
 
 
 def load(
@@ -87,10 +87,10 @@ def _read(section: Any, format: int, whole: bool, open_run: Callable | None) -> 
     arguments, takes = _arguments(section, read), options.of(read)
     if format > 1 and section.validation and "validation" in takes:
         arguments["validation"] = section.validation
+    if "format_number" in takes:
+        arguments["format_number"] = format
     if whole and "whole" in takes:
         arguments["whole"] = True
-    if "format" in takes:
-        arguments["format"] = format
     if _OPENER in takes:
         arguments[_OPENER] = open_run
     found = read(**arguments)

@@ -1,1 +1,1 @@
-"""Metrics of a trained model, samplers of its latent space, and feature extractors for comparing samples."""
+"""Metrics of a trained model, samplers of its latent space, and feature extractors."""

@@ -1,4 +1,4 @@
-"""Other runs that metrics and figures compare with this one: how they are opened, checked and named."""
+"""Open, check and name the other runs that metrics and figures compare with this one."""
 
 import hashlib
 import pathlib

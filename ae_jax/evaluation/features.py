@@ -1,4 +1,4 @@
-"""Features of samples and of real examples, by which metrics such as the Frechet distance compare the two.
+"""Features by which metrics such as the Frechet distance compare samples with real data.
 
 The feature extractor is the latent of any run, such as a classifier, or an `.npz` file of features that another network
 computed. The name of the extractor is part of the name of each score, because distances between the features of
@@ -25,7 +25,7 @@ _SPLITS = ("samples", "test", "train")
 
 @dataclasses.dataclass(frozen=True)
 class Features:
-    """The features of samples, of the evaluated split and of the training split, an equal number of each.
+    """Equally many features of samples, of the evaluated split and of the training split.
 
     The distance between the training split and the evaluated split is the floor for the distance of the samples.
 

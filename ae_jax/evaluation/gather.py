@@ -1,4 +1,7 @@
-"""Evaluation of a function of a model over many batches: its values for each example, or means with standard errors."""
+"""Evaluate a function of a model over many batches.
+
+The result has the values for each example, or means with standard errors.
+"""
 
 import functools
 from collections.abc import Callable, Iterable
@@ -35,7 +38,10 @@ def compiled(function: Callable, model: Any, **options: Any) -> Callable:
 
 
 class OnShapes(Exception):
-    """Raised by `gather` for variables that are shapes, after tracing succeeded: valid, but nothing to compute."""
+    """Raised by `gather` after tracing, if the variables are shapes and cannot be evaluated.
+
+    It tells the caller that the function fits the model.
+    """
 
 
 def gather(
@@ -112,13 +118,22 @@ def mean_and_se(
 
 
 def mean_with_error(name: str, values: np.ndarray) -> dict[str, float]:
-    """Return {name: mean, name_se: standard error of the mean} of values [N]."""
+    """Return {name: mean, name_se: standard error of the mean}.
+
+    Args:
+      name: name of the metric.
+      values: values of the examples [N].
+    """
     # Summed in float64: over many examples, rounding in float32 would be as large as small differences between runs.
     return {name: float(values.mean(dtype=np.float64)), f"{name}_se": standard_error(values)}
 
 
 def standard_error(values: np.ndarray) -> float:
-    """Return the standard error of the mean of values [N]; NaN for a single value."""
+    """Return the standard error of a mean, or NaN for a single value.
+
+    Args:
+      values: values of the examples [N].
+    """
     deviation = values.std(ddof=1, dtype=np.float64) if len(values) > 1 else np.nan
     return float(deviation / np.sqrt(len(values)))
 

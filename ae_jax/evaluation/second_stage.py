@@ -1,4 +1,7 @@
-"""Draw latents through a second-stage run: one that was trained on the latents of the run being sampled."""
+"""Draw latents with a second-stage run.
+
+A second-stage run was trained on the latents of the run that is sampled.
+"""
 
 import os
 from collections.abc import Callable
@@ -17,7 +20,10 @@ _CONFIGS = {"flow": "configs/latent_flow.py", "two_stage": "configs/latent_vae.p
 
 
 def is_run(sampler: str) -> bool:
-    """Tell whether a sampler is a run directory. Names of samplers, and package.module:Name, are none."""
+    """Return whether a sampler is a run directory.
+
+    Names of samplers and package.module:Name are not.
+    """
     is_name = sampler in ("prior", *lookup.choices("samplers")) or lookup.OWN.fullmatch(sampler)
     return not is_name and (os.path.isdir(sampler) or os.sep in sampler)
 
@@ -92,7 +98,20 @@ def _layers(model: Any, variables: Any, data: Any) -> int:
     return len(jax.eval_shape(encode, variables, jax.random.key(0)))
 
 
-def draws(model: Any, variables: Any, batch: Batch, key: Any) -> Any:
+def check_draws(model: Any, sampler: str, temperature: float, top_k: int) -> None:
+    """Raise UserError where a second-stage model cannot draw with these options of `draws`."""
+    if (temperature != 1 or top_k) and not model.says("draw"):
+        raise UserError(
+            f"--temperature and --top_k are for a sampler that draws token by token, and {sampler!r} does not\n"
+            "leave them out, or use a run of configs/transformer_prior.py"
+        )
+    if top_k < 0 or (top_k or temperature != 1) and not temperature > 0:
+        raise UserError(
+            f"--temperature={temperature} --top_k={top_k}\nuse a temperature above 0 and a top_k of at least 0"
+        )
+
+
+def draws(model: Any, variables: Any, batch: Batch, key: Any, temperature: float = 1.0, top_k: int = 0) -> Any:
     """Return examples [B, ...] that the second-stage model draws.
 
     Args:
@@ -100,15 +119,19 @@ def draws(model: Any, variables: Any, batch: Batch, key: Any) -> Any:
       variables: its variables.
       batch: its "mask" [B] tells how many are drawn; "label" is read by a model that says so.
       key: the random key.
+      temperature: the number that logits are divided by, for a model that draws token by token.
+      top_k: how many of the most probable tokens such a model can draw; 0 for all.
     """
     key_generate, key_sample = jax.random.split(key)
     given = {name: batch[name] for name in ("mask", "label") if name in batch}
+    if model.says("draw"):
+        return model.apply(variables, given, temperature, top_k, method="draw", rngs={"latent": key_generate})
     likelihood = model.apply(variables, given, method="generate", rngs={"latent": key_generate})
     return likelihood.sample(key_sample, 1)[0, 0]
 
 
 def latents(spec: DataSpec, model: Any, variables: Any, drawn: Any) -> Any:
-    """Return the latents [B, D] that `draws` of a second-stage run stand for, as `decode` takes them.
+    """Return the latents [B, D], as `decode` takes them, for `draws` of a second-stage run.
 
     Args:
       spec: what the draws look like, the second-stage model's.

@@ -1,1 +1,1 @@
-"""From a config to a trained run: its parts, its directory, its training and its analysis."""
+"""Build, train and open runs: configs, experiments, run directories, training and analysis."""

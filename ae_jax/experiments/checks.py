@@ -1,4 +1,4 @@
-"""The check of a whole config before anything is built, and the keys that a config lacks."""
+"""Check a whole config before anything is built, and fill in the keys that it lacks."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from ae_jax.experiments import sections
 
 
 def complete(config: ConfigDict) -> ConfigDict:
-    """Fill in the keys that a config lacks, and check it. Raise as `check` does."""
+    """Fill in the keys that a config lacks, and check it; raise the errors of `check`."""
     config = filled(config)
     check(config)
     return config
@@ -21,12 +21,14 @@ def complete(config: ConfigDict) -> ConfigDict:
 def check(config: ConfigDict) -> None:
     """Check the keys and values of a config that do not depend on the names in it.
 
-    The further keys of data, corruption, model, objective, optimizer and weights are checked where they are read.
+    The options of the data source, corruption, model, objective and optimiser are checked by the functions that read
+    them.
 
     Raises:
-      UnknownKey: there is no such key.
-      UserError: a key has a value that it may not have, or two keys contradict each other.
+      UnknownKey: a key does not exist.
+      UserError: a key has a value that is not allowed, or two keys contradict each other.
     """
+    # A misspelt key comes first: it is also the likely cause of the errors below.
     for key in unknown_keys(config):
         raise errors.UnknownKey(key, known_keys())
     _check_are_sections(config)
@@ -45,7 +47,7 @@ def known_keys() -> list[str]:
 def unknown_keys(config: Mapping[str, Any]) -> list[str]:
     """List the dotted keys that do not exist, at the top level and in train, eval and mesh.
 
-    A key that is None is as good as absent.
+    A key that is None counts as absent, because None is how a user removes a key.
     """
     known = known_keys()
     found = [key for key, value in config.items() if key not in known and value is not None]
@@ -58,16 +60,19 @@ def unknown_keys(config: Mapping[str, Any]) -> list[str]:
 def filled(config: ConfigDict) -> ConfigDict:
     """Return the config with the keys that it lacks at their defaults.
 
-    Every default means what the absence of its key meant.
+    A config that an older version stored lacks the keys that were added since. Every default therefore keeps the
+    behaviour of the versions that did not have its key.
     """
     missing = {}
     for section, value in sections.defaults().items():
         if section not in config:
             missing[section] = value
         elif section in sections.ALWAYS and is_section(config[section]):
-            missing |= {f"{section}.{key}": one for key, one in value.items() if key not in config[section]}
+            absent = [key for key in value if key not in config[section]]
+            missing |= {f"{section}.{key}": value[key] for key in absent}
     if not missing:
         return config
+    # The caller's config may be locked, or be stored elsewhere: a copy is changed.
     complete = config.copy_and_resolve_references()
     with complete.unlocked():
         complete.update_from_flattened_dict(missing)
@@ -75,18 +80,19 @@ def filled(config: ConfigDict) -> ConfigDict:
 
 
 def is_section(value: Any) -> bool:
-    """Tell whether a value of a config is a section."""
+    """Return whether a value of a config is a section."""
     return isinstance(value, Mapping | ConfigDict)
 
 
 def _check_values(name: str, section: ConfigDict) -> None:
-    """Raise UserError for a key of a section with a value that it may not have."""
+    """Raise UserError for a key of a section whose value has the wrong type or is out of range."""
     for key, annotation in sections.fields(name).items():
         if key in section:
             forms.check(f"{name}.{key}" if name else key, section[key], forms.of(annotation))
 
 
 def _check_are_sections(config: ConfigDict) -> None:
+    """Raise UserError for a section that is a plain value."""
     for name in ("weights", "expected", *sections.SECTIONS):
         if not is_section(config[name]):
             raise UserError(f"config key {name!r} is {config[name]!r}\nexpected a section, such as dict(key=value)")
@@ -94,6 +100,7 @@ def _check_are_sections(config: ConfigDict) -> None:
 
 def _check_expected(expected: ConfigDict) -> None:
     """Raise UserError for an expected value without a source, or with an unknown key."""
+    # A number without a source could not be judged when a run misses it.
     valid = [field.name for field in dataclasses.fields(sections.Expected)]
     for metric, one in expected.items():
         if not is_section(one) or "source" not in one:
@@ -109,10 +116,11 @@ def _check_together(train: ConfigDict) -> None:
     pieces = train.accumulate or 1
     if train.batch_size % pieces:
         divisors = [str(number) for number in range(2, train.batch_size + 1) if train.batch_size % number == 0]
+        shown = divisors if len(divisors) <= 8 else [*divisors[:8], "..."]
         raise UserError(
-            f"train.accumulate={pieces} must divide train.batch_size={train.batch_size}\n"
-            f"use {', '.join(divisors[:8])}{', ...' if len(divisors) > 8 else ''}"
+            f"train.accumulate={pieces} must divide train.batch_size={train.batch_size}\nuse {', '.join(shown)}"
         )
+    # Steps that contradict epochs would be a silent choice between two lengths of training.
     if (train.steps is None) == (train.epochs is None):
         given = "both" if train.steps is not None else "neither"
         raise UserError(f"train.steps and train.epochs: {given} is given\nset one of them, and the other to None")

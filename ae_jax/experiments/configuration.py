@@ -1,7 +1,7 @@
-"""From text to a config: files with arguments, `KEY=VALUE`, JSON and back, differences.
+"""Load configs from Python files, override their keys, store them as JSON and compare them.
 
-absl and ml_collections could parse `--config.KEY=VALUE` too. They would lose the nearest key in an error, schedules in
-the place of numbers, texts that look like numbers, and that a new data set changes the keys by which it is read.
+absl and ml_collections could parse `--config.KEY=VALUE` too. They do not suggest the nearest key in an error, accept
+schedules in place of numbers, keep texts that look like numbers, or reset the data keys when the data set changes.
 """
 
 import functools
@@ -19,20 +19,28 @@ from ae_jax.core.errors import UserError
 from ae_jax.data import sources
 from ae_jax.experiments import checks, sections, values
 
-_PACKAGE = pathlib.Path(__file__).resolve().parents[1]
-# The checkout, where this is one; else the folder that the package is installed in.
-ROOT = _PACKAGE.parent
-# The configs stand beside the package in a checkout, and inside it where it is installed.
-CONFIGS = next(folder for folder in (_PACKAGE / "configs", ROOT / "configs") if folder.is_dir())
+PACKAGE = pathlib.Path(__file__).resolve().parents[1]
+# The checkout; or, for an installed package, the folder that it is installed in.
+ROOT = PACKAGE.parent
+# The configs lie beside the package in a checkout, and inside an installed package.
+CONFIGS = next(folder for folder in (PACKAGE / "configs", ROOT / "configs") if folder.is_dir())
 
-# Where the data lie for this process, which is no part of what is run.
+# The keys that only say where the data lie. They may differ between the hosts of one run.
 PLACES = ("data.dir", "data.path", "data.cache")
 
 
 def parse_arguments(arg: str, defaults: Mapping[str, Any]) -> ConfigDict:
-    """Return the words of `:mnist,k=5` over their defaults. Raise UserError for a wrong one.
+    """Parse the arguments of a config file, such as "mnist,k=5".
 
-    A word whose default is False is a flag, as mnist is; another is NAME=VALUE, of the type of its default.
+    Args:
+      arg: words joined by commas. A word whose default is False is a flag, such as mnist. Any other word is NAME=VALUE.
+      defaults: {name: default}, the arguments that the config has.
+
+    Returns:
+      The defaults, updated by the words, each with the type of its default.
+
+    Raises:
+      UserError: an argument is unknown, or has the wrong form or type.
     """
     arguments = ConfigDict(dict(defaults), type_safe=False)
     for word in filter(None, (arg or "").split(",")):
@@ -40,19 +48,26 @@ def parse_arguments(arg: str, defaults: Mapping[str, Any]) -> ConfigDict:
         if name not in defaults:
             raise errors.unknown("config argument", name, defaults)
         default = defaults[name]
-        if (default is False) == bool(equals):
-            form = name if default is False else f"{name}={default}"
+        is_flag = default is False
+        if is_flag == bool(equals):
+            form = name if is_flag else f"{name}={default}"
             raise UserError(f"config argument {word!r} has the wrong form\nexpected: {form}")
-        arguments[name] = (
-            True if default is False else values.like(name, default, values.literal(text), "config argument")
-        )
+        if is_flag:
+            arguments[name] = True
+        else:
+            arguments[name] = values.like(name, default, values.literal(text), "config argument")
     return arguments
 
 
 def load(text: str) -> ConfigDict:
-    """Load the config at "FILE.py:arguments", or "NAME:arguments" of the package's own.
+    """Load a config, locked.
 
-    A relative path is looked up in the current folder, then beside the package's own configs.
+    Args:
+      text: "FILE.py:arguments", or "NAME:arguments" for one of the package's own configs. A relative path is looked up
+        in the current folder first, and then beside the package's own configs.
+
+    Raises:
+      UserError: there is no such file, or it has no get_config that returns a ConfigDict.
     """
     name, _, arg = text.partition(":")
     config = _module(name).get_config(arg)
@@ -62,9 +77,10 @@ def load(text: str) -> ConfigDict:
 
 
 def load_sweep(text: str) -> dict[str, str]:
-    """Return {key: text of its values}, which the config file proposes to sweep.
+    """Return the sweep that a config file proposes, {key: text of its values}.
 
-    It is the sweep() of the file at "FILE.py:arguments", and empty for a file without one.
+    Args:
+      text: the config, as for `load`. A file without a function sweep() proposes none, {}.
     """
     name = text.partition(":")[0]
     axes: Any = getattr(_module(name), "sweep", dict)()
@@ -74,7 +90,7 @@ def load_sweep(text: str) -> dict[str, str]:
 
 
 def _module(name: str) -> Any:
-    """Import a config file. Raise UserError where there is none, or it has no get_config."""
+    """Import a config file. Raise UserError where there is none or it has no get_config."""
     candidates = (pathlib.Path(name), CONFIGS.parent / name, CONFIGS / f"{name}.py")
     path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if path is None:
@@ -88,6 +104,7 @@ def _module(name: str) -> Any:
         raise UserError(
             f"config file {name!r} is not a Python file\nexpected a .py file with a function get_config(arg)"
         )
+    # Config files import their parents with `from configs import vae`, from wherever the command is run.
     make_configs_importable()
     module = importlib.util.module_from_spec(module_spec)
     try:
@@ -126,7 +143,13 @@ def keys(config: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
 
 
 def override_all(config: ConfigDict, assignments: Iterable[tuple[str, str]]) -> None:
-    """Override the key of each (key, text), data.name first, as it sets other keys."""
+    """Override keys of a config.
+
+    Args:
+      config: the config, which is changed.
+      assignments: (key, text) of each key. data.name comes first, because it resets other keys.
+    """
+    # Sorting is stable, so the user's order decides between assignments of the same key.
     for key, text in sorted(assignments, key=lambda one: one[0] != "data.name"):
         override(config, key, text)
 
@@ -134,11 +157,17 @@ def override_all(config: ConfigDict, assignments: Iterable[tuple[str, str]]) -> 
 def override(config: ConfigDict, key: str, text: str) -> None:
     """Set a dotted key of a config to the value that a text spells.
 
-    A new data.name also sets the keys by which the data are read, see `_change_data`.
+    A new data.name also sets the keys by which the data are read, see `_change_data`. A new train.steps clears
+    train.epochs, and the other way round.
+
+    Args:
+      config: the config, which is changed.
+      key: the dotted key.
+      text: its value, as the user typed it.
 
     Raises:
-      UnknownKey: there is no such key. In a section whose keys depend on names, any is taken here, and is checked when
-        the experiment is built.
+      UnknownKey: the key does not exist. A section whose keys depend on the names in it accepts any key here; the key
+        is checked when the experiment is built.
       UserError: the text spells no value that the key may have.
     """
     section, name = _find(config, key)
@@ -147,29 +176,31 @@ def override(config: ConfigDict, key: str, text: str) -> None:
         if key == "data.name":
             _change_data(config, value)
         section[name] = value
-        if key in ("train.steps", "train.epochs"):
+        if key in ("train.steps", "train.epochs") and value is not None:
             section["epochs" if name == "steps" else "steps"] = None
 
 
 def _find(config: ConfigDict, key: str) -> tuple[ConfigDict, str]:
-    """Return (section, name) of a dotted key. Raise UnknownKey."""
+    """Return (section, name) of a dotted key. Raise UnknownKey where it does not exist."""
     *path, name = key.split(".")
     section = config
     for part in path:
         section = section.get(part) if checks.is_section(section) else None
     known = {*keys(config), *checks.known_keys()} - set(sections.SECTIONS)
-    may_be_there = key in known or path and path[0] in sections.OPEN
-    if not checks.is_section(section) or checks.is_section(section.get(name)) or not may_be_there:
+    is_allowed = key in known or path and path[0] in sections.OPEN
+    # A whole section cannot be typed as one value.
+    if not is_allowed or not checks.is_section(section) or checks.is_section(section.get(name)):
         raise errors.UnknownKey(key, known)
     return section, name
 
 
 def _change_data(config: ConfigDict, name: str) -> None:
-    """Set data.source, dir and size to those of another data set, and clear config.expected.
+    """Reset data.source, dir and size to another data set's defaults, and clear config.expected.
 
-    Where the user has changed one of these keys, all of them stay.
+    If the user has changed one of these keys, all of them stay.
     """
     section, before = config.data, sources.named(config.data.name)
+    # Keys that differ from the data set's defaults were set by the user or the config file.
     if not before.items() <= section.to_dict().items():
         return
     unset = {"dir": "", "size": None}
@@ -180,16 +211,20 @@ def _change_data(config: ConfigDict, name: str) -> None:
 
 
 def to_plain(config: ConfigDict) -> dict[str, Any]:
-    """Return the config as JSON has it: dicts, lists, numbers and texts."""
+    """Return a config as JSON would return it: dicts, lists, numbers and texts."""
     return json.loads(json.dumps(config.to_dict()))
 
 
 def from_plain(plain: Mapping[str, Any]) -> ConfigDict:
-    """Return the config that `to_plain` made plain, locked, with tuples in place of lists."""
+    """Return the locked config of a plain one, the inverse of `to_plain`.
+
+    Lists become tuples, because fields of Linen modules have to be hashable and JSON has no tuples.
+    """
     return ConfigDict(_with_tuples(plain), type_safe=False).lock()
 
 
 def _with_tuples(value: Any) -> Any:
+    """Return a value with tuples in place of lists, at every depth."""
     if isinstance(value, Mapping):
         return {key: _with_tuples(each) for key, each in value.items()}
     return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
@@ -198,10 +233,15 @@ def _with_tuples(value: Any) -> Any:
 def from_stored(plain: Mapping[str, Any], file: pathlib.Path) -> ConfigDict:
     """Return a config that was stored in a file, perhaps by another version of this package.
 
-    A key that is absent takes the value that meant what absence meant. A key that this version does not know is left
-    out, with a warning on standard error.
+    Keys that are absent take their defaults. A key that this version does not know is removed, with a warning on
+    standard error.
+
+    Args:
+      plain: the config, as `to_plain` returns it.
+      file: the file, for the warning.
     """
     config = from_plain(plain)
+    # A run of a newer version stays readable, because a warning says what is missing.
     for key in checks.unknown_keys(config):
         warn_unknown(key, file)
         config = without(config, key)
@@ -210,7 +250,7 @@ def from_stored(plain: Mapping[str, Any], file: pathlib.Path) -> ConfigDict:
 
 @functools.cache
 def warn_unknown(key: str, file: pathlib.Path) -> None:
-    """Warn, once in a process, that nothing reads a key of a stored config."""
+    """Warn on standard error, once per process, that nothing reads a key of a stored config."""
     print(f"warning: unknown config key {key!r} in {file} is ignored", file=sys.stderr)
 
 
@@ -224,14 +264,14 @@ def without(config: ConfigDict, key: str) -> ConfigDict:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Return {dotted key: (old, new)} where two plain configs differ; None if it is absent."""
+    """Return {dotted key: (old, new)} where two plain configs differ; an absent value is None."""
     both = sorted({*keys(old), *keys(new)})
     pairs = {key: (value_at(old, key), value_at(new, key)) for key in both}
     return {key: (before, after) for key, (before, after) in pairs.items() if before != after}
 
 
 def value_at(config: Any, key: str) -> Any:
-    """Return the value at a dotted key of a config; None where it is absent."""
+    """Return the value at a dotted key of a config; None if it is absent."""
     for part in key.split("."):
         config = config.get(part) if checks.is_section(config) else None
     return config

@@ -1,4 +1,4 @@
-"""From a config to an experiment: the one place where names become objects."""
+"""Build an experiment from a config: its data, model, objective, optimiser and schedules."""
 
 import dataclasses
 import functools
@@ -27,17 +27,17 @@ class Experiment:
     """The objects that a config names. The data are not opened before they are needed.
 
     Args:
-      config: the config, with every key that is always there.
-      spec: what an example looks like.
+      config: the config, complete as `checks.complete` returns it.
+      spec: the specification of one example.
       model: the model.
       objective: the function (outputs, batch, **hparams["objective"]) -> terms.
       tx: the function **hparams["optimizer"] -> Optax transformation.
       prepare: the function (keys, batch, hparams["corruption"]) -> batch that a model reads.
       hparams: the numbers and schedules, as `make_hparams` returns them.
-      format: the number of the rules by which the data are read, see `types.FORMAT`.
+      format: the version of the rules by which the data are read, see `types.FORMAT`.
       trust: modules that runs opened beside this one may name, see `trusted`.
-      opened: the splits, where they are open already.
-      stored_in: the file that the config was read from, if any. Keys that nothing reads are then no error.
+      stored_in: the file that the config was read from, if any. Unknown keys then give a warning, not an error.
+      opened: the splits, if they are open already.
     """
 
     config: Any
@@ -54,7 +54,7 @@ class Experiment:
 
     @functools.cached_property
     def splits(self) -> Mapping[str, Any]:
-        """The arrays as stored: {"train", "validation"?, "test"}."""
+        """Return the arrays as stored, {"train", "validation"?, "test"}."""
 
         def load(config):
             return splits.load(config.data, config.seed, self.format, open_run=self.open_run, fitted=self.spec)[1]
@@ -65,7 +65,7 @@ class Experiment:
 
     @property
     def open_run(self) -> RunOpener:
-        """The function that opens a run beside this one."""
+        """Return the function that opens another run, which this one reads."""
         return RunOpener(self.trust)
 
     def batches(self, split: str) -> Batches:
@@ -73,18 +73,21 @@ class Experiment:
         return self._batches(self.splits[split], self.config.train.batch_size)
 
     def _batches(self, arrays, batch_size, *finish) -> Batches:
+        """Return batches of arrays, which are streamed to the devices if they are too large."""
+        # Both kinds give the same batches in the same order, so the choice does not change results.
         kind = streaming.Streamed if streaming.wanted(self.config.data.stream, arrays) else Batches
         return kind(arrays, self.spec, batch_size, *finish)
 
     def held_out(self, arrays, batch_size: int, seed: int = 0) -> Batches:
-        """Return batches for evaluation, whose noise is as strong as schedules make it in the end.
+        """Return batches for evaluation, corrupted with the final values of the schedules.
 
         Args:
           arrays: {"x", "label"?}, as stored.
           batch_size: examples per device call.
-          seed: the noise depends on it alone, and is the same each time.
+          seed: the seed of the corruption's noise, which is the same each time.
         """
-        key = jax.random.fold_in(jax.random.key(seed), np.uint32(2**32 - 1))  # a metric of this seed draws other noise
+        # The metrics draw noise from the same seed. This stream must be independent of theirs.
+        key = jax.random.fold_in(jax.random.key(seed), np.uint32(2**32 - 1))
         corruption = schedules.in_the_end(self.hparams["corruption"])
 
         def finish(step, batch):
@@ -93,8 +96,12 @@ class Experiment:
         return self._batches(arrays, min(batch_size, len(arrays["x"])), finish)
 
     def uncorrupted(self, split: str, batch_size: int, seed: int = 0) -> Batches:
-        """Return the batches of a split for evaluation, with "x" itself as "inputs"."""
+        """Return the batches of a split for evaluation, with "x" itself as "inputs".
+
+        Args: as for `held_out`.
+        """
         arrays = self.splits[split]
+        # The schedules, label masks and noise stay those of `held_out`; only the inputs are replaced.
         prepared = self.held_out(arrays, batch_size, seed)
 
         def finish(step, batch):
@@ -105,16 +112,24 @@ class Experiment:
 
     @property
     def steps(self) -> int:
-        """Tell how many steps the config asks for."""
+        """Return the number of training steps."""
         section = self.config.train
         return section.steps or section.epochs * self.batches("train").steps_per_epoch
 
     def init(self, key: Any, hparams: Any = None) -> TrainState:
-        """Return the state before the first step, from a key and `hparams` or this config's own."""
+        """Return the state before the first step.
+
+        Args:
+          key: the random key of the parameters.
+          hparams: those of another run of the same model; by default this config's own.
+        """
         return self._init(key, self._first_example(), self.hparams if hparams is None else hparams)
 
     def _first_example(self) -> dict[str, Any]:
-        """Return the batch that the state is made from, with the data that the model starts from."""
+        """Return the batch from which the parameters are initialised.
+
+        It holds zeros, unless the model's first values depend on data: the mean example, or a batch of examples.
+        """
         if self.model.starts_from == "first_batch":
             train = self.batches("train")
             return next(iter(train.spread(train.batch_size)[0]))
@@ -126,25 +141,27 @@ class Experiment:
 
     @functools.cached_property
     def _init(self):
-        return jax.jit(make_init(self.model, self.tx, self.prepare, self._averages, self._precision))
+        """Return the function that makes the first state, cached so that it compiles once."""
+        return jax.jit(make_init(self.model, self.tx, self.prepare, self.config.train.ema != 0, self._precision))
 
     def state_shapes(self) -> TrainState:
-        """Return the state before the first step as shapes alone."""
+        """Return the state before the first step as ShapeDtypeStructs; nothing is computed."""
         return jax.eval_shape(self._init, jax.random.key(0), self.example(), self.hparams)
 
     @property
     def step(self) -> Callable:
-        """The function step(state, batch, hparams) -> (state, metrics)."""
+        """Make the training step, (state, batch, hparams) -> (state, metrics)."""
         prepare = corruptions.transposing(self.prepare, self.config.data.transpose or 0)
         samples, pieces = self.config.objective.num_samples, self.config.train.accumulate or 1
         return make_train_step(self.model, self.objective, self.tx, prepare, samples, pieces, kind=self._precision)
 
     def check(self) -> None:
-        """Trace one step without running it.
+        """Check that the parts fit together, by tracing one training step without running it.
 
         Raises:
-          UserError: the parts do not fit, as terms without weights, or data without a likelihood.
+          UserError: they do not; for instance a term has no weight, or the data lie outside the likelihood's support.
         """
+        # Checks that read no parameters come first, because their errors name a key.
         mesh.check_batch(self.config.train.batch_size)
         for name, arrays in self.splits.items():
             check_support(arrays["x"], self.spec, self.model.support, name)
@@ -154,22 +171,18 @@ class Experiment:
         self.batches("train")
 
     def shapes(self) -> "Shapes":
-        """Return batches for evaluation, two examples long, of which only the shapes are known."""
+        """Return one batch for evaluation, of two examples, as ShapeDtypeStructs."""
         example = self.example()
         return Shapes(self.spec, jax.eval_shape(self.held_out(example, 2).finish, np.int32(0), example))
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """The shape of one input of the model; for super-resolution it is smaller than the data's."""
+        """Return the shape of one input of the model, smaller than x for super-resolution."""
         return self.shapes().batch["inputs"].shape[1:]
 
     @property
     def _precision(self) -> str | None:
         return self.config.train.precision
-
-    @property
-    def _averages(self) -> bool:
-        return self.config.train.ema != 0
 
     def example(self, count: int = 2) -> dict[str, Any]:
         """Return a batch of zeros."""
@@ -188,7 +201,7 @@ class Shapes:
     """One batch of shapes, in place of the `Batches` of a split.
 
     Args:
-      spec: what an example looks like.
+      spec: the specification of one example.
       batch: {name: its shape}.
     """
 
@@ -196,33 +209,30 @@ class Shapes:
     batch: Mapping[str, Any]
 
     def __iter__(self):
+        """Yield the one batch."""
         yield self.batch
 
     def spread(self, count: int) -> tuple["Shapes", None]:
+        """Return the batch itself in place of `count` examples, as `Batches.spread` would."""
         return self, None
 
 
 def build(
-    config: Any,
-    spec: DataSpec | None = None,
-    format: int = FORMAT,
-    *,
-    trust: Sequence[str] = (),
-    fitted: DataSpec | None = None,
+    config: Any, spec: DataSpec | None = None, format: int = FORMAT, *, trust: Sequence[str] = (), fitted: Any = None
 ) -> Experiment:
     """Build the experiment of a config.
 
-    All that the config names is imported: `trusted.check` comes before this where the config was read from disk.
+    Building imports every module that the config names. Call `trusted.check` first on a config that was read from disk.
 
     Args:
-      config: the config; a key that it lacks has its default.
-      spec: what the examples look like, where that is known. The data are then not opened.
-      format: that of the run if there is one, see `types.FORMAT`.
-      trust: modules that runs opened beside this one may name, as those that the config names may be.
+      config: the config; keys that it lacks take their defaults.
+      spec: the specification of one example, if known. The data are then not opened.
+      format: the run's `types.FORMAT`, if the run exists.
+      trust: modules that runs opened beside this one may name, beside those that the config names.
       fitted: the spec of a run that goes on, whose scaling of the data is kept.
 
     Raises:
-      UnknownKey: the config has a key that nothing reads.
+      UnknownKey: the config has an unknown key.
       UserError: a name is unknown, a value is not allowed, or the model does not fit the data.
     """
     config = checks.complete(config)
@@ -236,6 +246,7 @@ def build(
         spec, examples = splits.load(config.data, config.seed, format, open_run=open_run, fitted=fitted)
     model = resolved.model.build(spec)
     _check_kind(config.data, spec)
+    # Binarised pixels stay in {0, 1}, whatever the likelihood: noise between levels would undo the binarisation.
     dequantized = model.needs_dequantised and spec.kind == "pixels" and config.data.binarize == "none"
     return Experiment(
         config=config,
@@ -254,17 +265,17 @@ def build(
 def build_stored(
     config: Any, spec: DataSpec, format: int, file: pathlib.Path, *, trust: Sequence[str] = ()
 ) -> Experiment:
-    """Build the experiment of a config that was stored in a file.
+    """Build the experiment of a config that was stored in `file`.
 
-    A key that nothing reads gets a warning. Otherwise the arguments and errors are those of `build`.
+    An unknown key gives a warning. Otherwise the arguments and errors are those of `build`.
     """
     built = _leniently(lambda config: build(config, spec, format, trust=trust), config, file)
     return dataclasses.replace(built, stored_in=file)
 
 
 def _leniently(function: Callable, config: Any, file: pathlib.Path) -> Any:
-    """Return `function(config)` without the keys that nothing reads; warn for each of them."""
-    while True:
+    """Return `function(config)` without the config's unknown keys; warn about each of them."""
+    while True:  # one more unknown key is found each time
         try:
             return function(config)
         except errors.UnknownKey as error:
@@ -273,14 +284,13 @@ def _leniently(function: Callable, config: Any, file: pathlib.Path) -> Any:
 
 
 def _check_kind(data: Any, spec: DataSpec) -> None:
-    """Raise UserError for a key of section data that is for examples of another kind."""
+    """Raise UserError for a key of section data that does not apply to examples of this kind."""
     for key, off, kinds in (("binarize", "none", ("pixels", "reals")), ("transpose", 0, ("events",))):
         if data[key] and data[key] != off and spec.kind not in kinds:
-            raise UserError(
-                f"data.{key}={data[key]!r} is for {' or '.join(kinds)}, and these data are {spec.kind}\nleave it out"
-            )
+            allowed = " or ".join(kinds)
+            raise UserError(f"data.{key}={data[key]!r} is for {allowed}, and these data are {spec.kind}\nleave it out")
 
 
 def numbers(config: Any) -> dict[str, Any]:
-    """Return what `make_hparams` takes of a config. Raise as `resolved.resolve` does."""
+    """Return the arguments of `make_hparams` for a config, see `resolved.resolve`."""
     return resolve(config).numbers

@@ -1,4 +1,4 @@
-"""Hooks of a training run: the calendar, progress lines, metrics, TensorBoard, profiles and orderly stops."""
+"""Hooks of a training run: calendar, progress, metrics, TensorBoard, profiles and stops."""
 
 import dataclasses
 import math
@@ -22,9 +22,9 @@ class Calendar:
 
     Args:
       steps: the number of the last step.
-      log_every: the period of logging, in steps. 0 means never, here and below.
-      eval_every: the period of evaluation.
-      checkpoint_every: the period of checkpoints.
+      log_every: the period of logging, in steps. A period of 0 means never.
+      eval_every: the period of evaluation, in steps.
+      checkpoint_every: the period of checkpoints, in steps.
     """
 
     steps: int
@@ -53,11 +53,12 @@ class Calendar:
         return self._due(step, self.checkpoint_every)
 
     def _due(self, step, every):
+        """Return whether a period ends at this step. The last step ends all of them."""
         return bool(every) and step % every == 0 or step == self.steps
 
 
 class Progress:
-    """Prints a line with the loss and its terms, steps/s, examples/s and the time left, and writes timings.jsonl.
+    """The progress of a run: printed lines with the loss, rates and time left, and timings.jsonl.
 
     The clock runs from `resume` to the next call, so that evaluating and saving do not count as training.
     """
@@ -80,48 +81,57 @@ class Progress:
         self._from = (step, time.perf_counter())
 
     def __call__(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Write the timing of the window that ends at this step; print it at most once a second."""
+        """Write the timing of the window that ends at this step; print it at most once a second.
+
+        Args:
+          step: the last step of the window.
+          metrics: {name: mean over the window}.
+        """
         now = time.perf_counter()
         steps, seconds = step - self._from[0], now - self._from[1]
-        # The first dispatch includes compilation, so the rate comes from the later ones once there are any.
-        if self._printed > -math.inf:
-            self._trained_steps, self._trained_seconds = self._trained_steps + steps, self._trained_seconds + seconds
-        rate = self._trained_steps / self._trained_seconds if self._trained_steps else steps / seconds
         compiled = self._printed == -math.inf
+        # The first window includes compilation, so the rate comes from the later ones once there are any.
+        if not compiled:
+            self._trained_steps += steps
+            self._trained_seconds += seconds
+        rate = self._trained_steps / self._trained_seconds if self._trained_steps else steps / seconds
         rundir.append_line(self._run.timings, timing(step, steps, seconds, self._batch_size, compiled))
         if now - self._printed >= 1 or step >= self._steps:
             self._printed = now
             self._print(step, metrics, rate)
 
     def _print(self, step, metrics, rate):
+        """Print a progress line; `rate` is in steps per second."""
         left = clock((self._steps - step) / max(rate, 1e-9))
-        terms = "  ".join(f"{k} {v:.4g}" for k, v in sorted(metrics.items(), key=lambda item: item[0] != "loss"))
+        loss_first = sorted(metrics, key=lambda name: name != "loss")
+        terms = "  ".join(f"{name} {metrics[name]:.4g}" for name in loss_first)
         examples = f"{rate * self._batch_size:,.0f} examples/s"
-        print(
-            f"step {step}/{self._steps}  {terms}  {rate:,.1f} steps/s  {examples}  {left} left",
-            flush=True,
-        )
+        print(f"step {step}/{self._steps}  {terms}  {rate:,.1f} steps/s  {examples}  {left} left", flush=True)
 
 
 def timing(step: int, steps: int, seconds: float, batch_size: int, compiled: bool) -> dict[str, Any]:
     """Return a line of timings.jsonl.
 
     Args:
-      step: the number of the last step of the window.
-      steps: how many steps the window has.
-      seconds: how long they took.
+      step: the last step of the window.
+      steps: the number of steps in the window.
+      seconds: the time that they took.
       batch_size: examples per step.
-      compiled: whether the window is the first of this process, whose seconds include compilation.
+      compiled: whether the seconds include compilation, as in the first window of a process.
     """
     line = {"step": step, "window_seconds": round(seconds, 4), "steps_per_second": round(steps / seconds, 2)}
     line["examples_per_second"] = round(steps / seconds * batch_size, 1)
-    memory = (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
-    line |= {"device_peak_bytes": memory} if memory else {}
-    return {**line, "with_compilation": True} if compiled else line
+    # CPUs have no memory statistics.
+    statistics = jax.local_devices()[0].memory_stats() or {}
+    if memory := statistics.get("peak_bytes_in_use"):
+        line["device_peak_bytes"] = memory
+    if compiled:
+        line["with_compilation"] = True
+    return line
 
 
 def clock(seconds: float) -> str:
-    """Return seconds as hours, minutes and seconds."""
+    """Return a number of seconds as HH:MM:SS."""
     minutes, seconds = divmod(int(seconds), 60)
     return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"
 
@@ -131,7 +141,7 @@ def record(run: rundir.RunDir, step: int, split: str, metrics: Mapping[str, floa
 
     Args:
       run: the run's directory.
-      step: the step.
+      step: the step at which they were measured.
       split: "train", or the split that was evaluated.
       metrics: {name: value}.
     """
@@ -143,7 +153,8 @@ def line(step: int, split: str, metrics: Mapping[str, float]) -> dict[str, Any]:
 
     Args: as for `record`.
     """
-    return {"step": step, "split": split, **{name: value for name, value in metrics.items() if math.isfinite(value)}}
+    finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+    return {"step": step, "split": split, **finite}
 
 
 class TensorBoard:
@@ -153,7 +164,12 @@ class TensorBoard:
     """
 
     def __init__(self, run: rundir.RunDir, start: int):
-        """Open the log of a run; what an earlier process wrote beyond step `start` is hidden."""
+        """Open the log of a run.
+
+        Args:
+          run: the run's directory.
+          start: the step from which the run is resumed. TensorBoard hides later points of an earlier process.
+        """
         from tensorboardX import SummaryWriter
 
         self._folder = run.tensorboard
@@ -162,7 +178,7 @@ class TensorBoard:
         )
 
     def scalars(self, split: str, step: int, metrics: Mapping[str, float]) -> None:
-        """Write the metrics that are finite."""
+        """Write the metrics of a split at a step, those that are finite."""
         self._check_writes()
         for name, value in metrics.items():
             if math.isfinite(value):
@@ -175,6 +191,7 @@ class TensorBoard:
 
     def close(self) -> None:
         """Wait until everything is written, unless the thread has died."""
+        # Closing waits for the thread to empty its queue, which a dead thread never does.
         if self._thread is None or self._thread.is_alive():
             self._writer.close()
         else:
@@ -182,16 +199,21 @@ class TensorBoard:
 
     @property
     def _thread(self):
+        """Return the thread that writes, or None in a process that writes nothing."""
         return compat.tensorboard_thread(self._writer)
 
     def _check_writes(self):
+        """Raise OSError where the thread has died."""
         # A full disk ends the thread. A process that then gave it more to write would wait for ever.
         if self._thread is not None and not self._thread.is_alive():
             raise OSError(f"nothing can be written in {self._folder}")
 
 
 class Profile:
-    """A trace for JAX's profiler of the second window of steps, because the first compiles, or of the only one."""
+    """A trace for JAX's profiler of one window of steps.
+
+    It is the second window, because the first includes compilation; or the only one.
+    """
 
     def __init__(self, run: rundir.RunDir, only_one: bool):
         """Begin the trace at once if there will be only one window."""
@@ -218,14 +240,17 @@ class Profile:
 
 
 def profiled(run: rundir.RunDir) -> Any:
-    """Return a context in which everything that the devices do is traced for JAX's profiler."""
+    """Return a context that traces all devices for JAX's profiler, into profile/ of a run."""
     return jax.profiler.trace(str(run.profile))
 
 
 class Stop:
-    """Turns the first Ctrl-C or SIGTERM into an orderly end at the next hook; a second one ends at once."""
+    """A switch that the first Ctrl-C or SIGTERM sets, so that the run saves a checkpoint and ends.
 
-    def __init__(self):
+    A second signal ends the process at once.
+    """
+
+    def __init__(self) -> None:
         """Install the signal handlers."""
         self.requested = False
         self._previous: dict[int, Any] = {}
@@ -235,6 +260,7 @@ class Stop:
                 self._previous[number] = signal.signal(number, self._handle)
 
     def _handle(self, number, frame):
+        """Request the stop, and let the next signal take its usual effect."""
         self.requested = True
         print("stopping at the next checkpoint; once more to stop at once", file=sys.stderr, flush=True)
         self.restore()

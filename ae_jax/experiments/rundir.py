@@ -1,10 +1,9 @@
-"""A run directory: every name on disk, what stands in each file, and how a run is begun, resumed and read."""
+"""Read, write and check a run directory: file names, contents, and whether a run may resume."""
 
 import contextlib
 import dataclasses
 import functools
 import importlib.metadata
-import io
 import json
 import os
 import pathlib
@@ -14,16 +13,13 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-
-from ae_jax.core import errors
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import FORMAT, DataSpec
 from ae_jax.devices import processes
-from ae_jax.experiments import configuration
+from ae_jax.experiments import configuration, stored_scaling
 
-SWEEP = "sweep.json"  # the file that makes a directory one of a sweep
-# What a resumed run may change: how far it goes, what it logs and what it keeps.
+SWEEP = "sweep.json"  # a directory with this file is that of a sweep
+# The keys that a resumed run may change: its length, its logging, its checkpoints and its devices.
 _MAY_CHANGE = (
     *("train.steps", "train.epochs", "train.log_every", "train.eval_every", "train.checkpoint_every"),
     *("train.keep", "train.max_bad_steps", "eval.", "data.stream", "data.cache", "mesh.", "expected."),
@@ -33,7 +29,7 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ml_collectio
 
 @dataclasses.dataclass(frozen=True)
 class RunDir:
-    """The paths of a run."""
+    """The paths of the files of a run, whose directory is `path`."""
 
     path: pathlib.Path
 
@@ -51,43 +47,30 @@ class RunDir:
 
     @property
     def format(self) -> int:
-        """Return the number of the rules by which this run reads its data; the newest before it is begun."""
+        """Return the `types.FORMAT` of this run; the newest for a run that has not begun."""
         return format_in(self.config)
 
     def read(self) -> tuple[Any, DataSpec]:
-        """(config, spec) as stored. Raises UserError where this is no run directory.
+        """Return (config, spec) as stored; raise UserError where this is no run directory.
 
-        `trusted.check` comes before anything is built from this config, as in `analysis.load`.
+        Call `trusted.check` before anything is built from this config, as `analysis.load` does.
         """
         if not os.path.isfile(self.config):
-            raise UserError(
-                f"no run in {str(self.path)!r}: it has no config.json\nexpected the --workdir of a training run"
-            )
+            no_run = f"no run in {str(self.path)!r}: it has no config.json"
+            raise UserError(f"{no_run}\nexpected the --workdir of a training run")
         try:
             stored = json.loads(self.config.read_text())
-            config = configuration.from_stored(stored["config"], self.config)
-            spec = DataSpec(**stored["spec"])
+            config, spec = configuration.from_stored(stored["config"], self.config), DataSpec(**stored["spec"])
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{self.config} cannot be read: {error}\nexpected the file that training wrote") from None
-        return config, self._with_scaling(config, spec)
-
-    def _with_scaling(self, config: Any, spec: DataSpec) -> DataSpec:
-        """Return the stored spec with the scaling of the data. Raise UserError where that is lost or damaged."""
-        if not os.path.exists(self.scaling):
-            if config.data.scale != "none" and not spec.mean:
-                raise UserError(f"{self.scaling} is missing\nexpected the file that training wrote; copy it back")
-            return spec
-        try:
-            with np.load(self.scaling) as stored:
-                mean, deviation = stored["offset"].tolist(), stored["divisor"].tolist()
-        except (*errors.DAMAGED, KeyError) as error:
-            reason = errors.first_line(error)
-            raise UserError(f"{self.scaling} cannot be read: {reason}\nexpected the file that training wrote") from None
-        return dataclasses.replace(spec, mean=mean, deviation=deviation)
+        return config, stored_scaling.merged(self.scaling, config, spec)
 
 
 def format_in(file: pathlib.Path) -> int:
-    """Return the "format" (`types.FORMAT`) in a JSON file: 1 where it has none, the newest where there is no file.
+    """Return the "format" in a JSON file, see `types.FORMAT`.
+
+    Args:
+      file: such as a run's config.json. It has format 1 if it names none. Without a file, the newest is returned.
 
     Raises:
       UserError: the file cannot be read, or a newer version of this package wrote it.
@@ -104,10 +87,17 @@ def format_in(file: pathlib.Path) -> int:
 
 
 def check_new_or_same(workdir: str, config: Any) -> list[str]:
-    """Checks, writing nothing, that a run of `config` may begin or go on in `workdir`.
+    """Check that a run of a config may begin or resume in a directory; nothing is written.
 
-    Answers one line for each key in which a resumed run differs harmlessly. Raises UserError where the path is not a
-    writable directory, or holds a sweep or a run of another config (each differing key, both values).
+    Args:
+      workdir: the run's directory.
+      config: the complete config.
+
+    Returns:
+      Notes for the user, a line each, on the changes that a resumed run is allowed.
+
+    Raises:
+      UserError: the path is not a writable directory, or holds a sweep or a run of another config.
     """
     run = RunDir(pathlib.Path(workdir))
     check_writable(workdir)
@@ -117,7 +107,7 @@ def check_new_or_same(workdir: str, config: Any) -> list[str]:
         return []
     stored = configuration.to_plain(run.read()[0])
     changed = configuration.differences(stored, configuration.to_plain(config))
-    # The file has the places of the first process; others may have the same data elsewhere.
+    # The first process wrote its own paths into the file. The other hosts may have the same data elsewhere.
     may_change = _MAY_CHANGE if processes.leads() else _MAY_CHANGE + configuration.PLACES
     refused = {key: values for key, values in changed.items() if not key.startswith(may_change)}
     if refused:
@@ -125,6 +115,7 @@ def check_new_or_same(workdir: str, config: Any) -> list[str]:
         cure = "try another --workdir" + ("" if kept else ", or delete this one: it has no checkpoint")
         raise UserError(f"workdir {workdir!r} holds a run of another config: {show(refused)}\n{cure}")
     notes = [f"going on with changes: {show(changed)}"] if changed else []
+    # A schedule's horizon is a number of steps of its own, which a longer or shorter training does not move.
     schedules = [key for key in configuration.keys(stored) if _has_horizon(stored, key)]
     if schedules and any(key in changed for key in ("train.steps", "train.epochs")):
         notes.append(f"warning: the length changes, the horizon of {', '.join(schedules)} does not")
@@ -132,7 +123,7 @@ def check_new_or_same(workdir: str, config: Any) -> list[str]:
 
 
 def check_writable(workdir: str) -> None:
-    """Raises UserError unless the path is a writable directory, or one may be made there."""
+    """Raise UserError unless a path is a writable directory, or one can be made there."""
     if not workdir:
         raise UserError("workdir is empty\nexpected a new path, or the directory of a run")
     path = pathlib.Path(workdir).absolute()
@@ -143,45 +134,50 @@ def check_writable(workdir: str) -> None:
             f"workdir {workdir!r}: {str(parent)!r} is not a directory\nexpected a new path, or the directory of a run"
         )
     if not os.access(parent, os.W_OK | os.X_OK):
-        raise UserError(
-            f"workdir {workdir!r} cannot be written: no permission in {str(parent)!r}\ntry another --workdir"
-        )
+        no_permission = f"workdir {workdir!r} cannot be written: no permission in {str(parent)!r}"
+        raise UserError(f"{no_permission}\ntry another --workdir")
 
 
 def show(differing: Mapping[str, tuple[Any, Any]]) -> str:
-    """Differences of two configs, for an error message."""
+    """Return the differences of two configs, {key: (old, new)}, as text for a message."""
     return ", ".join(f"{key} ({old!r} there, {new!r} here)" for key, (old, new) in differing.items())
 
 
 def _has_horizon(plain: Mapping[str, Any], key: str) -> bool:
+    """Return whether a key's value is a schedule that ends at a fixed step."""
     for part in key.split("."):
         plain = plain[part]
     return isinstance(plain, str) and plain.startswith(("linear:", "cosine:", "optax."))
 
 
 def check_shared(workdir: str) -> None:
-    """Raises UserError, in all processes, unless a file that the first makes there is seen by all."""
+    """Check that all processes share a directory; raise UserError in all of them otherwise.
+
+    The first process makes a file there, which every process looks for; it is removed again.
+    """
     if processes.count() == 1:
         return
     folder = pathlib.Path(workdir).absolute()
     new = [path for path in (folder, *folder.parents) if not path.exists()]
-    met = folder / processes.exchange(f".met-{uuid.uuid4().hex}")[0]
+    # The name is random, so that no file of an earlier attempt is mistaken for it.
+    probe = folder / processes.exchange(f".met-{uuid.uuid4().hex}")[0]
     with processes.agreeing():
         if processes.leads():
             _make(folder, workdir)
-            met.touch()
-    seen = met.exists()
+            probe.touch()
+    seen = probe.exists()
     try:
-        lacks = f"workdir {workdir!r} is not the folder that process 0 has there\nexpected one that all hosts share"
-        processes.exchange(None, "" if seen else lacks)
+        unshared = f"workdir {workdir!r} is not the folder that process 0 has there\nexpected one that all hosts share"
+        processes.exchange(None, "" if seen else unshared)
     finally:
         if processes.leads():
-            met.unlink()
+            probe.unlink()
             for path in new:
                 path.rmdir()
 
 
 def _make(folder: pathlib.Path, workdir: str) -> None:
+    """Make a folder with its parents; raise UserError where that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -191,19 +187,24 @@ def _make(folder: pathlib.Path, workdir: str) -> None:
 def begin(
     workdir: str, config: Any, spec: DataSpec, format: int = FORMAT, *, flush: bool = True, **more: Any
 ) -> RunDir:
-    """The run directory, with config.json and versions.json written, the latter with `more` in it.
+    """Make a run's directory, and write config.json and versions.json.
 
-    format: see `types.FORMAT`. flush: see `write_text`. Raises UserError where it cannot be made.
+    Args:
+      workdir: the directory.
+      config: the complete config.
+      spec: the specification of one example.
+      format: the version of the rules by which the run reads its data, see `types.FORMAT`.
+      flush: whether the files are on disk when this returns, see `write_text`.
+      **more: further entries of versions.json, or other values for its entries.
+
+    Raises:
+      UserError: the directory cannot be made.
     """
     run = RunDir(pathlib.Path(workdir).absolute())
     _make(run.path, workdir)
-    # The scaling of wide tables is long, and its numbers are kept exactly: it has a file of its own.
-    described = {**dataclasses.asdict(spec), "mean": (), "deviation": ()}
     if spec.mean:
-        with io.BytesIO() as packed:
-            np.savez(packed, offset=np.array(spec.mean), divisor=np.array(spec.deviation))
-            write_bytes(run.scaling, packed.getvalue(), flush=flush)
-    stored = {"format": format, "config": configuration.to_plain(config), "spec": described}
+        write_text(run.scaling, stored_scaling.packed(spec), flush=flush)
+    stored = {"format": format, "config": configuration.to_plain(config), "spec": stored_scaling.without(spec)}
     write_json(run.config, stored, flush=flush)
     write_json(run.versions, {**versions(), **more}, flush=flush)
     return run
@@ -211,10 +212,11 @@ def begin(
 
 @functools.cache
 def versions() -> Mapping[str, Any]:
-    """Package versions, git revision, devices and flags of this process."""
+    """Return the package versions, git revision, devices and flags of this process."""
     import jax
 
-    def version(name):
+    def version(name: str) -> str | None:
+        """Return the version of an installed package, or None."""
         try:
             return importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -223,7 +225,7 @@ def versions() -> Mapping[str, Any]:
     git = ["git", "-C", str(configuration.ROOT), "rev-parse", "HEAD"]
     try:
         revision = subprocess.run(git, capture_output=True, text=True).stdout.strip() or None
-    except OSError:
+    except OSError:  # git is not installed
         revision = None
     devices = jax.devices()
     return {
@@ -239,29 +241,23 @@ def versions() -> Mapping[str, Any]:
 
 
 def write_json(path: pathlib.Path, value: Any, *, flush: bool = True) -> None:
-    """`write_text` of the value as JSON."""
+    """Write a value to a file as JSON, atomically; the options are those of `write_text`."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n", flush=flush)
 
 
-def write_text(path: pathlib.Path, text: str, *, flush: bool = True) -> None:
-    """Write a text by `write_bytes`."""
-    write_bytes(path, text.encode(), flush=flush)
-
-
-def write_bytes(path: pathlib.Path, content: bytes, *, flush: bool = True) -> None:
-    """Write a file by an atomic write; of several processes, the first does.
+def write_text(path: pathlib.Path, text: str | bytes, *, flush: bool = True) -> None:
+    """Write a file atomically, in the first process: a crash leaves the old file or the new one.
 
     Args:
       path: the file.
-      content: all that it is to hold.
-      flush: whether it is on disk when this returns. Who writes hundreds of files does better with one `os.sync` at
-        last.
+      text: its contents.
+      flush: whether the file is on disk when this returns. For hundreds of files, one `os.sync` at the end is faster.
     """
     if not processes.leads():
         return
     temporary = path.with_name(f".{path.name}.tmp")
     with temporary.open("wb") as file:
-        file.write(content)
+        file.write(text if isinstance(text, bytes) else text.encode())
         if flush:
             file.flush()
             os.fsync(file.fileno())
@@ -269,30 +265,36 @@ def write_bytes(path: pathlib.Path, content: bytes, *, flush: bool = True) -> No
 
 
 def append_line(path: pathlib.Path, *values: Mapping[str, Any]) -> None:
-    """Appends JSON objects, each as a line, on disk when this returns; of several processes, the first does."""
+    """Append JSON objects to a file, in the first process, a line each, flushed to disk."""
     if not processes.leads():
         return
     with path.open("ab+") as file:
-        cut_short = file.tell() and (file.seek(-1, os.SEEK_END), file.read())[1] != b"\n"
-        file.write(b"\n" * cut_short + as_lines(values).encode())
+        # A crash may have cut the last line short. It must not swallow the next one.
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read() != b"\n":
+                file.write(b"\n")
+        file.write(as_lines(values).encode())
         file.flush()
         os.fsync(file.fileno())
 
 
 def as_lines(values: Iterable[Mapping[str, Any]]) -> str:
-    """JSON objects as the text of a file of lines."""
+    """Return JSON objects as text, a line each."""
     return "".join(f"{json.dumps(value)}\n" for value in values)
 
 
 def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
-    """The JSON objects of a file of lines; what a crash cut short is left out."""
+    """Return the JSON objects of a file with a line each; [] if there is no file."""
+    if not path.exists():
+        return []
     lines = []
-    for line in path.read_text().splitlines() if path.exists() else []:
-        with contextlib.suppress(ValueError):
+    for line in path.read_text().splitlines():
+        with contextlib.suppress(ValueError):  # a crash cut the line short
             lines.append(json.loads(line))
     return lines
 
 
 def truncate_lines(path: pathlib.Path, step: int) -> None:
-    """Drops every line after `step`, so that a resumed run writes it again."""
+    """Remove a file's lines after `step`, because a resumed run writes them again."""
     write_text(path, as_lines(line for line in read_lines(path) if line["step"] <= step))

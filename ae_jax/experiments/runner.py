@@ -1,4 +1,4 @@
-"""Training a config in a run directory: begun or resumed, watched, and kept."""
+"""Train a config in a run directory: begin or resume, evaluate, and save checkpoints."""
 
 import dataclasses
 import functools
@@ -13,13 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax.core import errors
+from ae_jax.core import errors, lookup
 from ae_jax.core.errors import RunFailed, UserError
-from ae_jax.core.types import FORMAT, DataSpec
+from ae_jax.core.types import FORMAT
 from ae_jax.data.batching import describe_range
 from ae_jax.devices import mesh, processes
 from ae_jax.evaluation import gather
-from ae_jax.experiments import analysis, checks, experiment, hooks, open_run, rundir
+from ae_jax.experiments import analysis, checks, eval_data, experiment, hooks, open_run, rundir
 from ae_jax.training import loop, precision
 from ae_jax.training.checkpoints import Checkpoints
 from ae_jax.training.step import TrainState
@@ -27,18 +27,32 @@ from ae_jax.training.step import TrainState
 
 @dataclasses.dataclass(frozen=True)
 class Summary:
+    """The result of a training that has reached its end.
+
+    Args:
+      step: the last step.
+      seconds: the time that this process took.
+      metrics: the scores of the last evaluation; empty if there was none.
+    """
+
     step: int
     seconds: float
-    metrics: dict[str, float]  # of the last evaluation
+    metrics: dict[str, float]
 
 
 def train_run(config: Any, workdir: str, say=print, profile: bool = False, *, trust: Sequence[str] = ()) -> Summary:
-    """Trains `config` in `workdir` to its end, from its newest checkpoint if there is one, on its mesh of devices.
+    """Train a config in a directory to its end, from its newest checkpoint if there is one.
 
-    profile: whether to trace a window of steps, into profile/.
-    trust: modules that the run train.init_from may name, beside those that `config` names.
-    Raises UserError before anything is written; RunFailed where it was stopped, its numbers stayed non-finite or the
-    disk is full.
+    Args:
+      config: the config, whose section `mesh` chooses the devices.
+      workdir: the run's directory.
+      say: called with each line for the user, as `print` is.
+      profile: whether to trace a window of steps for JAX's profiler, into profile/.
+      trust: modules that runs which this one reads may name, beside those that `config` names.
+
+    Raises:
+      UserError: the config or the directory has a mistake. Nothing has been written.
+      RunFailed: training was stopped, its loss stayed non-finite, or the disk is full.
     """
     config = checks.complete(config)
     with mesh.over(config.mesh.data, config.mesh.fsdp):
@@ -50,30 +64,33 @@ def train_run(config: Any, workdir: str, say=print, profile: bool = False, *, tr
 
 
 def _train_run(config, workdir, say, profile, trust):
+    """Check the config, restore or make the state, and train it; a full disk raises OSError."""
     started, compiling = time.perf_counter(), CompileClock()
+    paths = rundir.RunDir(pathlib.Path(workdir))
+    # If one process finds a mistake, all of them have to end with its error and not wait for one another.
     with processes.agreeing():
         (config,) = open_run.pinned([config], trust)
         notes = rundir.check_new_or_same(workdir, config)
-        run = rundir.RunDir(pathlib.Path(workdir))
-        fitted = run.read()[1] if run.config.exists() else None
-        built = checked(config, run.format, trust=trust, fitted=fitted)
+        fitted = paths.read()[1] if paths.config.exists() else None
+        built = checked(config, paths.format, trust=trust, fitted=fitted)
         steps = built.steps
     rundir.check_shared(workdir)
-    complain = functools.partial(say, file=sys.stderr) if processes.leads() else lambda line: None
-    folder = rundir.RunDir(pathlib.Path(workdir)).checkpoints
-    checkpoints = Checkpoints(folder, config.train.keep, **analysis.criterion(config), warn=complain)
+    warn = functools.partial(say, file=sys.stderr) if processes.leads() else lambda line: None
+    checkpoints = Checkpoints(paths.checkpoints, config.train.keep, **analysis.criterion(config), warn=warn)
     state = checkpoints.restore(built.state_shapes())
     state = first_state(built) if state is None else state
-    if int(state.step) > steps:
-        raise UserError(f"train.steps is {steps}, and the run in {workdir!r} has {int(state.step)}\nexpected no fewer")
-    start, versions = int(state.step), rundir.RunDir(pathlib.Path(workdir)).versions
-    # Who calls an ended run's command again did not train it.
-    kept = json.loads(versions.read_text()) if start == steps and versions.exists() else {}
+    start = int(state.step)
+    if start > steps:
+        raise UserError(f"train.steps is {steps}, and the run in {workdir!r} has {start}\nexpected no fewer")
+    # Keep versions.json of a finished run: this process trains nothing.
+    is_finished = start == steps and paths.versions.exists()
+    kept = json.loads(paths.versions.read_text()) if is_finished else {}
     run = rundir.begin(workdir, config, built.spec, built.format, **kept)
     for note in notes:
-        complain(note)
+        warn(note)
     if start:
         say(f"going on from step {start} of {steps} in {run.path}")
+    # An earlier process may have logged steps after its last checkpoint, which are trained again.
     for path in (run.metrics, run.timings):
         rundir.truncate_lines(path, start)
     watch = _Watch(built, run, checkpoints, start, steps, profile)
@@ -88,12 +105,11 @@ def _train_run(config, workdir, say, profile, trust):
             max_bad_steps=config.train.max_bad_steps,
         )
     except loop.NonFiniteError as error:
-        checkpoints.wait()
-        good = checkpoints.steps()
-        raise RunFailed(
-            f"{error}; {describe_range(built.splits['train']['x'], built.spec)}\n"
-            f"last good checkpoint: {f'step {good[-1]}' if good else 'none'} in {run.checkpoints}"
-        ) from None
+        checkpoints.wait()  # the newest may still be on its way to the disk
+        steps_saved = checkpoints.steps()
+        last_good = f"step {steps_saved[-1]}" if steps_saved else "none"
+        found = describe_range(built.splits["train"]["x"], built.spec)
+        raise RunFailed(f"{error}; {found}\nlast good checkpoint: {last_good} in {run.checkpoints}") from None
     finally:
         watch.close()
         seconds = {"compile_seconds": round(compiling.seconds, 2)}
@@ -106,11 +122,11 @@ def _train_run(config, workdir, say, profile, trust):
 
 
 def checked(
-    config: Any, format: int = FORMAT, *, trust: Sequence[str] = (), fitted: DataSpec | None = None
+    config: Any, format: int = FORMAT, *, trust: Sequence[str] = (), fitted: Any = None
 ) -> experiment.Experiment:
-    """The experiment of a config. Raises UserError where its parts do not fit, the metrics to evaluate it with too.
+    """Build the experiment of a config, and check that its parts and its metrics fit together.
 
-    format, trust, fitted: as in `experiment.build`.
+    The arguments are those of `experiment.build`. Raise UserError where they do not, or as that does.
     """
     built = experiment.build(config, format=format, trust=trust, fitted=fitted)
     built.check()
@@ -119,21 +135,29 @@ def checked(
 
 
 def first_state(built: experiment.Experiment, seed: int | None = None, hparams: Any = None) -> TrainState:
-    """The state before the first step: drawn from the seed, its parameters those of the run train.init_from if any.
+    """Return the state before the first step, with the parameters of train.init_from if set.
 
-    seed, hparams: those of another run of the same program; by default this experiment's own.
+    Args:
+      built: the experiment.
+      seed: the seed of another run with the same compiled step; by default this experiment's own.
+      hparams: the numbers of another run with the same compiled step; by default this experiment's own.
+
+    Raises:
+      UserError: train.init_from is a run of another network.
     """
-    seed, donor = built.config.seed if seed is None else seed, built.config.train.init_from
+    seed = built.config.seed if seed is None else seed
     state = built.init(jax.random.key(seed), hparams)
+    donor = built.config.train.init_from
     if not donor:
         return state
-    params = precision.full(_donor(donor, built))
+    params = precision.full(_donor_params(donor, built))
     kept = precision.stored(built.config.train.precision, params)
+    # The EMA needs arrays of its own: the step donates its buffers, and JAX donates no buffer twice.
     return state.replace(params=kept, ema=state.ema and jax.tree.map(jnp.copy, params))
 
 
-def _donor(workdir: str, built: experiment.Experiment) -> Any:
-    """The parameters of another run of the same network. Raises UserError."""
+def _donor_params(workdir: str, built: experiment.Experiment) -> Any:
+    """Return the parameters of another run; raise UserError if its network differs."""
     params = analysis.load(workdir, trust=built.trust).variables["params"]
     if difference := errors.first_difference(params, built.state_shapes().params):
         raise UserError(f"train.init_from={workdir!r} is a run of another network\n{difference}")
@@ -141,29 +165,52 @@ def _donor(workdir: str, built: experiment.Experiment) -> Any:
 
 
 def held_out_split(config: Any) -> str:
-    """The split on which a run is evaluated while it trains."""
+    """Return the split on which a run is evaluated while it trains."""
     return "validation" if config.data.validation else "test"
 
 
 def score(built: experiment.Experiment, state: TrainState, lines: Any, data: Any) -> dict[str, float]:
-    """Compute the config's eval.metrics for a state; `lines` are those of metrics.jsonl so far."""
+    """Compute the config's eval.metrics for a training state.
+
+    Args:
+      built: the experiment.
+      state: the state, whose EMA is evaluated if there is one.
+      lines: the lines of metrics.jsonl so far.
+      data: the `EvalData` of the run.
+    """
     return analysis.evaluate(built, scored_variables(state), built.config.eval.metrics, data.replace(metrics=lines))
 
 
 def scored_variables(state: TrainState) -> dict[str, Any]:
-    """Those of the average of the parameters, where there is one."""
+    """Return the variables of a state to evaluate: those with the EMA if there is one."""
     return analysis.variables_of(state, "raw" if state.ema is None else "ema")
 
 
-def headline(scores: Mapping[str, float]) -> dict[str, float]:
-    """The scores without standard errors, floors and the rates of single dimensions of the code."""
-    return {k: v for k, v in scores.items() if not k.endswith(("_se", "_floor")) and not k.startswith("kl_dimension")}
+def headline(scores: Mapping[str, float], metrics: Sequence[str] = ()) -> dict[str, float]:
+    """Return the scores without standard errors, floors and the KL of single latent dimensions.
+
+    Args:
+      scores: {name: value}.
+      metrics: names of metrics. If one of them has many scores, and lists the main ones as `MAIN`, only these remain.
+    """
+    main = [name for metric in metrics for name in _main_scores(metric) if name in scores]
+    if main:
+        return {name: scores[name] for name in main}
+    details = {name for name in scores if name.endswith(("_se", "_floor")) or name.startswith("kl_dimension")}
+    return {name: value for name, value in scores.items() if name not in details}
+
+
+def _main_scores(metric: str) -> tuple[str, ...]:
+    """Return the names in `MAIN` of a metric's module; none if it has no such list."""
+    function = lookup.find("metrics", metric, "evaluate")
+    return getattr(sys.modules[function.__module__], "MAIN", ())
 
 
 class CompileClock:
-    """Adds up the seconds that XLA compiles."""
+    """The sum of the seconds that XLA compiles in this process."""
 
     def __init__(self):
+        """Begin at 0 seconds."""
         self.seconds = 0.0
         jax.monitoring.register_event_duration_secs_listener(self._add)
 
@@ -179,7 +226,7 @@ class _Watch:
         self._built, self._run, self._checkpoints = built, run, checkpoints
         self._calendar = hooks.Calendar.of(built.config.train, steps)
         self._split = held_out_split(built.config)
-        self._data = analysis.data_of(built, self._split)
+        self._data = eval_data.data_of(built, self._split)
         self._board = hooks.TensorBoard(run, start)
         self._progress = hooks.Progress(run, start, steps, built.config.train.batch_size)
         only_one = loop.next_stop(start, steps, self._calendar.periods) == steps
@@ -188,13 +235,17 @@ class _Watch:
         self.scores = {}
 
     def hooks(self) -> list[loop.Hook]:
+        """Return [(period, function)], one for each period of the calendar."""
         return [(period, self._act) for period in self._calendar.periods]
 
     def _act(self, step, state, metrics):
+        """Log, evaluate and save whatever is due at this step; return whether to stop."""
         if self._profile:
             self._profile()
         hooks.record(self._run, step, "train", metrics)
-        stopping = processes.any_of(self._stop.requested)  # and what was recorded can be read by all
+        # All processes wait here for the first, which has written the metrics that the evaluation reads. They must
+        # also stop at the same step: training needs all of them.
+        stopping = processes.any_of(self._stop.requested)
         self._board.scalars("train", step, metrics)
         self._progress(step, metrics)
         fresh = {}
@@ -206,6 +257,7 @@ class _Watch:
         return stopping
 
     def _evaluate(self, step, state):
+        """Compute, record and print the scores of a state."""
         self.scores = score(self._built, state, rundir.read_lines(self._run.metrics), self._data)
         hooks.record(self._run, step, self._split, self.scores)
         self._board.scalars(self._split, step, self.scores)
@@ -215,14 +267,15 @@ class _Watch:
         return self.scores
 
     def _print_scores(self):
-        text = "  ".join(f"{name} {value:.4g}" for name, value in headline(self.scores).items())
-        rates = [value for name, value in self.scores.items() if name.startswith("kl_dimension")]
-        shown = (
-            f"  of {len(rates)}; KL per dimension in nats: {' '.join(f'{nats:.2f}' for nats in rates)}" if rates else ""
-        )
-        print(f"  {self._split}: {text}{shown}", flush=True)
+        shown = headline(self.scores, self._built.config.eval.metrics)
+        text = "  ".join(f"{name} {value:.4g}" for name, value in shown.items())
+        rates = [f"{value:.2f}" for name, value in self.scores.items() if name.startswith("kl_dimension")]
+        if rates:
+            text += f"  of {len(rates)}; KL per dimension in nats: {' '.join(rates)}"
+        print(f"  {self._split}: {text}", flush=True)
 
     def close(self):
+        """Put the signal handlers back, and finish what is being written."""
         self._stop.restore()
         if self._profile:
             self._profile.close()
@@ -231,7 +284,7 @@ class _Watch:
 
 
 def _reconstructions(built, state, batches, count: int = 8):
-    """[2 H, count W, C]: examples above their reconstructions; None for data that are no images."""
+    """Return [2 H, count W, C], examples above their reconstructions; None for non-images."""
     shape = built.spec.shape
     if len(shape) != 3 or shape[-1] not in (1, 3):
         return None
@@ -242,4 +295,5 @@ def _reconstructions(built, state, batches, count: int = 8):
 
 
 def _example_and_mean(model, variables, batch, key):
+    """Return examples and the means of p(x | latent) for a batch, one draw of the latent each."""
     return {"example": batch["x"], "mean": model.apply(variables, batch, rngs={"latent": key}).likelihood.mean[0]}

@@ -16,7 +16,7 @@ from ae_jax.experiments import batched
 from ae_jax.experiments.analysis import Trained
 
 
-def check(model: Any, count: int, sampler: str, temperature: float, event_temperature: float) -> None:
+def check(model: Any, count: int, sampler: str, temperature: float, event_temperature: float, top_k: int = 0) -> None:
     """Raise UserError where a model cannot be sampled with these options of `using.sample`."""
     if count < 1:
         raise UserError(f"--count={count}\nexpected at least 1")
@@ -26,8 +26,10 @@ def check(model: Any, count: int, sampler: str, temperature: float, event_temper
         raise UserError(
             f"--event_temperature={event_temperature}\nexpected 0, or more with melodies of --sampler=prior"
         )
-    if sampler != "prior" and temperature != 1:
-        raise UserError("--temperature scales the noise of the model's prior\nexpected --sampler=prior")
+    if top_k and not second_stage.is_run(sampler):
+        raise UserError(f"--top_k={top_k} is for a sampler that draws token by token\nexpected --sampler=RUN")
+    if sampler != "prior" and temperature != 1 and not second_stage.is_run(sampler):
+        raise UserError("--temperature is for the model's prior or a run\nexpected --sampler=prior or --sampler=RUN")
     if sampler == "prior" and temperature == 1 and not event_temperature and not model.says("generate"):
         others = ", ".join(lookup.choices("samplers"))
         raise UserError(
@@ -58,7 +60,15 @@ def from_prior(
 
 
 def latents(
-    trained: Trained, sampler: str, count: int, *, label: Any, key: Any, batch_size: int
+    trained: Trained,
+    sampler: str,
+    count: int,
+    temperature: float,
+    top_k: int,
+    *,
+    label: Any,
+    key: Any,
+    batch_size: int,
 ) -> tuple[np.ndarray, Any]:
     """Draw latents [count, D] through a sampler; return them, and the labels that are left for decoding them.
 
@@ -68,7 +78,10 @@ def latents(
         return _fitted(trained, sampler, count, key, batch_size), label
     run = second_stage.opened(sampler, trained.model, trained.variables, trained.data)
     of_run = label if run.model.reads_label else None
-    drawn = batched.compute(run, second_stage.draws, batched.blank(count), label=of_run, key=key, batch_size=batch_size)
+    second_stage.check_draws(run.model, sampler, temperature, top_k)
+    options: dict[str, Any] = {"label": of_run, "key": key, "batch_size": batch_size}
+    options |= {"temperature": temperature, "top_k": top_k}
+    drawn = batched.compute(run, second_stage.draws, batched.blank(count), **options)
     codes = np.asarray(second_stage.latents(run.spec, trained.model, trained.variables, drawn))
     is_used_up = run.model.reads_label and not trained.model.reads_label
     return codes, None if is_used_up else label

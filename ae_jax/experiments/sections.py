@@ -1,7 +1,7 @@
-"""The sections of a config: their keys, and the meaning, default and allowed values of each.
+"""The sections of a config: the meaning, default and allowed values of each key.
 
-Train, eval and mesh have no other keys than those below. The others have further ones, which depend on the names that
-are chosen in them: a data source, a model and its parts, an objective, an optimiser, a corruption.
+Sections train, eval and mesh have exactly the keys below. The other sections have further keys, which depend on the
+names that are chosen in them: a data source, a model and its parts, an objective, an optimiser, a corruption.
 """
 
 import dataclasses
@@ -13,27 +13,27 @@ from ae_jax.core.forms import Count, Limits, Number, Size
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """The examples of a run and their splits. The keywords of the data source are further keys.
+    """The examples of a run and their splits. The options of the data source are further keys.
 
     Args:
       name: name of the data set, such as mnist. Setting it also sets source, dir and size.
       source: file in ae_jax/data/sources, or package.module:Name, that reads the examples.
       dir: folder of the data set, for sources that read one.
       path: file or folder of the user's own examples, for sources that read them.
-      split: what to train and to test on, as the source describes it.
+      split: the examples to train and to test on, in the form that the source defines.
       validation: number of training examples that are held out for validation.
       size: pixels a side to which images are brought, or height and width, for sources that can; None leaves them as
         they are.
       scale: how values are scaled: "none"; "minmax", to [0, 1]; "standardize", to mean 0 and standard deviation 1. The
         scaling is fitted to the training split, column by column or channel by channel, and results are scaled back.
       clip: whether scaled values outside [0, 1] are moved to its ends, as those of test examples may lie.
-      binarize: "none"; "dynamic" draws pixels in {0, 1} afresh at each presentation; "fixed" draws them once, by seed.
-      transpose: melodies are moved by up to so many semitones either way, at random; 0 leaves them as they are.
-      cache: folder for decoded arrays; by default ~/.cache/ae_jax, or below $XDG_CACHE_HOME.
+      binarize: "none"; "dynamic" draws pixels in {0, 1} anew at each presentation; "fixed" draws them once, by seed.
+      transpose: largest random transposition of training melodies, in semitones up or down; 0 for none.
+      cache: folder for decoded arrays; by default $XDG_CACHE_HOME/ae_jax, or ~/.cache/ae_jax.
       train_on_test: whether to train on the test examples too, as some published numbers do.
       labelled: number of training examples that keep their label, evenly over the split; None keeps all.
-      stream: whether to read examples from memory or disk while training, not from the device; None does so for a
-        memory-mapped file above 256 MB, and for what takes more than half of the devices' memory.
+      stream: whether to stream examples from memory or disk during training instead of storing them on the device; None
+        streams memory-mapped files above 256 MB, and data that take more than half of the devices' memory.
     """
 
     name: str = "digits"
@@ -58,8 +58,8 @@ class Corruption:
     """The corruption of the encoder's inputs. The corruption's options are further keys.
 
     Args:
-      name: function in ae_jax/data/corruptions.py, or package.module:name; "none" leaves inputs as they are.
-      clip: whether corrupted inputs are kept in [0, 1].
+      name: function in ae_jax/data/corruptions.py, or package.module:name; "none" leaves the inputs unchanged.
+      clip: whether corrupted inputs are clipped to [0, 1].
     """
 
     name: str = "none"
@@ -70,14 +70,14 @@ class Corruption:
 class Model:
     """The network. The options of its parts are further keys.
 
-    A key such as `encoder_hidden` is `hidden` for the encoder alone.
+    A key such as `encoder_hidden` sets `hidden` for the encoder alone.
 
     Args:
       name: file in ae_jax/models, or package.module:Name, that defines the model.
       encoder: file in ae_jax/models/nets, or package.module:Name, that defines the encoder.
       decoder: file in ae_jax/models/nets, or package.module:Name, that defines the decoder.
       likelihood: file in ae_jax/models/likelihoods, or package.module:Name: the distribution over x given the latent.
-      latent_dim: size of the latent; 0 takes the features of a deterministic encoder themselves.
+      latent_dim: size of the latent; 0 uses the features of a deterministic encoder as the latent.
     """
 
     name: str | None = "ae"
@@ -94,8 +94,8 @@ class Objective:
     Args:
       name: function in ae_jax/objectives, or package.module:name.
       num_samples: number of samples of the latent for each example.
-      free_bits: option of the ELBO, for which see `ae_jax.objectives.elbo`; None switches it off.
-      capacity: option of the ELBO, for which see `ae_jax.objectives.elbo`; None switches it off.
+      free_bits: option of the ELBO, see `ae_jax.objectives.elbo`; None switches it off.
+      capacity: option of the ELBO, see `ae_jax.objectives.elbo`; None switches it off.
     """
 
     name: str = "elbo"
@@ -121,20 +121,22 @@ class Optimizer:
 
 @dataclasses.dataclass(frozen=True)
 class Train:
-    """The length of the training, and what it writes. Exactly one of steps and epochs is set.
+    """The length of training, its logging and its checkpoints.
+
+    Exactly one of steps and epochs is set.
 
     Args:
       steps: number of training steps.
-      epochs: number of passes over the training examples; the last batch of a pass is filled up and masked.
-      batch_size: number of examples in a step.
-      accumulate: number of pieces of a batch whose gradients are added up to save memory; None for one piece.
+      epochs: number of passes over the training examples; the last batch of a pass is padded and masked.
+      batch_size: number of examples per step.
+      accumulate: number of micro-batches whose gradients are accumulated in a step, to save memory; None for one.
       log_every: steps between lines of metrics.
       eval_every: steps between evaluations; 0 evaluates at the end only.
       checkpoint_every: steps between checkpoints.
       keep: number of newest checkpoints to keep, besides the best.
       ema: decay of the exponential moving average of the parameters, from 0 (off) to below 1; may be a schedule.
-      precision: "mixed" computes networks in bfloat16, "bfloat16" stores parameters so too; None is float32.
-      max_bad_steps: number of steps in a row without a finite loss after which the run fails.
+      precision: "mixed" computes networks in bfloat16, "bfloat16" also stores parameters in it; None is float32.
+      max_bad_steps: number of consecutive steps with a non-finite loss after which the run fails.
       init_from: run directory whose parameters the run starts from; empty for none.
     """
 
@@ -170,8 +172,8 @@ class Mesh:
     """The mesh of devices that share the work.
 
     Args:
-      data: number of parts of a batch, each computed apart; -1 takes all devices that are left.
-      fsdp: number of parts into which parameters and the optimiser's state are cut.
+      data: number of data-parallel shards of a batch; -1 uses all remaining devices.
+      fsdp: number of shards of the parameters and the optimiser's state.
     """
 
     data: int = -1
@@ -180,19 +182,19 @@ class Mesh:
 
 @dataclasses.dataclass(frozen=True)
 class Expected:
-    """A published or wanted value of a metric, for reproduce.py.
+    """A published or required value of a metric, for reproduce.py.
 
     Args:
-      source: who obtained the value, or why it is wanted.
-      value: the value; or else row and metric name another value that was obtained here.
-      row: row of the table that is compared with; by default this one.
+      source: who obtained the value, or why it is required.
+      value: the expected value; without it, row and metric name a measured value to compare with.
+      row: row of the table to compare with; by default this one.
       metric: metric of that row; by default this one.
-      times: factor on that row's metric.
-      plus: summand to that row's metric.
-      tolerance: by how much the metric may fall short.
-      suspicious: by how much the metric may be better, before something else was measured.
-      judged: whether the value decides about the row, or only stands beside it.
-      paper: a paper's own number.
+      times: factor by which that row's metric is multiplied.
+      plus: number that is added to that row's metric.
+      tolerance: by how much the metric may be worse than expected.
+      suspicious: by how much the metric may be better than expected; beyond it, the measurement is in doubt.
+      judged: whether the row passes or fails by this value; otherwise the value is only shown.
+      paper: the number that a paper reports.
     """
 
     source: str
@@ -212,12 +214,12 @@ class Top:
     """The keys and sections outside of the sections above.
 
     Args:
-      seed: seed of parameters, order of examples and noise.
+      seed: seed of the parameters, the order of examples and the noise.
       weights: weight of each term of the objective; a number or a schedule.
       expected: expected values of metrics, for reproduce.py.
     """
 
-    seed: Annotated[int, Limits(least=0, most=2**32 - 1)] = 0  # NumPy takes no larger one
+    seed: Annotated[int, Limits(least=0, most=2**32 - 1)] = 0  # NumPy allows no larger seed
     weights: Mapping[str, Any] = dataclasses.field(default_factory=lambda: {"reconstruction": 1.0, "kl": 1.0})
     expected: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
@@ -232,18 +234,19 @@ SECTIONS = {
     "eval": Eval,
     "mesh": Mesh,
 }
-# The sections of which every config has all the keys above; those of the others belong to whatever is named there.
+# The sections of which every config has all the keys above. Keys of the other sections may be absent, because another
+# model, objective or optimiser may not read them.
 ALWAYS = ("data", "train", "eval", "mesh")
 # The sections that may have further keys.
 OPEN = ("data", "corruption", "model", "objective", "optimizer", "weights", "expected")
 
 
 def defaults() -> dict[str, Any]:
-    """Return a config of all keys that are always there, with their defaults."""
+    """Return a config of all keys above, with their defaults."""
     return {**dataclasses.asdict(Top()), **{name: dataclasses.asdict(kind()) for name, kind in SECTIONS.items()}}
 
 
 def fields(section: str) -> dict[str, Any]:
-    """Return {key: annotation} of the keys that are always in a section; "" is the top level."""
+    """Return {key: annotation} of a section's keys above; section "" is the top level."""
     kind = SECTIONS[section] if section else Top
     return {field.name: field.type for field in dataclasses.fields(kind)}

@@ -1,13 +1,12 @@
-"""Whose code a run directory may run: a stored config is data, and a stranger may have written it.
+"""Check that stored configs name only trusted modules: a stranger may have written them.
 
-A name in a config is bare, and then one of this package's registries, or "package.module:Name", which is imported.
-Whoever types a command or writes a config file may name any module. A config that is read from disk may name only
-modules that the caller trusts: `--trust=MODULE`, or `trust=("MODULE",)`.
+A name in a config is either a bare name of one of this package's registries, or "package.module:Name", which imports
+the module and so runs its code. A user who types a command or writes a config file may name any module. A config that
+is read from a run directory may name only modules that the user trusts: `--trust=MODULE`, or `trust=("MODULE",)`.
 
-The check runs once, before anything is built from a stored config, and reads all of its texts, whatever their keys.
-`lookup.imported` imports nothing but texts of the form that is searched for here. Hence no key that resolves names can
-be forgotten, data that are opened later need no second check, and the functions that build from a config need not know
-where it comes from.
+The check runs once, before anything is built from a stored config. It reads every text in the config, whatever its key.
+`lookup.imported` imports only names of the form that this check searches for. Therefore no key can be forgotten, data
+that are opened later need no second check, and the functions that build from a config need not know its origin.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,11 +21,11 @@ from ae_jax.core.errors import UserError
 def modules(*configs: Any) -> tuple[str, ...]:
     """Return the modules that configs, or parts of configs, name as "package.module:Name"."""
     found = [lookup.OWN.fullmatch(text) for config in configs for _, text in _texts(config)]
-    return tuple(dict.fromkeys(match[1] for match in found if match))
+    return tuple(dict.fromkeys(match[1] for match in found if match))  # each once, in order
 
 
 def check(config: Any, trust: Sequence[str], where: Any) -> None:
-    """Check that a stored config names no module but those that are trusted.
+    """Check that a stored config names only trusted modules.
 
     Args:
         config: the stored config, or a part of one.
@@ -38,6 +37,7 @@ def check(config: Any, trust: Sequence[str], where: Any) -> None:
     """
     for key, text in _texts(config):
         match = lookup.OWN.fullmatch(text)
+        # The dots keep a trusted `nets` from covering a module `nets_of_a_stranger`.
         if match and not any(f"{match[1]}.".startswith(f"{module}.") for module in trust):
             raise UserError(
                 f"{key} is {text!r} in {where}, and module {match[1]!r} is not trusted to run here\n"
@@ -46,7 +46,7 @@ def check(config: Any, trust: Sequence[str], where: Any) -> None:
 
 
 def _texts(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
-    """Yield (dotted key, text) for every text in a config, those in lists too."""
+    """Yield (dotted key, text) for every text in a config, including those in lists."""
     if isinstance(value, str):
         yield key, value
     elif isinstance(value, Mapping | ConfigDict):

@@ -64,6 +64,7 @@ def sample(
     *,
     sampler: str = "prior",
     temperature: float = 1.0,
+    top_k: int = 0,
     event_temperature: float = 0.0,
     label: Any = None,
     key: Any = None,
@@ -76,7 +77,9 @@ def sample(
       count: how many examples are drawn.
       sampler: "prior", the model's own; a file of ae_jax/evaluation/samplers, fitted to latents of the training data;
         or the directory of a run that was trained on the latents of this one.
-      temperature: the factor of the prior's standard deviation.
+      temperature: the factor of the prior's standard deviation; of a run that draws token by token, the number that
+        its logits are divided by.
+      top_k: how many of the most probable tokens such a run can draw; 0 for all.
       event_temperature: for melodies, the temperature at which each event is drawn; 0 takes the most probable one.
       label: for a conditional model, classes or vectors, taken in turn.
       key: the random key; by default that of the run's seed.
@@ -85,12 +88,12 @@ def sample(
     Raises:
       UserError: the model cannot be sampled so.
     """
-    sampling.check(trained.model, count, sampler, temperature, event_temperature)
+    sampling.check(trained.model, count, sampler, temperature, event_temperature, top_k)
     options = {"label": label, "key": _key(trained, key), "batch_size": batch_size}
     if sampler == "prior":
         drawn = sampling.from_prior(trained, count, temperature, event_temperature, **options)
         return batched.in_own_units(trained, drawn)
-    codes, options["label"] = sampling.latents(trained, sampler, count, **options)
+    codes, options["label"] = sampling.latents(trained, sampler, count, temperature, top_k, **options)
     return _means_at(trained, codes, **options)
 
 

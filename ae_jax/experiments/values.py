@@ -1,4 +1,4 @@
-"""From the text of `--config.KEY=VALUE` to a value of the type that the key has."""
+"""Parse the text of `--config.KEY=VALUE` into a value of the key's type."""
 
 import ast
 from typing import Any
@@ -7,7 +7,7 @@ from ae_jax.core import forms
 from ae_jax.core.errors import UserError
 from ae_jax.experiments import sections
 
-# The sections in which every number may be a schedule, whatever reads it.
+# The sections in which every number may be a schedule.
 _VARYING = ("weights", "optimizer", "corruption", "objective")
 
 
@@ -16,8 +16,8 @@ def read(key: str, before: Any, text: str) -> Any:
 
     Args:
       key: the dotted key.
-      before: the value that is replaced. It tells the type of a key that not every config has.
-      text: the text.
+      before: the value that is replaced. It determines the type of a key that `sections` does not define.
+      text: the text that the user typed.
 
     Raises:
       UserError: the text spells no value that the key may have.
@@ -31,7 +31,8 @@ def read(key: str, before: Any, text: str) -> Any:
         return value
     varies = _is_schedule(before) or forms.is_number(before)
     if isinstance(before, str) and not varies:
-        return value if isinstance(value, str) else text  # a folder called 2024_01 is no number
+        # Python reads 2024_01 as a number, which may be the name of a folder.
+        return value if isinstance(value, str) else text
     if varies and (_is_schedule(value) or _is_schedule(before) or key.startswith(_VARYING)):
         forms.check(key, value, forms.of(forms.Number))
         return value
@@ -39,7 +40,8 @@ def read(key: str, before: Any, text: str) -> Any:
 
 
 def literal(text: str) -> Any:
-    """Return the Python value that a text spells, or the text where it spells none."""
+    """Return the Python literal that a text spells, or else the text itself."""
+    # Shells and JSON spell true and false in lower case.
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     try:
@@ -49,13 +51,16 @@ def literal(text: str) -> Any:
 
 
 def like(key: str, before: Any, value: Any, what: str = "config key") -> Any:
-    """Return a value in the type of another. Raise UserError where it cannot have that type.
+    """Convert a value to the type of another.
 
     Args:
-      key: what the error names.
+      key: the key, which the error names.
       before: the other value.
-      value: the value.
-      what: what the error calls the key.
+      value: the value; None is returned as it is.
+      what: the word for the key in the error.
+
+    Raises:
+      UserError: the value cannot have that type.
     """
     if value is None:
         return value
@@ -69,7 +74,7 @@ def like(key: str, before: Any, value: Any, what: str = "config key") -> Any:
 
 
 def _of_form(key: str, form: forms.Form, value: Any, text: str) -> Any:
-    """Return a value in the form of its key: a name 12 is text, one metric is a tuple of one."""
+    """Convert a value to the form of its key: a name 12 becomes text, one metric a tuple."""
     if value is not None and form.kinds == {str}:
         value = value if isinstance(value, str) else text
     elif value is not None and form.kinds == {tuple}:
@@ -81,17 +86,19 @@ def _of_form(key: str, form: forms.Form, value: Any, text: str) -> Any:
 
 
 def _split(value: Any) -> list[Any]:
-    """Return the parts of a tuple, of a text between commas, or of a lone value."""
+    """Return the items of a tuple, of a text with commas, or a list of the value alone."""
     if isinstance(value, tuple | list):
         return list(value)
-    return [literal(part) for part in value.split(",") if part] if isinstance(value, str) else [value]
+    if isinstance(value, str):
+        return [literal(part) for part in value.split(",") if part]
+    return [value]
 
 
 def _is_schedule(value: Any) -> bool:
-    """Tell whether a value is the text of a schedule."""
+    """Return whether a value is the text of a schedule."""
     if not isinstance(value, str) or not (":" in value or value.startswith("optax.")):
         return False
-    # With it comes JAX, for which most mistakes of a user need not wait.
+    # Importing JAX takes seconds, which the user should not wait for if there is a mistake before.
     from ae_jax.core import schedules
 
     try:

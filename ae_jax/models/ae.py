@@ -117,10 +117,7 @@ class Model(base.Family):
         Raises:
           UserError: if `residual`, and the decoder's outputs are not shaped like x.
         """
-        codes = samples[-1]
-        # Networks have a single batch axis.
-        outputs = self.decoder(codes.reshape(-1, codes.shape[-1]), self.p_x.output_shape)
-        outputs = outputs.reshape(*codes.shape[:2], *outputs.shape[1:])
+        outputs = self.decoded(samples[-1])
         if self.residual:
             if outputs.shape[2:] != self.spec.shape:
                 raise UserError(
@@ -129,6 +126,12 @@ class Model(base.Family):
                 )
             outputs += jax.image.resize(batch["inputs"], outputs.shape[1:], "bicubic")[None]
         return self.p_x(outputs, batch, train)
+
+    def decoded(self, codes):
+        """Return the decoder's outputs [S, B, *output shape] at latents [S, B, D]."""
+        # Networks have a single batch axis.
+        outputs = self.decoder(codes.reshape(-1, codes.shape[-1]), self.p_x.output_shape)
+        return outputs.reshape(*codes.shape[:2], *outputs.shape[1:])
 
     def code(self, latents: tuple[Latent, ...]):
         """Return the latent vectors [B, D] that probes, figures and the task `encode` read.

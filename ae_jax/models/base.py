@@ -53,6 +53,8 @@ class Family(nn.Module):
     support = (-math.inf, math.inf)
     # Whether pixels must be dequantised, because a density of discrete values could grow without bound.
     needs_dequantised = False
+    # How many codebooks the last axis of discrete indices goes through; 1 if all indices name entries of one codebook.
+    codebooks = 1
     # The geometry of the latent space, for interpolation and means.
     space = spaces.EUCLIDEAN
 
@@ -101,11 +103,22 @@ class Family(nn.Module):
         """Return p(x | latents) at latents from `prior_codes`, batch shape [1, B]."""
         raise NotImplementedError
 
+    def draw(self, batch: Batch, temperature: float = 1.0, top_k: int = 0) -> Any:
+        """Draw examples [B, *shape] token by token.
+
+        Args:
+          batch: "mask" [B] tells how many are drawn; "label" is read if the model says so.
+          temperature: the number that logits are divided by.
+          top_k: how many of the most probable tokens can be drawn; 0 for all.
+        """
+        raise NotImplementedError
+
     def embed(self, indices: Any) -> Any:
         """Return the latents [S, B, ...] of entries of the codebook.
 
         Args:
-          indices: the numbers of the entries, int32 [S, B, ...].
+          indices: the numbers of the entries, int32 [S, B, ...]. Where `codebooks` is above 1, a negative number stands
+            for no entry.
         """
         raise NotImplementedError
 

@@ -37,7 +37,7 @@ class Model(vae.Model):
       decoder: a module with the methods of `ae_jax.models.nets.autoregressive.Decoder`.
       likelihood: a function from `spec` to a module of `ae_jax.models.likelihoods`.
       conductor_hidden: the sizes of the conductor's LSTM layers; empty for a decoder that is not hierarchical.
-      bar: the number of events in a bar; only the hierarchical decoder reads it.
+      bar: the number of events in a bar, which only the hierarchical decoder reads; None for the bar of the data.
       memory: the memory of chrono initialisation in the conductor, in bars; 0 for biases of zero.
 
     Raises:
@@ -48,7 +48,7 @@ class Model(vae.Model):
     decoder: nn.Module = autoregressive.Decoder()
     likelihood: Callable[[DataSpec], nn.Module] = categorical.Likelihood
     conductor_hidden: Sizes = ()
-    bar: Size = 16
+    bar: Size | None = None
     memory: Count = 0
 
     kinds = ("events",)
@@ -62,12 +62,17 @@ class Model(vae.Model):
                 f"model.name='music' is not for {self.spec.kind} of shape {tuple(self.spec.shape)}\n"
                 "expected sequences of events, such as data.name=melodies_2bar"
             )
-        if self.conductor_hidden and self.spec.shape[0] % self.bar:
-            raise UserError(f"model.bar={self.bar} does not divide {self.spec.shape[0]} events\nexpected a divisor")
+        if self.conductor_hidden and self.spec.shape[0] % self._bar:
+            raise UserError(f"model.bar={self._bar} does not divide {self.spec.shape[0]} events\nexpected a divisor")
         super().setup()
         self.logits = nn.Dense(self.spec.levels)
         if self.conductor_hidden:
             self.conductor = autoregressive.Conductor(self.conductor_hidden, self.memory)
+
+    @property
+    def _bar(self) -> int:
+        """Return the number of events in a bar."""
+        return self.bar or self.spec.bar
 
     def __call__(self, batch: Batch, *, num_samples: int = 1, train: bool = False, hparams=None) -> Outputs:
         """Encode batch["inputs"] and explain batch["x"]; see `ae_jax.models.base.Family`."""
@@ -132,7 +137,7 @@ class Model(vae.Model):
         """Return what the decoder reads: latents [N, D], or embeddings of their bars [N * bars, C]."""
         if not self.conductor_hidden:
             return z
-        codes = self.conductor(z, self.spec.shape[0] // self.bar)
+        codes = self.conductor(z, self.spec.shape[0] // self._bar)
         return codes.reshape(-1, codes.shape[-1])
 
     def _given(self, z, read, batch, train):

@@ -10,7 +10,7 @@ import jax
 
 from ae_jax.core.errors import UserError
 from ae_jax.core.forms import Count
-from ae_jax.core.types import Batch, Latent
+from ae_jax.core.types import Batch, Latent, Outputs
 from ae_jax.models import ae, priors
 from ae_jax.models.posteriors import diagonal_normal
 from ae_jax.models.priors import standard_normal
@@ -71,6 +71,27 @@ class Model(ae.Model):
                 "use model.posterior=diagonal_normal"
             )
         self.p_z = self.prior(self.prior_dim)
+        self._check_kinds()
+
+    def _check_kinds(self):
+        """Raise UserError unless posterior and prior are both discrete or both not, in one layer of latents."""
+        if self.q_z.is_discrete != self.p_z.is_discrete:
+            raise UserError(
+                "model.posterior and model.prior are not both of discrete latents\n"
+                "use model.posterior=gumbel_softmax and model.prior=uniform together, or neither"
+            )
+        if self.q_z.is_discrete and not self.gives_posterior:
+            raise UserError("discrete choices are for a model of one layer\nuse model.name=vae")
+
+    def __call__(self, batch: Batch, *, num_samples: int = 1, train: bool = False, hparams=None) -> Outputs:
+        """Encode batch["inputs"] and explain batch["x"]; see `ae_jax.models.base.Family`."""
+        latents = self.encode(batch, num_samples)
+        code = self.code(latents)
+        if train and self.q_z.is_discrete:
+            relaxed = self.q_z.in_training(latents[-1], self.make_rng("latent"), hparams or {})
+            latents = (*latents[:-1], relaxed)
+        likelihood = self.decode(tuple(latent.sample for latent in latents), batch, train)
+        return Outputs(likelihood, latents, code)
 
     @property
     def prior_dim(self) -> int:

@@ -39,7 +39,7 @@ _NOTHING = ("stop_gradient", "copy", "copy_p", "optimization_barrier")
 
 
 class Unsupported(ValueError):
-    """Raised for a function that needs an operation which programs do not have; the message names it."""
+    """Raised for a function with an operation that page programs lack; the message names it."""
 
 
 def trace(function: Callable, *examples: Any) -> tuple[str, np.ndarray]:
@@ -81,7 +81,7 @@ def products(program: str) -> int:
 
 
 class _Value:
-    """An input, or the result of an operation. Constants are represented by their arrays instead."""
+    """An input or the result of an operation; constants are represented by their arrays."""
 
     def __init__(self, key, shape):
         """Keep the key of a value: the number of an input, or ("operation", number)."""

@@ -1,6 +1,7 @@
-"""The look of figures and their files: one style, one palette, grids of examples, the same bytes for the same run.
+"""The style of figures: one palette, grids of examples, and reproducible files.
 
-This module knows no models and no data sets, and it leaves matplotlib's global state alone.
+The same run gives files with the same bytes. This module knows no models and no data sets, and it leaves matplotlib's
+global state alone.
 """
 
 import contextlib
@@ -124,10 +125,10 @@ def limits(spec: DataSpec, *values: np.ndarray) -> np.ndarray:
 
     Returns:
       0 and 1 for pixels, else the minimum and the maximum of the values. For melodies, which are drawn as piano rolls,
-      an empty array [0].
+      the length of a bar [1].
     """
     if spec.kind == "events":
-        return np.zeros(0, np.float32)
+        return np.array([spec.bar], np.float32)
     if spec.kind == "pixels":
         return np.array([0, 1], np.float32)
     return np.array([min(v.min() for v in values), max(v.max() for v in values)], np.float32)
@@ -149,7 +150,7 @@ def grid(
     Args:
       rows: examples, each an image [H, W, C], a line or a melody [T], or one line for each feature [T, F].
       limits: values [2] that are drawn as black and white, or at the lower and upper edge of a line's cell. Values
-        beyond them are clipped. Empty for melodies.
+        beyond them are clipped. For melodies, the length of a bar [1].
       row_labels: labels of the rows. Labels that would overlap are thinned out.
       column_labels: labels of the columns. Labels that would overlap are thinned out.
       xlabel: label of the x-axis.
@@ -160,8 +161,9 @@ def grid(
     Returns:
       The Figure.
     """
-    if not len(limits):
-        return piano_rolls(rows, row_labels=row_labels, column_labels=column_labels)
+    if len(limits) < 2:
+        bar = int(limits[0]) if len(limits) else events.STEPS
+        return piano_rolls(rows, row_labels=row_labels, column_labels=column_labels, bar=bar)
     columns = np.arange(max(map(len, rows))) if left is None else np.asarray(left)
     shape = rows[0][0].shape
     height = shape[0] / shape[1] if len(shape) == 3 else _LINES_HEIGHT
@@ -205,7 +207,11 @@ def _cell(axes, x, y, size, values, height):
 
 
 def piano_rolls(
-    rows: Sequence[Sequence[np.ndarray]], *, row_labels: Sequence[str] = (), column_labels: Sequence[str] = ()
+    rows: Sequence[Sequence[np.ndarray]],
+    *,
+    row_labels: Sequence[str] = (),
+    column_labels: Sequence[str] = (),
+    bar: int = events.STEPS,
 ) -> Any:
     """Draw rows of melodies as piano rolls, which all show the same range of pitches.
 
@@ -213,14 +219,15 @@ def piano_rolls(
       rows: melodies, each a grid of events [T].
       row_labels: labels of the rows.
       column_labels: titles of the columns.
+      bar: the number of events in a bar.
 
     Returns:
-      The Figure. Time is counted in bars of 4/4, pitch in MIDI numbers.
+      The Figure. Time is counted in bars, pitch in MIDI numbers.
     """
     notes = [[events.to_notes(np.asarray(example)) for example in row] for row in rows]
     pitches = np.concatenate([melody[:, 2] for row in notes for melody in row])
     low, high = (pitches.min(), pitches.max()) if len(pitches) else (events.LOWEST, events.HIGHEST)
-    bars = np.arange(0, len(rows[0][0]) + 1, events.STEPS)
+    bars = np.arange(0, len(rows[0][0]) + 1, bar)
     figure = new(WIDTH, min(HEIGHT, _ROLL * len(rows) + _MARGIN["y"]))
     axes = figure.subplots(len(rows), max(map(len, rows)), sharex=True, sharey=True, squeeze=False)
     for line, row in zip(axes, notes, strict=True):
@@ -233,9 +240,11 @@ def piano_rolls(
     axes[0, 0].set_xticks(bars[:-1], labels=range(1, len(bars)))
     axes[0, 0].locator_params(axis="y", integer=True)
     for axis, label in zip(axes[:, 0], row_labels):
-        axis.set_ylabel(label)
+        axis.set_ylabel(label, rotation=0, horizontalalignment="right", verticalalignment="center")
     for axis, label in zip(axes[0], column_labels):
         axis.set_title(label)
+    figure.supxlabel("bar")
+    figure.supylabel("MIDI pitch (60: middle C)")
     return figure
 
 

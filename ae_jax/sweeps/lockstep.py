@@ -21,7 +21,7 @@ import jax
 
 from ae_jax.core.errors import UserError, first_line
 from ae_jax.data.batching import describe_range
-from ae_jax.experiments import analysis, configuration, experiment, hooks, rundir, runner
+from ae_jax.experiments import analysis, configuration, eval_data, experiment, hooks, rundir, runner
 from ae_jax.sweeps import compiled, directory, fleet, results
 from ae_jax.sweeps.history import History
 from ae_jax.sweeps.members import Member
@@ -206,7 +206,7 @@ class _Training:
         corruption = str(jax.tree.map(str, member.hparams["corruption"]))
         if corruption not in self._data:
             built = dataclasses.replace(self._built, hparams=member.hparams, opened=self._built.splits)
-            self._data[corruption] = analysis.data_of(built, self._split)
+            self._data[corruption] = eval_data.data_of(built, self._split)
         return self._data[corruption]
 
     def _judge(self, scores: Mapping[int, Mapping[str, float]]) -> None:

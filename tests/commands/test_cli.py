@@ -10,6 +10,7 @@ import tempfile
 import jax
 import numpy as np
 import pytest
+from absl import flags
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -179,8 +180,63 @@ def test_a_term_without_a_weight_is_refused(tmp_path):
 def test_help_shows_examples(capsys, command):
     assert cli.run(command, ["--help"]) == 0
     said = capsys.readouterr().out
-    assert f"python scripts/{command}.py " in said
-    assert ("--trust" in said) == (command != "devices")  # which opens no run
+    assert f"ae-jax {command} " in said
+    assert ("--trust" in said) == (command not in ("devices", "list"))  # which open no run
+
+
+def test_the_help_has_a_line_for_each_name_and_hides_their_options(capsys):
+    assert cli.run("evaluate", ["--help"]) == 0
+    said = capsys.readouterr().out
+    assert all(f"\n  {name} " in said for name in lookup.choices("metrics"))
+    assert "--limit:" in said and "--nll_samples" not in said
+
+
+@pytest.mark.parametrize(
+    "command, name, facts",
+    [
+        ("evaluate", "ais", ("annealed importance sampling", "--ais_chains:", "nats", "UserError")),
+        ("plot", "manifold", ("--manifold_size:", "(default: 20)")),
+        ("plot", "metric_curve", ("--metric_curve_axis:",)),
+        ("apply", "sample", ("--temperature:", "(default: 1.0)")),
+        ("sweep", "ray", ("--ray_address:",)),
+    ],
+)
+def test_the_help_of_one_name_has_its_options(capsys, command, name, facts):
+    assert cli.run(command, [f"--help={name}"]) == 0
+    said = capsys.readouterr().out
+    assert [fact for fact in facts if fact not in said] == []
+    assert "Args:" not in said
+
+
+def test_the_help_of_an_unknown_name_suggests_what_is_meant(capsys):
+    assert cli.run("plot", ["--help=latent_space"]) == 2
+    assert "'scatter' or 'manifold'" in capsys.readouterr().err
+    assert cli.run("train", ["--help=vae"]) == 2
+
+
+@pytest.mark.parametrize(
+    "command, words, meant",
+    [
+        ("apply", ["--task=generate", "--output=out"], "'sample'"),
+        ("plot", ["--figures=latent_space"], "'scatter' or 'manifold'"),
+        ("evaluate", ["--metrics=log_likelihood"], "'nll'"),
+    ],
+)
+def test_unknown_names_are_reported_before_jax_is_imported(command, words, meant):
+    call = f"cli.run({command!r}, {['--workdir=none', *words]!r})"
+    code = f"import sys; from ae_jax.commands import cli; {call}; assert 'jax' not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=SCRIPTS.parent)
+    assert done.returncode == 0, done.stderr
+    assert meant in done.stderr
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_one_length_may_be_set_and_the_other_removed(order):
+    values = flags.FlagValues()
+    lookup.module("commands", "train").define_flags(values)
+    words = ["--config.train.epochs=None", "--config.train.steps=200"][::order]
+    config = cli.parse(["--config=deep_ae", "--workdir=run", *words], values).config()
+    assert (config.train.steps, config.train.epochs) == (200, None)
 
 
 def test_every_command_is_a_script_and_a_word_of_the_module(call):
@@ -198,7 +254,7 @@ def test_every_command_is_a_script_and_a_word_of_the_module(call):
         ("sweep", ("--trials:", "search", "(default: 100)")),
         ("sweep", ("--jobs:", "engine local", "processes", "(default: 1)")),
         ("evaluate", ("--metrics:", "(default: elbo)")),
-        ("evaluate", ("--elbo_samples:", "metric elbo", "latents", "(default: 1)")),
+        ("evaluate", ("--batch_size:", "examples per device call", "(default: 500)")),
         ("apply", ("--temperature:", "task sample", "standard deviation", "(default: 1.0)")),
     ],
 )

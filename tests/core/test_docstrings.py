@@ -21,8 +21,8 @@ def documented(*, first, second):
 
 
 def test_the_help_of_an_argument_is_the_first_sentence_of_its_entry():
-    assert docstrings.argument_help(documented, "first") == "what an entry says, and how it goes on"
-    assert docstrings.argument_help(documented, "second") == "another one"
+    assert docstrings.argument_help(inspect.getdoc(documented), "first") == "what an entry says, and how it goes on"
+    assert docstrings.argument_help(inspect.getdoc(documented), "second") == "another one"
 
 
 @pytest.mark.parametrize("kind", FUNCTIONS)
@@ -31,4 +31,4 @@ def test_every_flag_has_an_entry(kind):
         function = lookup.find(kind, name, FUNCTIONS[kind])
         for parameter in inspect.signature(function).parameters.values():
             if parameter.kind is parameter.KEYWORD_ONLY:
-                assert docstrings.argument_help(function, parameter.name), f"{name}: {parameter.name}"
+                assert docstrings.argument_help(inspect.getdoc(function), parameter.name), f"{name}: {parameter.name}"

@@ -16,13 +16,14 @@ from ae_jax.core.errors import RunFailed, UserError
 from ae_jax.data import labels, layout, splits
 from ae_jax.data.formats import Reading, arrays, images, windows
 from ae_jax.data.sources import files
-from ae_jax.experiments import analysis, configuration, experiment, runner
+from ae_jax.experiments import analysis, configuration, eval_data, experiment, runner
 
 
 def whole(path, **options):
     """(spec, arrays of all examples in the order of the file) of a path."""
     spec, found = files.load(str(path), whole=True, **options)
-    return spec, splits._joined(found)
+    parts = [found[name] for name in ("all", "train", "validation", "test") if name in found]
+    return spec, {key: np.concatenate([np.asarray(part[key]) for part in parts]) for key in parts[0]}
 
 
 def config_on(path, name="vae", **keys):
@@ -222,7 +223,7 @@ def test_half_transparent_pixels_are_mixed_with_the_background(tmp_path, capsys)
         np.testing.assert_allclose(found, alpha * COLOUR[:3] + (1 - alpha) * level, atol=1)
     assert "3 images" in capsys.readouterr().err
     # A run that began under older rules keeps its images.
-    np.testing.assert_array_equal(whole(tmp_path, format=2)[1]["x"], COLOUR[:3])
+    np.testing.assert_array_equal(whole(tmp_path, format_number=2)[1]["x"], COLOUR[:3])
     with pytest.raises(UserError, match="data.background='wite'"):
         whole(tmp_path, background="wite")
 
@@ -369,7 +370,7 @@ def test_a_conditional_model_encodes_the_folder_it_was_trained_on(tmp_path):
 
 def test_a_limit_takes_examples_evenly(tmp_path):
     np.savez(tmp_path / "x.npz", x=GREY, label=np.arange(40) // 20)
-    data = analysis.data_of(experiment.build(config_on(tmp_path / "x.npz")), limit=6)
+    data = eval_data.data_of(experiment.build(config_on(tmp_path / "x.npz")), limit=6)
     assert set(data.train.arrays["label"]) == {0, 1} and len(data.train.arrays["x"]) == 6
 
 
@@ -382,3 +383,5 @@ def test_every_kind_is_trained_on(kind, tmp_path):
     config = config_on(tmp_path / kind.name, **keys)
     summary = runner.train_run(config, str(tmp_path / "run"))
     assert summary.step == 20 and all(np.isfinite(value) for value in summary.metrics.values())
+    page = (configuration.ROOT / "docs" / "your-data.md").read_text()
+    assert kind.row(analysis.load(str(tmp_path / "run")).experiment) in page.splitlines()

@@ -38,11 +38,19 @@ class Kind:
     keys: dict[str, Any] = dataclasses.field(default_factory=dict)
     likelihood: str = "gaussian"
 
-    @property
-    def flags(self) -> str:
-        """The flags of a training command on this file, without --config and --workdir."""
-        flags = {"data.source": "files", "data.path": self.name, **self.keys, "model.likelihood": self.likelihood}
-        return " ".join(f"--config.{key}={value}" for key, value in flags.items())
+    def row(self, built: Any) -> str:
+        """Return the row of this kind in the table of docs/your-data.md.
+
+        Args:
+          built: the experiment that was trained on it.
+        """
+        spec = built.spec
+        flags = " ".join(f"`--config.{key}={value}`" for key, value in self.keys.items()) or "none"
+        kind = {"pixels": f"pixels of {spec.levels} levels", "reals": "real numbers"}[spec.kind]
+        form = f"{kind}, {' x '.join(map(str, spec.shape))}"
+        classes = ", ".join(spec.class_names) or "none"
+        counts = " + ".join(f"{len(side['x'])} {name}" for name, side in built.splits.items())
+        return f"| {self.what} | `{self.name}` | {flags} | {form} | {classes} | {counts} |"
 
 
 def save_all(folder, images, suffix=".png"):

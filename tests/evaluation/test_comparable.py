@@ -11,7 +11,7 @@ from ae_jax.core.errors import UserError
 from ae_jax.evaluation import comparable, samplers
 from ae_jax.evaluation.data import EvalData
 from ae_jax.evaluation.samplers import gaussian
-from ae_jax.experiments import analysis, experiment, runner
+from ae_jax.experiments import analysis, eval_data, experiment, runner
 from configs import ae, super_resolution, vae
 
 KEY = jax.random.key(0)  # that of evaluations
@@ -113,7 +113,7 @@ def test_codes_of_several_lengths_are_compared_with_as_many_components(runs, loa
 @pytest.mark.parametrize("figure", ["cross_data", "loss_comparison"])
 def test_models_that_read_images_of_two_sizes_are_not_compared(figure):
     made = [experiment.build(super_resolution.get_config(f"smoke,factor={factor}")) for factor in (2, 4)]
-    half, quarter = (analysis.data_of(built) for built in made)
+    half, quarter = (eval_data.data_of(built) for built in made)
     data = half.replace(open_run=lambda run: SimpleNamespace(model=made[1].model, variables=None, data=quarter))
     message = r"'other' reads inputs of shape \(2, 2, 1\)\nuse .* \(4, 4, 1\)"
     with pytest.raises(UserError, match=message):
@@ -123,7 +123,7 @@ def test_models_that_read_images_of_two_sizes_are_not_compared(figure):
 def test_features_are_of_networks_that_read_whole_examples(loaded):
     small = experiment.build(super_resolution.get_config("smoke"))
     trained = loaded["vae"]
-    other = SimpleNamespace(model=small.model, variables=None, data=analysis.data_of(small))
+    other = SimpleNamespace(model=small.model, variables=None, data=eval_data.data_of(small))
     data = EvalData.of(test=trained.data.test, open_run=lambda run: other)
     with pytest.raises(UserError, match=r"'other' reads inputs of shape \(4, 4, 1\)\nuse .* \(8, 8, 1\)"):
         lookup.find("metrics", "fid", "evaluate")(

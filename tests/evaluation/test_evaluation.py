@@ -23,6 +23,7 @@ from ae_jax.core.distributions import Normal
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec, Latent, Outputs
 from ae_jax.data.batching import Batches
+from ae_jax.evaluation import projections
 from ae_jax.evaluation.data import EvalData
 from ae_jax.evaluation.metrics import mmd_to_prior
 from ae_jax.experiments import analysis, experiment, runner
@@ -133,6 +134,23 @@ def test_errors_per_pixel():
     np.testing.assert_allclose(scores["bce_nats_per_pixel"], bce, rtol=1e-4)
     floor = scipy.stats.bernoulli.entropy(x).mean()
     np.testing.assert_allclose(scores["bce_nats_per_pixel_floor"], floor, rtol=1e-4)
+
+
+@pytest.mark.parametrize("offset", [0, 1, 100, 10_000])
+def test_pca_of_data_far_from_zero_is_scikit_learns(offset):
+    """PCA of rank 5 leaves little of data of rank 6, wherever their mean lies."""
+    generator = np.random.default_rng(0)
+    signal = generator.normal(size=(3 * N, 6)) * [9, 8, 7, 6, 5, 0.5] @ generator.normal(size=(6, 30))
+    rows = (signal + offset).astype(np.float32)
+    side = lambda part: Batches({"x": rows[part]}, DataSpec((30,), "reals"), 10)
+    data = EvalData.of(train=side(slice(N, None)), test=side(slice(N)))
+    model = Echo(DataSpec((30,), "reals"), tuple(map(tuple, generator.normal(size=(30, 5)))))
+    fitted, tested = rows[N:].astype(np.float64), rows[:N].astype(np.float64)
+    pca = sklearn.decomposition.PCA(5, svd_solver="full").fit(fitted)
+    expected = np.square(tested - pca.inverse_transform(pca.transform(tested))).mean()
+    np.testing.assert_allclose(score("pca_mse", model, data)["pca_mse_per_pixel"], expected, rtol=1e-6)
+    points, _ = projections.plane(rows[N:], "pca")
+    np.testing.assert_allclose(np.abs(points), np.abs(pca.transform(fitted)[:, :2]), rtol=1e-6, atol=1e-6)
 
 
 def test_pca_is_scikit_learns():

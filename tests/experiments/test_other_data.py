@@ -12,7 +12,7 @@ from ae_jax.commands.apply import shared
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec
 from ae_jax.data import splits
-from ae_jax.experiments import analysis, configuration, runner
+from ae_jax.experiments import analysis, configuration, eval_data, runner
 
 N = 212
 RNG = np.random.default_rng(0)
@@ -87,7 +87,7 @@ def test_plot_and_apply_read_them_all_too(folder, tmp_path):
 def test_a_named_set_is_tested_and_joined_where_that_is_asked_for():
     config = configuration.load("configs/vae.py:smoke")
     spec = DataSpec((8, 8, 1), levels=17)
-    assert [analysis.split_of(None, name) for name in ("", "digits", "idx:folder")] == ["test", "test", "all"]
+    assert [eval_data.split_of(None, name) for name in ("", "digits", "idx:folder")] == ["test", "test", "all"]
     found = splits.other(config, spec, "digits")
     joined = splits.other(config, spec, "digits", whole=True)
     for key, values in joined["all"].items():

@@ -132,15 +132,15 @@ def test_neither_this_package_by_path_nor_the_standard_library_is_trusted(honest
 
 
 def test_what_is_trusted_is_what_it_says(honest, evil, here):
-    ours = ae_jax.load(str(honest))
+    ours, our_variables, _ = ae_jax.load(str(honest))
     for trust in (("evil",), ("evilmod.sub",), ("",)):
         with pytest.raises(UserError, match="--trust=evilmod"):
             ae_jax.load(str(evil), trust=trust)
     assert not_imported(here)
     for trust in (("other", "evilmod"), "other,evilmod"):
         model, variables, _ = ae_jax.load(str(evil), trust=trust)
-        assert type(model) is type(ours[0])
-        jax.tree.map(np.testing.assert_array_equal, variables, ours[1])
+        assert type(model) is type(ours)
+        jax.tree.map(np.testing.assert_array_equal, variables, our_variables)
     scores = [
         analysis.evaluate(run.experiment, run.variables, ["elbo"], run.data)
         for run in (analysis.load(str(honest), limit=20), analysis.load(str(evil), limit=20, trust=("evilmod",)))

@@ -20,6 +20,7 @@ from ae_jax.models import vae
 from ae_jax.models.likelihoods import gaussian
 from ae_jax.models.nets import mlp
 from ae_jax.models.posteriors import diagonal_normal
+from ae_jax.models.quantizers import vq
 from ae_jax.objectives.adversarial import adversarial
 from ae_jax.objectives.elbo import elbo
 from ae_jax.objectives.reconstruction import reconstruction
@@ -31,8 +32,9 @@ NETS = [name for name in lookup.choices("nets") if hasattr(lookup.module("nets",
 SHAPES = [(8, 8, 1), (28, 28, 1), (32, 32, 3), (25, 25, 1)]
 SPEC = DataSpec(SHAPES[0], classes=10)
 EVENTS = DataSpec((32,), "events", classes=10, levels=90)
-NARROW = {"hidden": (8,), "channels": (4, 8), "critic_hidden": (8,), "upper_hidden": (8,), "blocks": 1}
 B = 4
+NARROW = {"hidden": (8,), "channels": (4, 8), "critic_hidden": (8,), "upper_hidden": (8,), "blocks": 1}
+NARROW |= {"width": 8, "layers": 1, "quantizer": functools.partial(vq.Quantizer, codes=B)}
 STREAMS = {"params": jax.random.key(0), **streams(jax.random.key(1))}
 
 

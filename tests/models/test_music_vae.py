@@ -123,7 +123,7 @@ def test_an_event_is_given_its_code_and_the_events_before_it_alone(model):
     )
     same = (first == other).all(axis=(0, 2))
     assert same[: place + 1].all() and not same[place + 1]
-    bar = model.bar if model.conductor_hidden else x.shape[1]
+    bar = model.spec.bar if model.conductor_hidden else x.shape[1]
     assert same[(place // bar + 1) * bar :].all()  # a conductor's bars know nothing of each other
 
 
@@ -276,11 +276,18 @@ def test_melodies_are_scored_as_they_are_written(trained, found):
     outputs = asked(model, "__call__")(variables, batch, key=jax.random.fold_in(jax.random.key(0), 0))
     truth, written = np.asarray(batch["x"], int), write(model, variables, outputs.latents[0].sample[0])
     assert found["accuracy_argmax"] == pytest.approx((written == truth).mean(), abs=1e-6)
+    assert 0 < found["accuracy_temperature_1"] < found["accuracy_argmax"]
     assert found["note_f1_argmax"] == pytest.approx(scores.scores(written.astype(int), truth)["note_f1"].mean())
     q = outputs.latents[0].posterior
     nats = 0.5 * (np.exp(2 * q.log_scale) + np.square(q.loc) - 1) - q.log_scale
     assert found["kl_bits"] == pytest.approx(float(nats.sum(axis=1).mean()) / np.log(2), rel=1e-4)
     assert found["accuracy_always_hold"] == pytest.approx((truth == 0).mean())
+
+
+def test_training_shows_the_main_scores_of_many(found):
+    shown = runner.headline(found, ["melodies", "elbo"])
+    assert set(shown) == {"accuracy_argmax", "note_f1_argmax", "accuracy_teacher_forced", "kl_bits"}
+    assert shown["kl_bits"] == found["kl_bits"]
 
 
 def test_sixteen_bars_are_scored_bar_by_bar():
@@ -300,10 +307,10 @@ def test_sixteen_bars_are_scored_bar_by_bar():
 def test_melodies_are_drawn_at_a_temperature_that_is_named(trained):
     options = {"melodies_temperature": 1.5, "melodies_train": 1}
     drawn = analysis.evaluate(trained.experiment, trained.variables, ["melodies"], trained.data, options=options)
-    assert "accuracy_temperature_1.5" in drawn and "accuracy_argmax" not in drawn
+    assert drawn["accuracy_temperature_1.5"] < drawn["accuracy_argmax"] and "accuracy_temperature_1" not in drawn
     for temperature in (-1.0, float("nan"), float("inf")):
         options = {"melodies_temperature": temperature}
-        with pytest.raises(UserError, match=f"--melodies_temperature is {temperature}\nuse 0 "):
+        with pytest.raises(UserError, match=f"--melodies_temperature is {temperature}\nuse a number above 0"):
             analysis.evaluate(trained.experiment, trained.variables, ["melodies"], trained.data, options=options)
 
 

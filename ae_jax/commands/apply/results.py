@@ -30,6 +30,7 @@ class Form:
       sound: whether each melody is also written as sound, ".wav".
       restored: the function from examples [N, *shape] to an array of the shape that the input file has.
       features: the names of the columns of a table.
+      bar: of melodies, the number of events in a bar.
     """
 
     suffix: str
@@ -37,6 +38,7 @@ class Form:
     sound: bool = False
     restored: Callable[[np.ndarray], np.ndarray] = np.asarray
     features: tuple[str, ...] = ()
+    bar: int = events.STEPS
 
 
 def form_of(spec: DataSpec, layout: str = "") -> Form:
@@ -47,7 +49,7 @@ def form_of(spec: DataSpec, layout: str = "") -> Form:
       layout: the axes of an array, as data.layout; "" for channels last.
     """
     if spec.kind == "events":
-        return Form(".mid")
+        return Form(".mid", bar=spec.bar)
     is_image = "pixels" in (spec.kind, spec.unscaled) and len(spec.shape) == 3 and spec.shape[-1] in (1, 3)
     if is_image:
         return Form(".png", 255)
@@ -81,7 +83,7 @@ def rendered(values: np.ndarray, names: Sequence[str], stem: str, form: Form) ->
         table = [[f"{value:.9g}" for value in row] for row in form.restored(values)]
         return {f"{stem}.csv": [list(form.features), *table] if form.features else table}
     if form.suffix == ".mid":
-        melodies = [melody([grid], name, form.sound) for name, grid in zip(names, values, strict=True)]
+        melodies = [melody([grid], name, form.sound, form.bar) for name, grid in zip(names, values, strict=True)]
         return {file: content for files in melodies for file, content in files.items()}
     files: dict[str, Any] = {}
     of: dict[str, str] = {}
@@ -101,13 +103,16 @@ def sounding(form: Form, render: bool) -> Form:
     return dataclasses.replace(form, sound=render)
 
 
-def melody(grids: Sequence[np.ndarray] | np.ndarray, name: str, sound: bool = False) -> dict[str, Any]:
+def melody(
+    grids: Sequence[np.ndarray] | np.ndarray, name: str, sound: bool = False, bar: int = events.STEPS
+) -> dict[str, Any]:
     """Return {file: content} of a melody: NAME.mid, its piano roll NAME.png, and NAME.wav.
 
     Args:
       grids: grids of events [T], played one after the other.
       name: the name of the files.
       sound: whether NAME.wav is wanted.
+      bar: the number of events in a bar.
     """
     # Each grid by itself, so that its last note does not sound on through a silence with which the next grid begins.
     played, steps = [], 0
@@ -115,8 +120,8 @@ def melody(grids: Sequence[np.ndarray] | np.ndarray, name: str, sound: bool = Fa
         played.append(events.to_notes(events.canonical(np.asarray(grid, np.uint8))) + [steps, 0, 0])
         steps += len(grid)
     notes = np.concatenate(played)
-    roll = style.styled(lambda rows: style.pixels(style.piano_rolls(rows)))([[grid] for grid in grids])
-    files = {f"{name}.mid": midi.to_bytes(notes, steps), f"{name}.png": roll}
+    roll = style.styled(lambda rows: style.pixels(style.piano_rolls(rows, bar=bar)))([[grid] for grid in grids])
+    files = {f"{name}.mid": midi.to_bytes(notes, steps, bar=bar), f"{name}.png": roll}
     return {**files, **({f"{name}.wav": audio.to_wav(notes, steps)} if sound else {})}
 
 

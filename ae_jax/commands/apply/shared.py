@@ -82,7 +82,8 @@ def read(
         limit=trained.context.get("limit"),
         reading=reading_of(built.config.data, layout),
     )
-    return userfiles.read_examples(source, wanted, track, start_bar)
+    beats = built.config.data.get("beats") or ""
+    return userfiles.read_examples(source, wanted, track, start_bar, beats)
 
 
 def form_of(trained: Trained) -> Form:

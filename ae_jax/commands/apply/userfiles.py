@@ -6,19 +6,19 @@ also a MIDI file, or a folder of them.
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from ae_jax.commands.apply import userarrays
+from ae_jax.commands.apply import userarrays, usermelodies
 from ae_jax.commands.apply.results import Form, form_of, numbered
 from ae_jax.core import errors
 from ae_jax.core.errors import RunFailed, UserError
 from ae_jax.core.types import DataSpec
 from ae_jax.data.batching import evenly
 from ae_jax.data.formats import Reading, folders, images
-from ae_jax.data.music import events, midi
+from ae_jax.data.music import midi
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Examples:
     unreadable: tuple[str, ...] = ()
 
 
-def read_examples(path: str, wanted: Wanted, voice: int = -1, start_bar: int = 0) -> Examples:
+def read_examples(path: str, wanted: Wanted, voice: int = -1, start_bar: int = 0, beat_file: str = "") -> Examples:
     """Read the examples in a folder or file.
 
     Images become values in [0, 1]. Arrays of unsigned integers are levels of pixels, and other arrays are taken as they
@@ -74,8 +74,10 @@ def read_examples(path: str, wanted: Wanted, voice: int = -1, start_bar: int = 0
       path: the folder or file.
       wanted: what the model reads.
       voice: the voice of a MIDI file, counted from 0; -1 for the only melodic one.
-      start_bar: the first bar of a MIDI file that is read, counted from 1 as if all were of 4/4. With 0 a melody is cut
-        into as many examples as it takes, from its first bar on.
+      start_bar: the first bar of a MIDI file that is read, counted from 1 as if all were as long as those of the model.
+        With 0 a melody is cut into as many examples as it takes, from its first bar on.
+      beat_file: the name of a file beside a MIDI file with its beats, see `ae_jax.data.music.beats`. Files without it
+        are read as they are.
 
     Raises:
       UserError: the examples are of another size or kind.
@@ -90,14 +92,15 @@ def read_examples(path: str, wanted: Wanted, voice: int = -1, start_bar: int = 0
     if start_bar < 0:
         raise UserError(f"--start_bar={start_bar}\nexpected a bar from 1 on, or 0 for all")
     if spec.kind == "events" and (file.is_dir() or file.suffix.lower() in midi.SUFFIXES):
-        return _read_melodies(file, wanted.shape[0], wanted.limit, voice, start_bar)
+        return _read_melodies(file, wanted, voice, start_bar, beat_file)
     if voice >= 0 or start_bar:
         raise UserError(f"--track and --start_bar are for MIDI files, and --input is {path!r}\nleave them out")
     reads_images = spec.kind in ("pixels", "reals") and len(wanted.shape) == 3 and wanted.shape[-1] in (1, 3)
     if reads_images and (file.is_dir() or file.suffix.lower() in images.SUFFIXES):
         return _read_images(file, wanted)
     if file.suffix.lower() not in userarrays.SUFFIXES:
-        readable = (*{".mid": midi.SUFFIXES, ".png": images.SUFFIXES[:3]}.get(form_of(spec).suffix, ()), ".npy", ".csv")
+        readable = (*{".mid": midi.SUFFIXES, ".png": images.SUFFIXES[:3]}.get(form_of(spec).suffix, ()), ".npy")
+        readable += (".csv",) if spec.kind == "reals" else ()
         raise UserError(
             f"--input: {path!r} is none of what this model reads: {wanted.shape} of {spec.kind}\n"
             f"expected {', '.join(readable)} or .npz"
@@ -150,65 +153,14 @@ def _read_images(source: Path, wanted: Wanted) -> Examples:
     return Examples(np.stack(found), names, stem, form, label, originals, tuple(unreadable))
 
 
-def _read_melodies(source: Path, steps: int, limit: int | None, voice: int, start_bar: int) -> Examples:
+def _read_melodies(source: Path, wanted: Wanted, voice: int, start_bar: int, beat_file: str) -> Examples:
     """Read a MIDI file or a folder of them, and cut its melodies into windows. Files without one are named."""
-    files = sorted(f for f in source.rglob("*") if f.suffix.lower() in midi.SUFFIXES) if source.is_dir() else [source]
-    if not files:
-        raise UserError(f"--input: {source} holds no {' or '.join(midi.SUFFIXES)} files")
-    names, unreadable = [], []
-    grids: list[np.ndarray] = []
-    for file in files:
-        try:
-            score = midi.read(file)
-            windows = _windows(file, score.voices, steps, voice, start_bar)
-        except UserError as error:
-            if not source.is_dir():
-                raise
-            unreadable.append(str(error))
-            continue
-        unreadable += [f"{file} could be read in part: {score.damage}"] * bool(score.damage)
-        stem = file.relative_to(source).with_suffix("").as_posix() if source.is_dir() else file.stem
-        grids += windows.values()
-        names += [f"{stem}_bar_{bar:02d}" for bar in windows]
-    if not grids:
-        raise RunFailed("\n".join(unreadable))
-    if len(set(names)) < len(names):
-        twice = next(name for place, name in enumerate(names) if name in names[:place])
-        raise UserError(f"{source} holds two melodies whose results would both be named {twice}\nrename a file")
+    found, files, unreadable = usermelodies.read(source, wanted.spec, voice, start_bar, beat_file)
     stem = source.resolve().name if source.is_dir() else source.stem
-    chosen = _chosen(len(grids), limit)
-    inputs = np.asarray(grids, np.float32)[chosen]
-    chosen_names = [names[number] for number in chosen]
-    return Examples(inputs, chosen_names, stem, Form(".mid"), None, tuple(files), tuple(unreadable))
-
-
-def _windows(file: Path, voices: Sequence[midi.Voice], steps: int, voice: int, start_bar: int) -> dict[int, np.ndarray]:
-    """Cut one voice of a MIDI file into windows.
-
-    Returns:
-      {number of a window's first bar: canonical grid [steps]}, for windows with a note.
-
-    Raises:
-      UserError: there is no such voice, which lists those that there are; or there are no notes.
-    """
-    chosen = [n for n, each in enumerate(voices) if each.is_melodic] if voice < 0 else [voice]
-    if len(chosen) != 1 or chosen[0] >= len(voices):
-        there = "; ".join(f"--track={number} ({each})" for number, each in enumerate(voices))
-        raise UserError(f"{file} has {len(voices)} voice{'s' * (len(voices) > 1)}, expected one choice of: {there}")
-    # A rest at the end makes the last window whole.
-    line = midi.grid(voices[chosen[0]], rest=steps)
-    starts = range(0, len(line) - steps, steps) if not start_bar else [(start_bar - 1) * events.STEPS]
-    cut = {start // events.STEPS + 1: events.canonical(line[start : start + steps]) for start in starts}
-    found = {bar: grid for bar, grid in cut.items() if len(grid) == steps and (grid >= events.FIRST).any()}
-    bars = (len(line) - steps) // events.STEPS
-    if not bars:
-        raise UserError(f"{file} has no note from MIDI {events.LOWEST} to {events.HIGHEST}, the keys of a piano")
-    if not found:
-        raise UserError(
-            f"{file} has no note from bar {start_bar or 1} on for {steps // events.STEPS} bars\n"
-            f"expected --start_bar from 1 to {bars}"
-        )
-    return found
+    chosen, names = _chosen(len(found), wanted.limit), list(found)
+    inputs = np.asarray(list(found.values()), np.float32)[chosen]
+    kept = [names[number] for number in chosen]
+    return Examples(inputs, kept, stem, form_of(wanted.spec), None, tuple(files), tuple(unreadable))
 
 
 def _fitted(image: np.ndarray, file: Path, wanted: Wanted) -> np.ndarray:

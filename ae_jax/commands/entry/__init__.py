@@ -1,5 +1,6 @@
-"""The commands, one a file: `define_flags(flag_values)` and `main(line) -> exit status or None`.
+"""The commands, one in each file.
 
-A file's docstring is the command's help text. `line` is an `ae_jax.commands.cli.Line`. Whatever needs JAX is
-imported in `main`, so that help and wrong flags answer at once.
+A file has `define_flags(flag_values)` and `main(line)`, which returns the exit status or None. `line` is an
+`ae_jax.commands.cli.Line`. The file's docstring is the help text of the command. Modules that need JAX are imported in
+`main`, so that --help and messages about wrong flags appear at once.
 """

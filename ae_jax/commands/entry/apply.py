@@ -1,15 +1,17 @@
-"""Use a trained run on your own files: images (a folder, or one), MIDI, .npy, .npz; results keep their names.
+"""Use a trained run on your own files, and write the results under the same names.
 
-python scripts/apply.py --workdir=runs/denoise --task=reconstruct --input=photos/ --output=clean/
-python scripts/apply.py --workdir=runs/digits --task=encode --input=photos/ --output=codes/ --resize
-python scripts/apply.py --workdir=runs/digits --task=decode --input=codes/photos.csv --output=decoded/
-python scripts/apply.py --workdir=runs/digits --task=interpolate --input=a.png,b.png --output=between/ --steps=12
-python scripts/apply.py --workdir=runs/digits --task=sample --output=new/ --count=64 --temperature=0.8
-python scripts/apply.py --workdir=runs/melodies --task=reconstruct --input=a.mid --output=b/ --attribute=density:+1
+The files are images or MIDI files (one, or a folder), or arrays (.npy, .npz).
 
-Without --input, encode and reconstruct read the run's own data: --split, --data, --limit. The directions of --attribute
-are made from the training data, or from the --data given.
-Exit status 1 where a file could not be read, or not all of it; it is named, and the others are done.
+ae-jax apply --workdir=runs/denoise --task=reconstruct --input=photos/ --output=clean/
+ae-jax apply --workdir=runs/digits --task=encode --input=photos/ --output=codes/ --resize
+ae-jax apply --workdir=runs/digits --task=decode --input=codes/photos.csv --output=decoded/
+ae-jax apply --workdir=runs/digits --task=interpolate --input=a.png,b.png --output=between/ --steps=12
+ae-jax apply --workdir=runs/digits --task=sample --output=new/ --count=64 --temperature=0.8
+ae-jax apply --workdir=runs/melodies --task=reconstruct --input=a.mid --output=b/ --attribute=density:+1
+
+Without --input, encode and reconstruct read the run's own data, which --split, --data and --limit select. The
+directions of --attribute are computed from the training data, or from --data if it is given.
+The exit status is 1 if a file could not be read completely; the command names it, and processes the others.
 """
 
 import sys
@@ -20,8 +22,10 @@ from ae_jax.commands import options
 from ae_jax.core.errors import UserError
 
 _INPUT = (
-    "images or MIDI files (a folder, or one), .npy, .npz; latents for decode; labels for sample; A,B for interpolate"
+    "images or MIDI files (one, or a folder), .npy or .npz; latents for decode; labels for sample; A,B for interpolate"
 )
+# The kinds of names that this command takes, each with the function whose keywords are flags.
+NAMES = {"tasks": "run"}
 
 
 def define_flags(into):
@@ -35,16 +39,19 @@ def define_flags(into):
 
 
 def main(line):
-    """Run the task; print the paths written, and what could not be read on standard error."""
+    """Run the task and print the paths written; name unreadable files on standard error."""
+    flag = line.flags
+    chosen = options.shared_options(flag, "tasks", "run", flag.task)
     from ae_jax.commands.apply import shared
     from ae_jax.experiments import analysis
     from ae_jax.sweeps import directory
 
-    flag = line.flags
-    chosen = options.shared_options(flag, "tasks", "run", flag.task)
+    # --attribute needs data to compute its directions, also beside --input.
     of_own_data = flag["split"].present or (flag["data"].present and not chosen.get("attribute"))
     if flag.input and of_own_data:
-        raise UserError("--split and --data are for the run's own data, --input for your files\nexpected one of them")
+        raise UserError(
+            "--split and --data select the run's own data, and --input names your files\nuse one or the other"
+        )
     directory.check_is_no_sweep(flag.workdir)
     trained = analysis.load(**options.run_options(flag))
     paths, unreadable = shared.apply(trained, flag.task, flag.input, flag.output, chosen)

@@ -1,13 +1,13 @@
-"""Print what JAX sees of this machine, and whether it is used well.
+"""Print the devices that JAX uses, and the accelerators that it leaves unused.
 
-python scripts/devices.py        (on the machine that is to train)
+ae-jax devices        (on the machine that will train)
 """
 
 from ae_jax.devices import report
 
 
 def define_flags(into):
-    """Define the flags of `devices`: none."""
+    """Define no flags: `devices` has none."""
 
 
 def main(line):

@@ -1,10 +1,12 @@
-"""Score a trained run: one JSON object on standard output, the same line appended to evaluations.jsonl.
+"""Evaluate metrics of a trained run, print them as one JSON object, and keep them.
 
-python scripts/evaluate.py --workdir=runs/digits --metrics=elbo,mse,psnr
-python scripts/evaluate.py --workdir=runs/digits --metrics=elbo --elbo_samples=100 --limit=100
-python scripts/evaluate.py --workdir=runs/digits --metrics=mse --data=idx:path/to/mnist --checkpoint=best
+The same line is appended to evaluations.jsonl in the run directory.
 
-For the rate against the distortion of a sweep's runs: plot.py --figures=rate_distortion.
+ae-jax evaluate --workdir=runs/digits --metrics=elbo,mse,psnr
+ae-jax evaluate --workdir=runs/digits --metrics=elbo --elbo_samples=100 --limit=100
+ae-jax evaluate --workdir=runs/digits --metrics=mse --data=idx:path/to/mnist --checkpoint=best
+
+To compare rate and distortion of the runs of a sweep, use ae-jax plot --figures=rate_distortion.
 """
 
 import contextlib
@@ -13,6 +15,9 @@ import json
 from absl import flags
 
 from ae_jax.commands import options
+
+# The kinds of names that this command takes, each with the function whose keywords are flags.
+NAMES = {"metrics": "evaluate"}
 
 
 def define_flags(into):
@@ -25,12 +30,14 @@ def define_flags(into):
 
 
 def main(line):
-    """Evaluate, and print the record."""
+    """Evaluate the metrics, and print the record as JSON."""
+    options.check_names(["metrics"], line.flags.metrics)
     from ae_jax.devices import processes
     from ae_jax.experiments import analysis, hooks
     from ae_jax.sweeps import directory
 
     flag = line.flags
+    # All processes check first, so that none waits for one that has already refused.
     with processes.agreeing():
         directory.check_is_no_sweep(flag.workdir)
         chosen = options.options(flag, "metrics", "evaluate", flag.metrics)

@@ -1,9 +1,11 @@
-"""Draw figures of a trained run, or of a sweep, into its figures/: NAME.png or .pdf, and the arrays drawn in NAME.npz.
+"""Draw figures of a trained run or of a sweep into its folder figures/.
 
-python scripts/plot.py --workdir=runs/digits --figures=manifold,scatter,reconstructions,samples
-python scripts/plot.py --workdir=runs/digits --figures=manifold --manifold_size=30 --format=pdf
-python scripts/plot.py --workdir=runs/beta --figures=metric_curve,learning_curves --metric_curve_axis=weights.kl
-python scripts/plot.py --workdir=runs/beta --figures=rate_distortion,sample_grid --sample_grid_kind=manifold
+NAME.png or NAME.pdf is the figure, and NAME.npz has the arrays that it shows.
+
+ae-jax plot --workdir=runs/digits --figures=manifold,scatter,reconstructions,samples
+ae-jax plot --workdir=runs/digits --figures=manifold --manifold_size=30 --format=pdf
+ae-jax plot --workdir=runs/beta --figures=metric_curve,learning_curves --metric_curve_axis=weights.kl
+ae-jax plot --workdir=runs/beta --figures=rate_distortion,sample_grid --sample_grid_kind=manifold
 """
 
 from absl import flags
@@ -12,9 +14,11 @@ from ae_jax.commands import options
 
 _DEFAULT = {"figures": "reconstructions", "sweep_figures": "metric_curve"}
 _FIGURES = (
-    "names of files in ae_jax/plots/figures (default: {figures}); of a sweep, in ae_jax/sweeps/figures (default: "
-    "{sweep_figures})"
+    "figures of a run: names of files in ae_jax/plots/figures (default: {figures}); figures of a sweep: names of files "
+    "in ae_jax/sweeps/figures (default: {sweep_figures})"
 )
+# The kinds of names that this command takes, each with the function whose keywords are flags.
+NAMES = {"figures": "arrays", "sweep_figures": "arrays"}
 
 
 def define_flags(into):
@@ -23,11 +27,12 @@ def define_flags(into):
     options.define_option_flags(into, "figures", "arrays")
     options.define_option_flags(into, "sweep_figures", "arrays")
     flags.DEFINE_list("figures", None, _FIGURES.format(**_DEFAULT), flag_values=into)
-    flags.DEFINE_enum("format", "png", ["png", "pdf"], "format of the pictures", flag_values=into)
+    flags.DEFINE_enum("format", "png", ["png", "pdf"], "file format of the figures", flag_values=into)
 
 
 def main(line):
     """Draw the figures, and print their paths."""
+    options.check_names(list(NAMES), line.flags.figures or [])
     from ae_jax.experiments import analysis
     from ae_jax.sweeps import directory, survey
 

@@ -1,8 +1,10 @@
-"""Write report.html into the directory of a run or of a sweep: one page that needs no server and no network.
+"""Write report.html, a page on a run or a sweep, into its directory.
 
-python scripts/report.py --workdir=runs/digits
-python scripts/report.py --workdir=runs/digits --compare=runs/beta,runs/wide
-python scripts/report.py --workdir=runs/sweep
+The page is one file, which needs neither a server nor a network.
+
+ae-jax report --workdir=runs/digits
+ae-jax report --workdir=runs/digits --compare=runs/beta,runs/wide
+ae-jax report --workdir=runs/sweep
 """
 
 from absl import flags
@@ -13,8 +15,9 @@ from ae_jax.commands import cli, options
 def define_flags(into):
     """Define the flags of `report`."""
     flags.DEFINE_string("workdir", None, "the directory of a run or of a sweep", required=True, flag_values=into)
-    flags.DEFINE_list("compare", [], "other runs to show beside it", flag_values=into)
-    options.define_trust_flag(into)  # as every command that opens runs; a report imports nothing that a config names
+    flags.DEFINE_list("compare", [], "run directories to show beside this run", flag_values=into)
+    # A report imports nothing that a config names; the flag is accepted because all commands that open runs have it.
+    options.define_trust_flag(into)
 
 
 def main(line):

@@ -1,10 +1,10 @@
 """Train rows that have an expected value, and print expected, obtained, difference and verdict.
 
-    python scripts/reproduce.py                                  (lists the rows)
-    python scripts/reproduce.py simple_ae denoising_ae
-    python scripts/reproduce.py simple_ae --seeds=3
-    python scripts/reproduce.py --markdown                       (the README's table, of all that was run)
-    python scripts/reproduce.py iwae_table1 --stored             (a paper's table, with what was obtained so far)
+    ae-jax reproduce                                  (lists the rows)
+    ae-jax reproduce simple_ae denoising_ae
+    ae-jax reproduce simple_ae --seeds=3
+    ae-jax reproduce --markdown                       (the table of docs/results.md, of all that was run)
+    ae-jax reproduce iwae_table1 --stored             (the table of a paper, with what was obtained so far)
 
 Runs found in --folder are resumed. Exit status 1 if any row is outside its tolerance.
 """

@@ -1,10 +1,10 @@
 r"""Train a config in a run directory, or resume the run that is there.
 
-python scripts/train.py --config=configs/vae.py:digits --workdir=runs/digits
-python scripts/train.py --config=configs/vae.py:mnist --workdir=runs/mnist --config.train.steps=2000
-python scripts/train.py --config=configs/vae.py --workdir=runs/warm --config.weights.kl=linear:0:1:1000
-python scripts/train.py --config=configs/vae.py --workdir=/shared/vae --coordinator=host0:4711 --num_processes=2 \
-    --process_id=0    (and the same with 1 on the other host; Slurm and TPU pods need no flags)
+ae-jax train --config=vae:digits --workdir=runs/digits
+ae-jax train --config=vae:mnist --workdir=runs/mnist --config.train.steps=2000
+ae-jax train --config=vae --workdir=runs/warm --config.weights.kl=linear:0:1:1000
+ae-jax train --config=vae --workdir=/shared/vae --coordinator=host0:4711 --num_processes=2 \
+    --process_id=0    (on the other host --process_id=1; Slurm and TPU pods need no such flags)
 """
 
 from absl import flags
@@ -14,7 +14,7 @@ from ae_jax.commands import options
 
 def define_flags(into):
     """Define the flags of `train`."""
-    text = "config file, with :arguments; --config.KEY=VALUE changes a key"
+    text = "config file, with :ARGUMENTS after its name; --config.KEY=VALUE changes a key"
     flags.DEFINE_string("config", None, text, flag_values=into)
     flags.DEFINE_string("workdir", None, "the run directory", required=True, flag_values=into)
     options.define_trust_flag(into)
@@ -23,12 +23,13 @@ def define_flags(into):
 
 
 def main(line):
-    """Train, and print a final summary line."""
+    """Train the config, and print a line that sums up the run."""
     config, flag = line.config(), line.flags
     from ae_jax.devices import processes
     from ae_jax.experiments import runner
     from ae_jax.sweeps import directory
 
+    # All processes check first, so that none waits for one that has already refused.
     with processes.agreeing():
         directory.check_is_no_sweep(flag.workdir)
     summary = runner.train_run(config, flag.workdir, profile=flag.profile, trust=flag.trust)

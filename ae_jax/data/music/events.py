@@ -17,8 +17,7 @@ LOWEST, HIGHEST = 21, 108  # the MIDI pitches of a piano's keys
 CLASSES = FIRST + HIGHEST - LOWEST + 1
 SEMITONES = dict(zip("CDEFGAB", (0, 2, 4, 5, 7, 9, 11)))  # above C
 STEPS = 16  # in a bar of 4/4
-_BARS = tuple(STEPS * factor for factor in (1 / 4, 1 / 2, 1, 2))  # 1/4, 2/4, 4/4 and 4/2, and their like
-_NEAR = 1e-3  # sixteenths; far above the rounding error of a sum of thirds
+NEAR = 1e-3  # sixteenths; far above the rounding error of a sum of thirds
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +51,13 @@ def monophonic(notes: np.ndarray) -> np.ndarray:
     duration = np.minimum(notes[:, 1], following - notes[:, 0]).astype(notes.dtype)
     # A note with a higher one at the same onset has been cut to a duration of 0.
     return np.column_stack([notes[:, 0], duration, notes[:, 2]])[duration > 0]
+
+
+def rounded(notes: np.ndarray) -> np.ndarray:
+    """Return notes [N, 3] whose onsets and ends are rounded to sixteenths. A note lasts at least a sixteenth."""
+    onset = np.rint(notes[:, 0])
+    end = np.maximum(np.rint(notes[:, 0] + notes[:, 1]), onset + 1)
+    return np.column_stack([onset, end - onset, notes[:, 2]])
 
 
 def to_events(notes: np.ndarray, steps: int) -> np.ndarray:
@@ -111,31 +117,41 @@ def transposed(events: Any, semitones: Any) -> Any:
     return (classes + is_note * shift).astype(events.dtype)
 
 
-def windows(melody: Melody, bars: int) -> tuple[np.ndarray, int]:
-    """Cut a melody into windows, one from every 16th step on.
+def divides(length: float, bar: int) -> bool:
+    """Tell whether bars of a metre make up bars of `bar` sixteenths.
 
-    Only a metre whose bar is as long as that of 4/4, half, a quarter or twice as long, has windows. A window crosses no
-    incomplete bar; where such a bar ends a stretch, silence fills it up. Windows are left out that have no onset, or
-    have a note off the grid (such as a triplet) or out of range. Of a note that begins before a window, or ends after
-    it, the window has only the onset or the end that lies within.
+    They do if they are as long, or half, a quarter or twice as long: 16 sixteenths are a bar of 4/4, two of 2/4, four
+    of 1/4 and half a bar of 4/2.
+    """
+    return length in (bar / 4, bar / 2, bar, 2 * bar)
+
+
+def windows(melody: Melody, bars: int, bar: int = STEPS) -> tuple[np.ndarray, int]:
+    """Cut a melody into windows, one from every bar on.
+
+    Only a metre whose bars make up bars of `bar` sixteenths has windows, see `divides`. A window crosses no incomplete
+    bar; where such a bar ends a stretch, silence fills it up. Windows are left out that have no onset, or have a note
+    off the grid (such as a triplet) or out of range. Of a note that begins before a window, or ends after it, the
+    window has only the onset or the end that lies within.
 
     Args:
         melody: the melody.
-        bars: the length of a window in bars of 4/4.
+        bars: the length of a window in bars.
+        bar: the length of a bar in sixteenths.
 
     Returns:
-        Canonical grids, uint8 [K, 16 bars], and the number of windows with a note off the grid or out of range.
+        Canonical grids, uint8 [K, bars * bar], and the number of windows with a note off the grid or out of range.
     """
-    length = STEPS * bars
+    length = bar * bars
     found, misfits = [np.zeros((0, length), np.uint8)], 0
     view = np.lib.stride_tricks.sliding_window_view
-    for start, end in _stretches(melody) if melody.bar in _BARS else ():
-        steps = STEPS * int(np.ceil((end - start - _NEAR) / STEPS))
+    for start, end in _stretches(melody) if divides(melody.bar, bar) else ():
+        steps = bar * int(np.ceil((end - start - NEAR) / bar))
         if steps < length:
             continue
         grid, is_misfit = _grid(melody.notes, start, end, steps)
-        is_bad = view(is_misfit, length)[::STEPS].any(axis=1)
-        found.append(view(grid, length)[::STEPS][~is_bad])
+        is_bad = view(is_misfit, length)[::bar].any(axis=1)
+        found.append(view(grid, length)[::bar][~is_bad])
         misfits += int(is_bad.sum())
     if len(found) == 1:
         return found[0], 0
@@ -146,12 +162,12 @@ def windows(melody: Melody, bars: int) -> tuple[np.ndarray, int]:
 
 def _is_off_grid(times: np.ndarray) -> np.ndarray:
     """Tell which times are no whole numbers."""
-    return np.abs(times - np.rint(times)) > _NEAR
+    return np.abs(times - np.rint(times)) > NEAR
 
 
 def _stretches(melody: Melody) -> list[tuple[float, float]]:
     """Return (start, end) of each stretch of complete bars and the incomplete bar after them."""
-    lines = melody.barlines[melody.barlines < melody.end - _NEAR]
+    lines = melody.barlines[melody.barlines < melody.end - NEAR]
     lines = np.unique(np.round(np.concatenate([[0], lines, [melody.end]]), 6))
     # A double bar may stand in the midst of a bar whose ends are where they should be.
     before, after = (lines[1:-1] - lines[:-2]) / melody.bar, (lines[2:] - lines[:-2]) / melody.bar
@@ -169,7 +185,7 @@ def _grid(notes: np.ndarray, start: float, end: float, steps: int) -> tuple[np.n
     Returns:
         Events, uint8 [steps], and bool [steps]: the steps with a note that does not fit the grid.
     """
-    notes = notes[(notes[:, 0] > start - _NEAR) & (notes[:, 0] < end - _NEAR)]
+    notes = notes[(notes[:, 0] > start - NEAR) & (notes[:, 0] < end - NEAR)]
     onset = notes[:, 0] - start
     release = np.minimum(notes[:, 0] + notes[:, 1], end) - start
     is_out_of_range = (notes[:, 2] < LOWEST) | (notes[:, 2] > HIGHEST)

@@ -1,32 +1,30 @@
 """Read and write Standard MIDI Files.
 
-Times are musical (sixteenths), so that changes of tempo move no note. mido reads every undamaged file. `midi_fallback`
-reads what mido refuses, up to the first damage of each track.
+Times are musical (sixteenths), so that changes of tempo move no note.
 """
 
 import collections
 import dataclasses
 import io
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ae_jax.core.errors import UserError
-from ae_jax.data.music import events, midi_fallback
+from ae_jax.data.music import events, midi_messages
 from ae_jax.data.music.events import STEPS, Melody
 
 SUFFIXES = (".mid", ".midi")
 _DRUMS = 9  # General MIDI plays percussion on this channel
 _TICKS_PER_QUARTER = 480  # in files written here
 _TICKS_PER_STEP = _TICKS_PER_QUARTER // 4
+_SIXTEENTH = 0.125  # seconds, where a file gives no tempo
 _VELOCITY = 80  # of every note written here
 _FINEST_BEAT = 64  # a time signature with a shorter beat than a 64th note is taken for damage
 _LONGEST = 2**20  # quarters that a file may last: 145 hours at 120 quarters a minute
-# mido 1.3 drops the delta time of meta messages that it does not know: the notes after them would come too early. The
-# others may not stand in a file, so they come of damage.
-_DOUBTFUL = {"unknown_meta", "quarter_frame", "songpos", "song_select", "tune_request"}
 _CHORDS = 0.1  # a voice in which a greater share of notes begin together with another is no melody
 
 
@@ -52,8 +50,20 @@ class Voice:
 
     @property
     def is_melodic(self) -> bool:
-        """Tell whether the voice is a melody: no percussion, and hardly any notes begin together."""
-        _, counts = np.unique(self.notes[:, 0], return_counts=True)
+        """Tell whether the voice is a melody: no percussion, and hardly any notes begin on the same sixteenth.
+
+        Times are rounded first, because the notes of a chord that somebody played never begin exactly together.
+        """
+        return self._has_few_chords(np.rint(self.notes[:, 0]))
+
+    @property
+    def was_melodic(self) -> bool:
+        """Tell whether the voice was taken for a melody until format 2: only exactly equal onsets are a chord."""
+        return self._has_few_chords(self.notes[:, 0])
+
+    def _has_few_chords(self, onsets: np.ndarray) -> bool:
+        """Tell whether the voice is no percussion, and hardly any of its onsets are equal."""
+        _, counts = np.unique(onsets, return_counts=True)
         in_chords = counts[counts > 1].sum()
         return self.channel != _DRUMS and bool(in_chords <= _CHORDS * len(self.notes))
 
@@ -65,12 +75,21 @@ class Score:
     Attributes:
         voices: in the order of tracks and channels.
         metres: (onset, length of a bar) of each time signature, in sixteenths, sorted.
-        damage: the first track that could not be read to its end, and the reason; "" for an undamaged file.
+        damage: the first track that could not be read completely, and the reason; "" for an undamaged file.
+        tempos: (onset in sixteenths, seconds of a sixteenth) of each change of tempo, sorted.
     """
 
     voices: list[Voice]
     metres: list[tuple[float, float]]
     damage: str = ""
+    tempos: list[tuple[float, float]] = dataclasses.field(default_factory=list)
+
+    def seconds(self, positions: np.ndarray) -> np.ndarray:
+        """Return the times in seconds of positions in sixteenths. Until the first tempo it is 120 quarters a minute."""
+        begin, lengths = np.array([(0.0, _SIXTEENTH), *self.tempos]).T
+        times = np.append(0, np.cumsum(np.diff(begin) * lengths[:-1]))
+        tempo = np.maximum(np.searchsorted(begin, positions, "right") - 1, 0)
+        return times[tempo] + (positions - begin[tempo]) * lengths[tempo]
 
 
 def read(file: Path) -> Score:
@@ -96,51 +115,26 @@ def parse(data: bytes, name: str = "this MIDI file") -> Score:
     Raises:
         UserError: no note of the file can be read.
     """
-    division, tracks = _by_mido(data) or midi_fallback.read(data, name)
+    division, tracks = midi_messages.read(data, name)
     quarter = _ticks_per_quarter(division)
     if not quarter:
-        raise UserError(f"{name} has 0 ticks in a quarter, by its header MThd\n{midi_fallback.REMEDY}")
-    voices, metres, damage = [], [], ""
+        raise UserError(f"{name} has 0 ticks in a quarter, by its header MThd\n{midi_messages.REMEDY}")
+    voices, metres, tempos, damage = [], [], [], ""
+    steps_per_tick = STEPS / 4 / quarter
     for number, messages in enumerate(tracks):
         track = _Track(longest=_LONGEST * quarter)
         try:
             track.read(messages)
-        except midi_fallback.DamagedError as error:
+        except midi_messages.DamagedError as error:
             damage = damage or f"track {number} is damaged: {error}"
-        voices += track.voices(number, STEPS / 4 / quarter)
-        metres += [(tick * (STEPS / 4) / quarter, bar) for tick, bar in track.metres]
+        voices += track.voices(number, steps_per_tick)
+        metres += [(tick * steps_per_tick, bar) for tick, bar in track.metres]
+        if division > 0:  # otherwise the ticks are parts of a second, whatever the tempo
+            tempos += [(tick * steps_per_tick, seconds) for tick, seconds in track.tempos]
     if not voices:
         reason = f"; {damage}" if damage else ""
         raise UserError(f"{name} has no notes{reason}")
-    return Score(voices, sorted(metres), damage)
-
-
-def _by_mido(data: bytes) -> tuple[int, list[Iterator[tuple[int, Any]]]] | None:
-    """Return the header's division and the tracks as mido reads them; None where it fails.
-
-    It fails, too, where it would lose something. Each track is an iterator over (tick, mido message).
-    """
-    import mido
-
-    file = io.BytesIO(data)
-    try:
-        score = mido.MidiFile(file=file)
-    except (OSError, EOFError, LookupError, ValueError, mido.KeySignatureError):
-        return None
-    # mido reads as many tracks as the header counts, and there may be more.
-    is_whole = file.tell() == len(data)
-    is_doubtful = any(message.type in _DOUBTFUL for track in score.tracks for message in track)
-    if is_doubtful or not is_whole:
-        return None
-    return score.ticks_per_beat, [_with_ticks(track) for track in score.tracks]
-
-
-def _with_ticks(messages: Iterable[Any]) -> Iterator[tuple[int, Any]]:
-    """Yield (tick since the beginning of the track, message) for each mido message."""
-    tick = 0
-    for message in messages:
-        tick += message.time
-        yield tick, message
+    return Score(voices, sorted(metres), damage, sorted(tempos))
 
 
 def _ticks_per_quarter(division: int) -> float:
@@ -165,21 +159,20 @@ class _Track:
         self.tick = 0
         self.name = ""
         self.metres: list[tuple[int, float]] = []  # (tick, sixteenths in a bar)
+        self.tempos: list[tuple[int, float]] = []  # (tick, seconds of a sixteenth)
         self.sounding: dict[tuple[int, int], collections.deque[int]] = {}  # {(channel, pitch): ticks of open onsets}
         self.notes: dict[int, list[tuple[int, int, int]]] = {}  # {channel: [(onset, end, pitch)]}, in ticks
 
     def read(self, messages: Iterable[tuple[int, Any]]) -> None:
-        """Take in (tick, message) pairs up to the end-of-track message.
+        """Take in (tick, message) pairs.
 
         Raises:
-            midi_fallback.DamagedError: the track cannot be read further. What came before is kept.
+            midi_messages.DamagedError: the track was not read completely. What came before is kept.
         """
         for tick, message in messages:
             if tick > self.longest:
-                raise midi_fallback.DamagedError("it lasts for days")
+                raise midi_messages.DamagedError("it lasts for days")
             self.tick = tick
-            if message.type == "end_of_track":
-                return
             if message.type in ("note_on", "note_off"):
                 self._take_note(message)
             elif message.type == "track_name" and not self.name:
@@ -187,6 +180,8 @@ class _Track:
                 self.name = message.name.encode("latin-1").decode("utf-8", "replace").strip("\0 ")
             elif message.type == "time_signature" and message.numerator and message.denominator <= _FINEST_BEAT:
                 self.metres.append((tick, STEPS * message.numerator / message.denominator))
+            elif message.type == "set_tempo" and message.tempo:
+                self.tempos.append((tick, message.tempo / 1e6 / 4))  # from microseconds of a quarter
 
     def _take_note(self, message: Any) -> None:
         """Open a note, or end the oldest open one of the same channel and pitch."""
@@ -230,15 +225,14 @@ def melodies(score: Score, voice: Voice) -> list[Melody]:
         score: the score that has the metres.
         voice: one of the score's voices.
     """
-    onset = np.rint(voice.notes[:, 0])
-    end = np.maximum(np.rint(voice.notes[:, 0] + voice.notes[:, 1]), onset + 1)
-    notes = events.monophonic(np.column_stack([onset, end - onset, voice.notes[:, 2]]))
+    rounded = events.rounded(voice.notes)
+    notes = events.monophonic(rounded)
     bars = {0.0: float(STEPS)}  # {where a stretch begins: length of its bars}
     for place, bar in score.metres:
         is_change = bar != list(bars.values())[-1]
         if is_change or not place:
             bars[float(np.rint(place))] = bar
-    edges = [*bars, float(max(end))]
+    edges = [*bars, float((rounded[:, 0] + rounded[:, 1]).max())]
     found = []
     for start, stop, bar in zip(edges, edges[1:], bars.values()):
         is_inside = (notes[:, 0] >= start) & (notes[:, 0] < stop)
@@ -248,42 +242,46 @@ def melodies(score: Score, voice: Voice) -> list[Melody]:
     return found
 
 
-def grid(voice: Voice, rest: int = 0) -> np.ndarray:
-    """Return a voice as one melodic line on a grid of sixteenths, in whole bars of 4/4.
+def grid(voice: Voice, rest: int = 0, bar: int = STEPS) -> np.ndarray:
+    """Return a voice as one melodic line on a grid of sixteenths, in whole bars.
 
-    The bars are counted in 4/4 whatever the metre of the file. Pitches out of the range of `music.events` are left out.
+    All bars are of one length, whatever the metre of the file. Pitches out of the range of `music.events` are left out.
 
     Args:
         voice: the voice, polyphonic or not.
         rest: steps of silence to add after the last bar.
+        bar: the length of a bar in sixteenths.
 
     Returns:
-        Events, uint8 [16 bars + rest].
+        Events, uint8 [bar * bars + rest].
     """
-    onset = np.rint(voice.notes[:, 0])
-    end = np.rint(voice.notes[:, 0] + voice.notes[:, 1])
-    pitch = voice.notes[:, 2]
-    notes = np.column_stack([onset, np.maximum(end - onset, 1), pitch]).astype(int)
+    notes = events.rounded(voice.notes).astype(int)
+    # Notes before the first beat of a file with beats: whole bars are put before it.
+    notes[:, 0] += bar * max(-(int(notes[:, 0].min()) // bar), 0)
+    pitch = notes[:, 2]
     notes = notes[(pitch >= events.LOWEST) & (pitch <= events.HIGHEST)]
     length = int((notes[:, 0] + notes[:, 1]).max(initial=0))
-    bars = -(-length // STEPS)  # rounded up
-    return events.to_events(notes, STEPS * bars + rest)
+    bars = -(-length // bar)  # rounded up
+    return events.to_events(notes, bar * bars + rest)
 
 
-def to_bytes(notes: np.ndarray, steps: int = 0, tempo: float = 120.0, program: int = 0) -> bytes:
-    """Return the content of a MIDI file of one track in 4/4.
+def to_bytes(notes: np.ndarray, steps: int = 0, tempo: float = 120.0, program: int = 0, bar: int = STEPS) -> bytes:
+    """Return the content of a MIDI file of one track.
 
     Args:
         notes: int [N, 3]: onset and duration in sixteenths, MIDI pitch.
         steps: the least length of the file in sixteenths.
         tempo: quarters a minute.
         program: the General MIDI instrument, 0 to 127.
+        bar: the length of a bar in sixteenths; 12 is written as 3/4.
     """
     import mido
 
+    beat = math.gcd(bar, 4)  # sixteenths: a quarter, an eighth or a sixteenth
+
     track = mido.MidiTrack()
     track.append(mido.MetaMessage("set_tempo", tempo=mido.bpm2tempo(tempo)))
-    track.append(mido.MetaMessage("time_signature", numerator=4, denominator=4))
+    track.append(mido.MetaMessage("time_signature", numerator=bar // beat, denominator=STEPS // beat))
     track.append(mido.Message("program_change", program=program))
     ends = [(onset + duration, "note_off", pitch) for onset, duration, pitch in notes.tolist()]
     onsets = [(onset, "note_on", pitch) for onset, _, pitch in notes.tolist()]

@@ -12,10 +12,10 @@ are keyword-only.
 
 A source may have a split "validation" of its own; where it has none, `ae_jax.data.splits` draws one from "train". A
 source that takes `validation` is told how many examples are wanted, 0 for none, and decides which they are. One that
-takes `whole` returns {"all": every example, in the order of its file} in place of its splits where that is True. One
-that takes `format` is told the rules by which the run reads its data, see `ae_jax.core.types.FORMAT`. A source that
-needs another run declares a parameter `open_run`, which is no key: it receives the function from a run directory to an
-`ae_jax.experiments.analysis.Trained`.
+takes `format_number` is told by which rules the run reads its data, see `ae_jax.core.types.FORMAT`. One that
+takes `whole` returns {"all": every example, in the order of its file} in place of its splits where that is True. A
+source that needs another run declares a parameter `open_run`, which is no key: it receives the function from a run
+directory to an `ae_jax.experiments.analysis.Trained`.
 """
 
 import os
@@ -24,6 +24,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _SIZES = {"celeb_a": 64}  # pixels a side to which the images of a set are shrunk
+_OWN_SOURCE = ("freyfaces", "mnist_static")  # sets that are read by a source of their name
 
 
 def named(name: str) -> dict[str, Any]:
@@ -33,6 +34,8 @@ def named(name: str) -> dict[str, Any]:
     for the digits and the generated images, which are at hand, the latents of a run, `codes`, and `melodies_2bar`,
     `scales_2bar` and their like.
     """
+    if name in _OWN_SOURCE:
+        return {"source": name}
     if (source := name.partition("_")[0]) in ("codes", "digits", "generated", "melodies", "scales"):
         return {"source": source}
     folder = pathlib.Path(os.environ.get("AE_JAX_DATA_DIR", "")) / name
@@ -45,6 +48,6 @@ def called(section: Mapping[str, Any]) -> str:
     """Name the data of a section `data`: NAME, or SOURCE:PLACE for a user's own."""
     name, source = section["name"], section["source"]
     place = section.get("path") or section.get("dir") or ""
-    if source in (name.partition("_")[0], "tfds") or source == "idx" and pathlib.Path(place).name == name:
+    if source in (name, name.partition("_")[0], "tfds") or source == "idx" and pathlib.Path(place).name == name:
         return name
     return f"{source}:{place}" if place else source

@@ -143,8 +143,9 @@ def _standardise(spec: DataSpec, splits: dict, key: Any) -> DataSpec:
         raise UserError(f"data.standardise of {spec.kind}\nleave it out: integers that name entries have no mean")
     train = splits["train"]["x"]
     axes = tuple(range(train.ndim - 1))
-    mean, deviation = train.mean(axis=axes), train.std(axis=axes) + np.float32(_LEAST)
+    # In float64, because latents may lie far from zero.
+    mean, deviation = train.mean(axis=axes, dtype=np.float64), train.std(axis=axes, dtype=np.float64) + _LEAST
     for number, side in enumerate(splits.values()):
         noise = np.asarray(jax.random.normal(jax.random.fold_in(key, number), side["x"].shape))
-        side["x"] = (side["x"] - mean) / deviation + np.float32(_NOISE) * noise
+        side["x"] = ((side["x"] - mean) / deviation + _NOISE * noise).astype(np.float32)
     return dataclasses.replace(spec, mean=tuple(map(float, mean)), deviation=tuple(map(float, deviation)))

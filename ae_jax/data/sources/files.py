@@ -29,7 +29,7 @@ def load(
     split: str = "",
     cache: str = "",
     whole: bool = False,
-    format: int = FORMAT,
+    format_number: int = FORMAT,
     validation: float = 0,
     *,
     size: int | tuple[int, ...] | None = None,
@@ -57,7 +57,7 @@ def load(
       split: the share that is held out as the test split; 0.1 by default.
       cache: the folder of the cache; ~/.cache/ae_jax by default, or ae_jax in $XDG_CACHE_HOME.
       whole: whether to return all examples, in the order of the file, as one split "all".
-      format: the rules by which the run reads its data, see `ae_jax.core.types.FORMAT`.
+      format_number: the rules by which the run reads its data, see `ae_jax.core.types.FORMAT`.
       validation: the wanted number of validation windows, or their share; read with `window` alone.
       size: height and width to which images are brought at reading, or one number for both.
       layout: the axes of arrays: NHWC, NCHW, NHW, NTC, NCT, NF or NDHWC; by default by their number, see
@@ -87,18 +87,18 @@ def load(
         columns=tuple(columns),
         size=pair(size),
         fit=fit,
-        background=background if format > 2 else None,  # older runs were trained on images without transparency
+        background=background if format_number > 2 else None,  # older runs were trained on images without transparency
         skip_unreadable=skip_unreadable,
     )
     _check_together(file, reading, window, stride)
 
     def read():
-        found = read_files(file, reading, with_splits=format > 2)
+        found = read_files(file, reading, with_splits=format_number > 2)
         if window:
             found = _cut(file, found, reading, window, stride, split, validation, whole)
             axes = "NTC" if next(iter(found.splits.values()))["x"].ndim == 3 else "NF"
-            return _finished(file, found, "", cache, whole, dataclasses.replace(reading, layout=axes), format)
-        return _finished(file, found, split, cache, whole, reading, format)
+            return _finished(file, found, "", cache, whole, dataclasses.replace(reading, layout=axes), format_number)
+        return _finished(file, found, split, cache, whole, reading, format_number)
 
     if file.suffix == ".npy" and file.is_file() and not window:
         return read()
@@ -106,7 +106,7 @@ def load(
     def home():
         members = folders.members(file, images.SUFFIXES) if file.is_dir() else []
         stamps = cached.stamps([member.file for member in members] or [file])
-        options = [*dataclasses.asdict(reading).values(), window, stride, validation * bool(window), format]
+        options = [*dataclasses.asdict(reading).values(), window, stride, validation * bool(window), format_number]
         return cached.folder(cache, "files", [file.name, "all" if whole else split, stamps, options])
 
     return cached.shared(home, read)
@@ -154,7 +154,9 @@ def _cut(file: Path, found: Found, reading: Reading, window, stride, split, vali
     return Found({name: {"x": x} for name, x in parts.items()}, found.features)
 
 
-def _finished(file: Path, found: Found, split, cache, whole, reading: Reading, format: int) -> tuple[DataSpec, dict]:
+def _finished(
+    file: Path, found: Found, split, cache, whole, reading: Reading, format_number: int
+) -> tuple[DataSpec, dict]:
     """Check what was found, number its classes, and hold out a test split."""
     sides, surveys, is_image = {}, [], file.is_dir()
     for name, stored in found.splits.items():
@@ -164,7 +166,7 @@ def _finished(file: Path, found: Found, split, cache, whole, reading: Reading, f
         sides[name] = {**stored, "x": x}
         surveys.append(survey)
     _check_alike(file, sides)
-    fields = _number_labels(str(file), sides, format)
+    fields = _number_labels(str(file), sides, format_number)
     if "test" in sides:
         if split and not whole:
             raise UserError(f"{file} has a test split of its own; data.split={split!r} must be left out")
@@ -195,14 +197,14 @@ def _check_alike(file: Path, sides: Mapping[str, Mapping[str, Any]]) -> None:
         raise UserError(f"{file}: the splits {', '.join(kinds)} differ in shape or dtype, or not all have labels")
 
 
-def _number_labels(name: str, sides: dict[str, dict[str, Any]], format: int) -> dict[str, Any]:
+def _number_labels(name: str, sides: dict[str, dict[str, Any]], format_number: int) -> dict[str, Any]:
     """Replace the labels of all splits by numbers; return the fields of a DataSpec that say what they are."""
     stored = {split: side["label"] for split, side in sides.items() if "label" in side}
     if not stored:
         return {}
     found, fields = labels.read(stored, {split: len(side["x"]) for split, side in sides.items()}, name)
     is_number = all(np.asarray(values).dtype.kind in "iu" and np.ndim(values) == 1 for values in stored.values())
-    if format < 3 and is_number:
+    if format_number < 3 and is_number:
         # Runs that were begun under older rules have a class for every number from 0 on.
         found = {split: np.asarray(values).astype(np.int32) for split, values in stored.items()}
         fields = {"classes": max(int(values.max()) for values in found.values()) + 1}

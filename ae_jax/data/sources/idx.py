@@ -20,7 +20,7 @@ from ae_jax.data import cached, labels
 STEMS = {"train": ("train",), "test": ("t10k", "test")}
 
 
-def load(dir: str = "", cache: str = "", format: int = FORMAT, *, prefix: str = "") -> tuple[DataSpec, dict]:
+def load(dir: str = "", cache: str = "", format_number: int = FORMAT, *, prefix: str = "") -> tuple[DataSpec, dict]:
     """Read the images of a folder and, where they are, their labels.
 
     The files are {train,t10k}-images-idx3-ubyte and {train,t10k}-labels-idx1-ubyte, plain or with .gz; also under their
@@ -30,7 +30,7 @@ def load(dir: str = "", cache: str = "", format: int = FORMAT, *, prefix: str = 
     Args:
       dir: the folder.
       cache: the folder of the cache; ~/.cache/ae_jax by default, or ae_jax in $XDG_CACHE_HOME.
-      format: the rules by which the run reads its data, see `ae_jax.core.types.FORMAT`.
+      format_number: the rules by which the run reads its data, see `ae_jax.core.types.FORMAT`.
       prefix: what stands before the names of the files, where the folder holds several sets, such as emnist-letters.
 
     Returns:
@@ -45,12 +45,12 @@ def load(dir: str = "", cache: str = "", format: int = FORMAT, *, prefix: str = 
 
     def home():
         stamps = cached.stamps(sorted(folder.glob("*-ubyte*")))
-        return cached.folder(cache, "idx", [folder.name, stamps, prefix, format])
+        return cached.folder(cache, "idx", [folder.name, stamps, prefix, format_number])
 
-    return cached.shared(home, lambda: _load(folder, prefix, format))
+    return cached.shared(home, lambda: _load(folder, prefix, format_number))
 
 
-def _load(folder: Path, prefix: str, format: int) -> tuple[DataSpec, dict]:
+def _load(folder: Path, prefix: str, format_number: int) -> tuple[DataSpec, dict]:
     """Read all files of a folder, and check that they agree."""
     prefix = f"{prefix}-" if prefix else _only_prefix(folder)
     splits: dict[str, dict[str, np.ndarray]] = {}
@@ -68,7 +68,7 @@ def _load(folder: Path, prefix: str, format: int) -> tuple[DataSpec, dict]:
         if len(stored[split]) != count:
             raise UserError(f"{folder}: {split} has {count} images but {len(stored[split])} labels")
     found, fields = labels.read(stored, {split: len(stored[split]) for split in stored}, str(folder))
-    if format < 3:
+    if format_number < 3:
         # Runs that were begun under older rules have a class for every number from 0 on.
         found = {split: label.astype(np.int32) for split, label in stored.items()}
         fields = {"classes": max(int(label.max()) for label in stored.values()) + 1}

@@ -1,70 +1,98 @@
 """Melodies as grids of events: the folk tunes and chorales inside the `music21` wheel, or a folder of MIDI files.
 
 Of the corpus, 8,514 folk songs of the Essen collection may not be used commercially: its arrays stay in the cache.
-Windows overlap and tunes come in variants, so the splits are kept apart thrice: tunes with the same notes stand in one
-split, a window stands there once, and no training window is a transposed one of another split.
 """
 
-import hashlib
 import importlib.util
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from ae_jax.core.errors import UserError
-from ae_jax.core.types import DataSpec
+from ae_jax.core.types import FORMAT, DataSpec
 from ae_jax.data import cached
-from ae_jax.data.music import abc, events, midi, midi_fallback, musicxml
-from ae_jax.data.music.events import Melody
+from ae_jax.data.music import abc, beats, events, families, midi, midi_messages, musicxml, tunes
+from ae_jax.data.music.tunes import Tune
 
-# The folders of the corpus, in the order of the labels.
-COLLECTIONS = {"essenFolksong": "*.abc", "oneills1850": "*.abc", "ryansMammoth": "*.abc", "airdsAirs": "*.abc"}
-COLLECTIONS |= {"bach": "*.mxl"}
-_READERS = (abc, events, midi, midi_fallback, musicxml, sys.modules[__name__])  # what the cached arrays depend on
+# {folder of the corpus: (name of the collection, its files)}, in the order of the labels
+COLLECTIONS = {
+    "essenFolksong": ("Essen folk songs", "*.abc"),
+    "oneills1850": ("O'Neill's Irish tunes", "*.abc"),
+    "ryansMammoth": ("Ryan's fiddle tunes", "*.abc"),
+    "airdsAirs": ("Aird's airs", "*.abc"),
+    "bach": ("Bach chorales", "*.mxl"),
+}
+# The modules on which the cached arrays depend.
+_READERS = (abc, beats, events, families, midi, midi_messages, musicxml, tunes, sys.modules[__name__])
 
 
 def load(
-    name: str = "", path: str = "", split: str = "", cache: str = "", validation: int = 0
+    name: str = "",
+    path: str = "",
+    split: str = "",
+    cache: str = "",
+    bar: int = events.STEPS,
+    beats: str = "",
+    validation: int = 0,
+    format_number: int = FORMAT,
 ) -> tuple[DataSpec, dict]:
-    """The windows of `name`, such as "melodies_2bar" (the default) or "melodies_16bar": x [N, 16 bars], event classes.
+    """Return windows of melodies: x [N, bars * bar], event classes.
 
-    path   folder of MIDI files, subfolders included, read instead of the corpus
-    split  share of the tunes to test on (default 0.1); which, their notes decide
-    cache  folder for the arrays (default ~/.cache/ae_jax, or below $XDG_CACHE_HOME)
-    validation  about how many windows to hold out: whole tunes, by their notes as those of the test split
+    x is uint8, as `music.events` has it, in an order that depends on the notes alone. The corpus has labels, the places
+    in COLLECTIONS.
 
-    x is uint8, as `music.events` has it, in an order that depends on the notes alone; the corpus has labels, the places
-    in COLLECTIONS. Raises UserError where music21 is not installed, a folder has no melodies, or one split is empty.
+    Args:
+      name: the length of a window, such as "melodies_2bar" (the default) or "melodies_16bar".
+      path: a folder of MIDI files, which is read with its subfolders instead of the corpus.
+      split: the share of the tunes to test on (default 0.1). The windows decide which tunes these are.
+      cache: the folder for the arrays (default ~/.cache/ae_jax, or ae_jax in $XDG_CACHE_HOME).
+      bar: the length of a bar in sixteenths: 16 for 4/4, 2/4 and 2/2, 12 for 3/4 and 6/8, 18 for 9/8. Tunes in other
+        metres are left out and counted.
+      beats: the name of a text file beside each MIDI file that has the times of its beats, such as "beat_midi.txt".
+      validation: about how many windows to hold out.
+      format_number: see `ae_jax.core.types.FORMAT`. Until 2 single tunes are split, and from 3 on families of tunes.
+
+    Raises:
+      UserError: music21 is not installed, a folder has no melodies, or one split is empty.
     """
     bars = re.fullmatch(r"melodies_([1-9]\d*)bar", name or "melodies_2bar")
     if not bars:
         raise UserError(f"data.name={name!r} names no windows of melodies\nexpected melodies_2bar, melodies_16bar, ...")
+    if bar < 1:
+        raise UserError(f"data.bar={bar} is no length of a bar in sixteenths\nuse 16 for 4/4, 12 for 3/4, 18 for 9/8")
+    if beats and not path:
+        raise UserError(f"data.beats={beats!r} is for MIDI files\nset data.path to their folder, or leave it out")
     share = _share(split or "0.1")
     files = _midi_files(path) if path else _corpus()
+    sides = sorted({file.parent / beats for file, _ in files if (file.parent / beats).is_file()}) if beats else []
     readers = [Path(reader.__file__).read_text() for reader in _READERS]
-    stamps = cached.stamps(file for file, _ in files)
-    folder = cached.folder(cache, "melodies", [bars[0], share, stamps, readers, *[validation] * bool(validation)])
+    stamps = cached.stamps([*(file for file, _ in files), *sides])
+    folder = cached.folder(cache, "melodies", [bars[0], share, stamps, readers, validation, bar, beats, format_number])
 
     def make():
         print(f"reading {len(files)} files of melodies into {folder}, once", file=sys.stderr)
-        splits = _splits(_tunes(files), int(bars[1]), share, validation)
-        if not all(len(arrays["x"]) for arrays in splits.values()):
-            counts = ", ".join(f"{len(arrays['x'])} in {side}" for side, arrays in splits.items())
-            less = ", or a smaller data.validation" if validation else ""
-            raise UserError(f"{path or 'the corpus'} has windows: {counts}\nexpected some in each{less}")
-        names = () if path else tuple(COLLECTIONS)
+        found, counts = tunes.read(files, int(bars[1]), bar, beats, format_number)
+        for line in counts.lines(int(bars[1]), bar):
+            print(line, file=sys.stderr)
+        splits = _splits(found, share, validation, format_number)
+        _check_none_empty(splits, path)
+        if format_number > 2:
+            splits = _without_near(splits)
+            _check_none_empty(splits, path)
+        names = () if path else tuple(collection for collection, _ in COLLECTIONS.values())
         if path:
             splits = {side: {"x": arrays["x"]} for side, arrays in splits.items()}
         shape = splits["train"]["x"].shape[1:]
-        cached.write(folder, DataSpec(shape, "events", len(names), events.CLASSES, names), splits)
+        spec = DataSpec(shape, "events", len(names), events.CLASSES, names, bar=bar)
+        cached.write(folder, spec, splits)
 
     return cached.kept(folder, make)
 
 
 def _share(split: str) -> float:
+    """Return data.split as a number, or raise UserError."""
     try:
         share = float(split)
     except ValueError:
@@ -76,8 +104,19 @@ def _share(split: str) -> float:
     return share
 
 
+def _check_none_empty(splits: dict[str, dict[str, np.ndarray]], path: str) -> None:
+    """Raise UserError where a split has no windows."""
+    if all(len(arrays["x"]) for arrays in splits.values()):
+        return
+    counts = ", ".join(f"{len(arrays['x'])} in {side}" for side, arrays in splits.items())
+    less = ", or a smaller data.validation" if "validation" in splits else ""
+    raise UserError(
+        f"{path or 'the corpus'} has windows: {counts}\nexpected some in each: try another data.split, more tunes{less}"
+    )
+
+
 def _corpus() -> list[tuple[Path, int]]:
-    """(file, label) of the corpus; music21 is not imported, which takes seconds."""
+    """Return (file, label) of the corpus. music21 is not imported, because that takes seconds."""
     music21 = importlib.util.find_spec("music21")
     if music21 is None:
         raise UserError(
@@ -85,13 +124,16 @@ def _corpus() -> list[tuple[Path, int]]:
             "instead: --config.data.path=FOLDER of MIDI files"
         )
     home = Path(music21.submodule_search_locations[0], "corpus")
-    found = [(f, i) for i, name in enumerate(COLLECTIONS) for f in sorted((home / name).glob(COLLECTIONS[name]))]
+    found = []
+    for label, (folder, (_, pattern)) in enumerate(COLLECTIONS.items()):
+        found += [(file, label) for file in sorted((home / folder).glob(pattern))]
     if not found:
         raise UserError(f"{home} has no {', '.join(COLLECTIONS)}: this music21 comes without its corpus")
     return found
 
 
 def _midi_files(path: str) -> list[tuple[Path, int]]:
+    """Return (file, 0) of the MIDI files in a folder and its subfolders."""
     folder = Path(path).expanduser()
     if not folder.is_dir():
         raise UserError(
@@ -103,59 +145,68 @@ def _midi_files(path: str) -> list[tuple[Path, int]]:
     return [(file, 0) for file in found]
 
 
-def _tunes(files: list[tuple[Path, int]]) -> Iterator[tuple[list[Melody], int]]:
-    """(melodies, label) of each tune that can be read, all voices of a MIDI file being one; says which files cannot."""
-    for file, label in files:
-        try:
-            if file.suffix == ".abc":
-                yield from ((tune, label) for tune in abc.read(file.read_text("utf-8", "replace")))
-            elif file.suffix == ".mxl":
-                yield musicxml.read(file), label
-            else:
-                score = midi.read(file)
-                voices = [voice for voice in score.voices if voice.is_melodic]
-                if not voices:
-                    raise UserError(f"{file} has no voice of single notes")
-                if score.damage:
-                    print(f"read in part: {file}: {score.damage}", file=sys.stderr)
-                yield [melody for voice in voices for melody in midi.melodies(score, voice)], label
-        except UserError as error:
-            print(f"left out: {error}", file=sys.stderr)
+def _splits(found: list[Tune], share: float, validation: int, format: int) -> dict[str, dict[str, np.ndarray]]:
+    """Share tunes out: {split: {"x": [N, T] uint8, "label": [N] int32}}. A window stands in one split, and once."""
+    if not found:
+        return {"train": _windows([]), "test": _windows([])}
+    if format < 3:
+        return _splits_of_tunes(found, share, validation)
+    return {name: _windows(chosen) for name, chosen in families.split(found, share, validation).items()}
 
 
-def _splits(tunes: Iterator, bars: int, share: float, validation: int) -> dict[str, dict[str, np.ndarray]]:
-    """Cut tunes into windows, and share them out: {split: {"x": [N, T] uint8, "label": [N] int32}}."""
-    found, misfits = [], 0
-    for tune, label in tunes:
-        grids, misfit = zip(*(events.windows(melody, bars) for melody in tune)) if tune else ([], [])
-        misfits += sum(misfit)
-        if sum(map(len, grids)):
-            digest = hashlib.sha256(b"".join(np.diff(melody.notes[:, 2]).tobytes() for melody in tune)).digest()
-            found.append((digest, label, np.concatenate(grids)))
-    print(f"{misfits} windows have a note off the grid of sixteenths: left out", file=sys.stderr)
-    found.sort(key=lambda tune: tune[:2])
-    is_test = lambda tune: int.from_bytes(tune[0][:4]) < share * 2**32
-    parts = {"test": [tune for tune in found if is_test(tune)]}
-    parts["train"] = [tune for tune in found if not is_test(tune)]
+def _without_near(splits: dict[str, dict[str, np.ndarray]]) -> dict[str, dict[str, np.ndarray]]:
+    """Leave out training windows that are near a held-out one, and report how many."""
+    held = np.concatenate([arrays["x"] for name, arrays in splits.items() if name != "train"])
+    train = splits["train"]
+    is_near = families.near(train["x"], held)
+    print(
+        f"{is_near.sum()} of {len(is_near)} training windows differ from a held-out one in at most {families.NEAR} "
+        "events, in some key: left out",
+        file=sys.stderr,
+    )
+    return {**splits, "train": {key: values[~is_near] for key, values in train.items()}}
+
+
+def _windows(chosen: list[Tune]) -> dict[str, np.ndarray]:
+    """Return the different windows of tunes, and the label of the first tune that has each."""
+    if not chosen:
+        return {"x": np.zeros((0, 1), np.uint8), "label": np.zeros(0, np.int32)}
+    x = np.concatenate([tune.grids for tune in chosen])
+    label = np.repeat(np.array([tune.label for tune in chosen], np.int32), [len(tune.grids) for tune in chosen])
+    _, first = np.unique(x, axis=0, return_index=True)
+    first.sort()
+    return {"x": x[first], "label": label[first]}
+
+
+def _splits_of_tunes(found: list[Tune], share: float, validation: int) -> dict[str, dict[str, np.ndarray]]:
+    """Share tunes out as until format 2: single tunes, by a hash of their intervals.
+
+    Tunes with the same intervals stand in one split, and no training window is a transposed one of another split. But
+    variants of a tune may stand on both sides.
+    """
+    found = sorted(found, key=lambda tune: (tune.digest, tune.label))
+    is_test = [int.from_bytes(tune.digest[:4]) < share * 2**32 for tune in found]
+    parts = {"test": [tune for tune, test in zip(found, is_test) if test]}
+    rest = [tune for tune, test in zip(found, is_test) if not test]
     if validation:
-        held = _count_held(parts["train"], validation)
-        parts = {"test": parts["test"], "validation": parts["train"][:held], "train": parts["train"][held:]}
+        held = _count_held(rest, validation)
+        parts["validation"], rest = rest[:held], rest[held:]
+    parts["train"] = rest
     splits, seen = {}, set()
-    for name, side in parts.items():
-        x = np.concatenate([np.zeros((0, events.STEPS * bars), np.uint8), *(grids for _, _, grids in side)])
-        label = np.repeat(np.array([label for _, label, _ in side], np.int32), [len(grids) for _, _, grids in side])
-        lowest = [row.tobytes() for row in events.transposed(x, np.full((len(x), 1), -events.CLASSES))]
-        once = sorted({row.tobytes(): i for i, row in reversed(list(enumerate(x))) if lowest[i] not in seen}.values())
-        seen.update(lowest)
-        splits[name] = {"x": x[once], "label": label[once]}
+    for name, chosen in parts.items():
+        arrays = _windows(chosen)
+        moved = [row.tobytes() for row in families.lowest(arrays["x"])]
+        is_new = np.array([row not in seen for row in moved], bool)
+        seen.update(moved)
+        splits[name] = {key: values[is_new] for key, values in arrays.items()}
     return dict(reversed(splits.items()))
 
 
-def _count_held(tunes: list[tuple[bytes, int, np.ndarray]], validation: int) -> int:
+def _count_held(chosen: list[Tune], validation: int) -> int:
     """Count how many of the first tunes have `validation` windows together; the same notes stay together."""
     windows = set()
-    for number, (digest, _, grids) in enumerate(tunes):
-        if len(windows) >= validation and digest != tunes[number - 1][0]:
+    for number, tune in enumerate(chosen):
+        if len(windows) >= validation and tune.digest != chosen[number - 1].digest:
             return number
-        windows.update(row.tobytes() for row in grids)
-    return len(tunes)
+        windows.update(row.tobytes() for row in tune.grids)
+    return len(chosen)

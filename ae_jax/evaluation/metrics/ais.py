@@ -1,4 +1,6 @@
-"""Annealed importance sampling (AIS) of -log p(x), with its error on data that are drawn from the model itself.
+"""Annealed importance sampling (AIS) of -log p(x), and its error on simulated data.
+
+The simulated data are drawn from the model itself.
 
 Neal 2001, "Annealed importance sampling"; Wu et al. 2017, "On the quantitative analysis of decoder-based generative
 models", arXiv:1611.04273, for deep generative models; Grosse et al. 2015, "Sandwiching the marginal likelihood using

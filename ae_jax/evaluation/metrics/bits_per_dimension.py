@@ -1,4 +1,7 @@
-"""Bits per dimension: the cost in bits of each value of an example, for data that are whole levels or classes."""
+"""Bits per dimension: the cost in bits of each value of an example.
+
+It is defined for data that are integer levels or classes.
+"""
 
 import math
 
@@ -15,7 +18,7 @@ from ae_jax.objectives.elbo import elbo
 BETTER = {"elbo_bits_per_dim": "min", "nll_bits_per_dim": "min"}
 
 # Likelihoods that are probabilities. A density of reals can exceed 1, so its logarithm is no number of bits.
-_MASSES = (LogisticMixture, Categorical, Bernoulli)
+MASSES = (LogisticMixture, Categorical, Bernoulli)
 _NEEDS = "metric 'bits_per_dimension' needs probabilities"
 _USE = "use model.likelihood=discretized_logistic_mixture"
 
@@ -52,7 +55,7 @@ def evaluate(model, variables, data, key, *, samples: int = 0) -> dict[str, floa
 
 def _negative_elbo(model, variables, batch, key):
     outputs = model.apply(variables, batch, rngs={"latent": key})
-    if not isinstance(outputs.likelihood, _MASSES):
+    if not isinstance(outputs.likelihood, MASSES):
         raise UserError(f"{_NEEDS}, and a {type(outputs.likelihood).__name__} is a density of reals\n{_USE}")
     terms = elbo(outputs, batch)
     surrogate = requirements.is_surrogate(outputs.likelihood, batch["x"])

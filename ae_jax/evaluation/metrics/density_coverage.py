@@ -1,4 +1,6 @@
-"""Density and coverage, by nearest neighbours among features: precision and recall that outliers cannot inflate.
+"""Density and coverage: precision and recall that outliers cannot inflate.
+
+Both are computed from nearest neighbours among features.
 
 Naeem et al. 2020, "Reliable fidelity and diversity metrics for generative models", arXiv:2002.09797.
 """

@@ -1,4 +1,8 @@
-"""Reconstruction of melodies: with teacher forcing, or free running from a latent drawn from q(z|x)."""
+"""Reconstruction of melodies: with teacher forcing, or free running from a latent drawn from q(z|x).
+
+Free running, the decoder writes either the most probable events (argmax) or events drawn from its softmax. Magenta's
+MusicVAE draws them, at temperature 1.
+"""
 
 import math
 
@@ -9,16 +13,17 @@ import numpy as np
 from ae_jax.core.errors import UserError
 from ae_jax.core.kl import kl
 from ae_jax.data.music import scores
-from ae_jax.data.music.events import STEPS
 from ae_jax.evaluation import gather, requirements
 
 _OF_GREEDY = ("accuracy", "note_f1", "onset_f1", "onset_pitch_accuracy")
 BETTER = {f"{name}_argmax": "max" for name in _OF_GREEDY}
 BETTER |= {"accuracy_teacher_forced": "max", "accuracy_argmax_train": "max", "note_f1_argmax_train": "max"}
+BETTER |= {f"{name}_temperature_1": "max" for name in _OF_GREEDY}
 BETTER |= {"kl_bits": "min", "kl_bits_train": "min"}
+MAIN = ("accuracy_argmax", "note_f1_argmax", "accuracy_teacher_forced", "kl_bits")
 
 
-def evaluate(model, variables, data, key, *, temperature: float = 0.0, train: int = 2000) -> dict[str, float]:
+def evaluate(model, variables, data, key, *, temperature: float = 1.0, train: int = 2000) -> dict[str, float]:
     """Score the melodies that the model writes from the latents of melodies.
 
     The scores are those of `ae_jax.data.music.scores`.
@@ -28,13 +33,14 @@ def evaluate(model, variables, data, key, *, temperature: float = 0.0, train: in
       variables: the parameters and other collections of the model.
       data: the data of the evaluation.
       key: random key.
-      temperature: the temperature of the softmax from which events are drawn; 0 for the most probable events.
+      temperature: the temperature of the softmax from which events are drawn a second time; 0 for no such scores.
       train: about how many training examples are scored beside the split. They are evenly spread, and not transposed.
 
     Returns:
       Means over the examples:
 
-      - SCORE_argmax, or SCORE_temperature_T with a temperature T: each score, free running.
+      - SCORE_argmax: each score, free running, of the most probable events.
+      - SCORE_temperature_T: each score, free running, of events that are drawn at the temperature T.
       - accuracy_argmax_bar_01, ...: the accuracy in each bar, if there are more than two bars.
       - accuracy_teacher_forced: the share of events that are the most probable given the true events before them.
       - SCORE_argmax_train: accuracy and note F1 on training examples.
@@ -47,22 +53,25 @@ def evaluate(model, variables, data, key, *, temperature: float = 0.0, train: in
     requirements.at_least(1, melodies_train=train)
     if not 0 <= temperature < math.inf:
         raise UserError(
-            f"--melodies_temperature is {temperature}\nuse 0 for the most probable events, or a number above 0"
+            f"--melodies_temperature is {temperature}\nuse a number above 0, or 0 for the most probable events alone"
         )
     if not model.says("write"):
         raise UserError("metric 'melodies' needs a model that writes melodies\nuse --metrics=elbo, or configs/music_*")
-    name = f"temperature_{temperature:g}" if temperature else "argmax"
-    compute = gather.compiled(_written, model, temperature=temperature)
+    compute = gather.compiled(_written, model, temperature=0.0)
     found = gather.gather(compute, variables, data.test, key)
     truth, written = found["truth"].astype(int), found["written"].astype(int)
-    result = _named(scores.scores(written, truth), name)
+    result = _named(scores.scores(written, truth), "argmax")
     result |= gather.mean_with_error("accuracy_teacher_forced", found["teacher_forced"])
     result |= gather.mean_with_error("kl_bits", found["kl"] / math.log(2))
-    result |= _accuracy_by_bar(written == truth, name)
+    result |= _accuracy_by_bar(written == truth, model.spec.bar)
+    if temperature:
+        drawing = gather.compiled(_written, model, temperature=temperature)
+        drawn = gather.gather(drawing, variables, data.test, key)["written"].astype(int)
+        result |= _named(scores.scores(drawn, truth), f"temperature_{temperature:g}")
     seen = gather.gather(compute, variables, data.train.spread(train)[0], key)
     own = scores.scores(seen["written"].astype(int), seen["truth"].astype(int))
     result["kl_bits_train"] = float(seen["kl"].mean() / math.log(2))
-    result |= {f"{score}_{name}_train": value for score, value in _means(own).items() if score in _OF_GREEDY[:2]}
+    result |= {f"{score}_argmax_train": value for score, value in _means(own).items() if score in _OF_GREEDY[:2]}
     training = np.asarray(data.train.arrays["x"])
     for rule, grids in scores.baselines(training, truth).items():
         result |= {f"{score}_{rule}": value for score, value in _means(scores.scores(grids, truth)).items()}
@@ -84,18 +93,18 @@ def _written(model, variables, batch, key, temperature):
     }
 
 
-def _accuracy_by_bar(same: np.ndarray, name: str) -> dict[str, float]:
+def _accuracy_by_bar(same: np.ndarray, bar: int) -> dict[str, float]:
     """Return the accuracy in each bar, or nothing for one or two bars.
 
     Args:
       same: whether each event is right [N, T].
-      name: suffix of the names of the scores.
+      bar: the number of events in a bar.
     """
-    bars = same.shape[1] // STEPS
+    bars = same.shape[1] // bar
     if bars <= 2:
         return {}
-    means = same[:, : bars * STEPS].reshape(len(same), bars, STEPS).mean(axis=(0, 2))
-    return {f"accuracy_{name}_bar_{bar:02d}": float(value) for bar, value in enumerate(means, 1)}
+    means = same[:, : bars * bar].reshape(len(same), bars, bar).mean(axis=(0, 2))
+    return {f"accuracy_argmax_bar_{number:02d}": float(value) for number, value in enumerate(means, 1)}
 
 
 def _named(values, name):

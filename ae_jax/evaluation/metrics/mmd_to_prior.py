@@ -1,8 +1,11 @@
 """Maximum mean discrepancy (MMD) between the latents of the data and the prior."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
+from ae_jax.core import mmd
 from ae_jax.core.errors import UserError
 from ae_jax.evaluation import requirements
 from ae_jax.evaluation.gather import code_and_label, compiled, gather
@@ -37,12 +40,12 @@ def evaluate(model, variables, data, key, *, codes: int = 2000) -> dict[str, flo
     if len(z) < 2:
         raise UserError(f"metric 'mmd_to_prior' needs two examples, and there is {len(z)}\nuse a larger --limit")
     one, other = (prior_draws(model, variables, draw, z.shape) for draw in key_draws)
-    squares = _squared_distances(one, one)
+    squares = mmd.squared_distances(one, one)
     # Of each pair once, and of no draw with itself.
-    median = jnp.median(squares[jnp.triu_indices(len(one), 1)])
+    kernel = functools.partial(mmd.gaussian, variance=jnp.median(squares[jnp.triu_indices(len(one), 1)]))
     return {
-        "mmd2_to_prior": float(_mmd2(z, one, median)),
-        "mmd2_prior_to_prior": float(_mmd2(other, one, median)),
+        "mmd2_to_prior": float(mmd.mmd2(z, one, kernel)),
+        "mmd2_prior_to_prior": float(mmd.mmd2(other, one, kernel)),
     }
 
 
@@ -61,29 +64,3 @@ def prior_draws(model, variables, key, shape):
     if model.says("prior_of"):
         return model.apply(variables, {}, method="prior_of").sample(key, shape[0])
     return jax.random.normal(key, shape)
-
-
-def _squared_distances(a, b):
-    # By |a|^2 + |b|^2 - 2 a.b, because differences of all pairs would take N^2 D numbers of memory. Rounding can make
-    # the result slightly negative.
-    return jnp.maximum(jnp.square(a).sum(1)[:, None] + jnp.square(b).sum(1)[None] - 2 * a @ b.T, 0)
-
-
-def _mmd2(a, b, median):
-    """Estimate E k(a, a') + E k(b, b') - 2 E k(a, b) without bias, from sets [n, D] of one size.
-
-    Args:
-      a: the one set.
-      b: the other set.
-      median: the squared bandwidth of the kernel.
-    """
-
-    def kernel(x, y):
-        return jnp.exp(-_squared_distances(x, y) / (2 * median))
-
-    def within(x):
-        # The diagonal is n ones, which would bias the estimate.
-        return (kernel(x, x).sum() - n) / (n * (n - 1))
-
-    n = len(a)
-    return within(a) + within(b) - 2 * kernel(a, b).mean()

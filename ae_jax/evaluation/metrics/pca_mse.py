@@ -1,10 +1,10 @@
-"""Principal component analysis (PCA) with as many components as latent dimensions: the linear baseline."""
+"""The linear baseline: PCA with as many components as the model has latent dimensions."""
 
 import numpy as np
 
 from ae_jax.evaluation.gather import code_and_label, compiled, gather, mean_with_error
 from ae_jax.evaluation.metrics import mse
-from ae_jax.evaluation.projections import principal_components
+from ae_jax.evaluation.projections import principal_components, residuals
 
 BETTER = {"pca_mse_per_pixel": "min", "mse_over_pca": "min"}
 
@@ -20,9 +20,7 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
     """
     size = code_size(model, variables, data, key)
     mean, components = principal_components(pixels(data.train), size)
-    centred = pixels(data.test) - mean
-    rest = centred - centred @ components.T @ components
-    errors = np.square(rest).mean(axis=1)
+    errors = residuals(pixels(data.test), mean, components)
     own = mse.evaluate(model, variables, data, key)["mse_per_pixel"]
     pca = mean_with_error("pca_mse_per_pixel", errors)
     return {"mse_over_pca": own / pca["pca_mse_per_pixel"], **pca}

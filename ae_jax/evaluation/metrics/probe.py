@@ -1,4 +1,7 @@
-"""Probes of the latent for classes: logistic regression and nearest neighbours, with PCA and pixels as baselines."""
+"""Probes that predict the class from the latent, with PCA and pixels as baselines.
+
+The probes are logistic regression and nearest neighbours.
+"""
 
 import numpy as np
 
@@ -41,10 +44,10 @@ def evaluate(model, variables, data, key, *, train: int = 10000, neighbours: int
     # The choice of the regularisation needs five examples, of which one is held out.
     drawn = _drawn(data.train, train, max(neighbours, 5))
     fitted, labels, train_pixels = _known(model, variables, drawn, key)
-    mean, components = principal_components(train_pixels, fitted.shape[1])
+    centre, components = principal_components(train_pixels, fitted.shape[1])
 
     def reduce(rows):
-        return (rows - mean) @ components.T
+        return (rows - centre) @ components.T
 
     kinds = {
         "code": (fitted, tested),
@@ -53,9 +56,10 @@ def evaluate(model, variables, data, key, *, train: int = 10000, neighbours: int
     }
     scores: dict[str, float] = {}
     for kind, (rows, test_rows) in kinds.items():
+        # In float64, because in float32 the mean of values far from zero is rounded by more than small deviations.
+        mean, scale = rows.mean(axis=0, dtype=np.float64), rows.std(axis=0, dtype=np.float64)
         # A pixel that never varies has a standard deviation of 0.
-        scale = rows.std(axis=0) + 1e-6
-        rows, test_rows = (rows - rows.mean(axis=0)) / scale, (test_rows - rows.mean(axis=0)) / scale
+        rows, test_rows = ((each - mean) / (scale + 1e-6) for each in (rows, test_rows))
         logistic, knn = _accuracies(rows, labels, test_rows, truth, neighbours)
         scores |= {f"probe_logistic_{kind}_accuracy": logistic, f"probe_knn_{kind}_accuracy": knn}
     return scores

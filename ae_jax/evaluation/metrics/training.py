@@ -2,7 +2,8 @@
 
 from ae_jax.core.errors import UserError
 
-BETTER = {"training_loss": "min", "training_reconstruction": "min", "training_kl": "min"}
+_TERMS = ("loss", "reconstruction", "kl", "commitment", "codebook")
+BETTER = {f"training_{term}": "min" for term in _TERMS}
 
 
 def evaluate(model, variables, data, key) -> dict[str, float]:
@@ -11,7 +12,8 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
     They are means over the steps between the last two lines of training in metrics.jsonl.
 
     Returns:
-      "training_loss", "training_reconstruction" and "training_kl" in nats per example, as far as they were logged.
+      "training_loss", "training_reconstruction" and "training_kl" in nats per example, and for a quantizer
+      "training_commitment" and "training_codebook", as far as they were logged.
 
     Raises:
       UserError: if metrics.jsonl has no line of training.

@@ -1,7 +1,7 @@
-"""A mixture of normal distributions with full covariances, fitted to the codes by expectation maximisation.
+"""A mixture of normal distributions with full covariances.
 
-Ghosh et al. 2020, "From variational to deterministic autoencoders", arXiv:1903.12436, section 4: ten components turn a
-plain autoencoder into a generative model.
+Expectation maximisation fits it to the latents. Ghosh et al. 2020, "From variational to deterministic autoencoders",
+arXiv:1903.12436, section 4: ten components turn a plain autoencoder into a generative model.
 """
 
 import jax
@@ -12,9 +12,18 @@ from ae_jax.core.errors import UserError
 
 
 def fit(codes, key, *, components: int = 10):
-    """codes [N, D] -> sample(key, n) -> [n, D]. `key` chooses where the fit starts.
+    """Fit a mixture of normal distributions to latents.
 
-    Raises UserError for fewer codes than components.
+    Args:
+      codes: latents [N, D].
+      key: random key, which chooses where the fit starts.
+      components: how many normal distributions are mixed.
+
+    Returns:
+      The function sample(key, n), which draws latents [n, D].
+
+    Raises:
+      UserError: for fewer latents than components.
     """
     from sklearn.mixture import GaussianMixture
 

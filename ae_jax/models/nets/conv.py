@@ -230,8 +230,9 @@ class Decoder(nn.Module):
         x = z if self.spatial else Mlp(self.hidden[::-1], self.activation, self.kernel_init)(z)
         if self.spatial:
             # The flat latent becomes an image again, and the dense layer acts on each of its places.
-            places = x.reshape(len(x), *smallest[:2], -1)
-            x = activation(nn.Dense(smallest[-1], kernel_init=words.initializer(self.kernel_init))(places))
+            x = x.reshape(len(x), *smallest[:2], -1)
+            if self.project:
+                x = activation(nn.Dense(smallest[-1], kernel_init=words.initializer(self.kernel_init))(x))
         elif self.project:
             x = activation(nn.Dense(math.prod(smallest), kernel_init=words.initializer(self.kernel_init))(x))
         elif x.shape[-1] != math.prod(smallest):
@@ -239,7 +240,7 @@ class Decoder(nn.Module):
                 f"model.project=False needs a latent that is the smallest image {smallest}, not {x.shape[-1]} numbers\n"
                 f"expected a latent of {math.prod(smallest)} numbers, or model.project=True"
             )
-        x = x.reshape(len(x), *smallest)
+        x = x.reshape(len(x), *smallest[:2], -1)
 
         outputs = self.channels[::-1] if self.final_kernel else (*self.channels[-2::-1], shape[-1])
         steps = zip(outputs, kernels[::-1], strides[::-1], sizes[::-1], strict=True)

@@ -1,6 +1,10 @@
 """Posteriors q(z|x), one per file: `Posterior`, a module from features to a distribution."""
 
+from typing import Any
+
 import flax.linen as nn
+
+from ae_jax.core.types import Latent
 
 
 class Posterior(nn.Module):
@@ -16,3 +20,19 @@ class Posterior(nn.Module):
     """
 
     latent_dim: int
+
+    # Keys of the config's section `model` that are numbers, and may be schedules, as in `Family.varying`.
+    varying = ()  # type: tuple[str, ...]
+    # Whether samples are one-hot vectors, which need a prior of the same kind.
+    is_discrete = False
+
+    @nn.nowrap
+    def in_training(self, latent: Latent, key: Any, hparams: Any) -> Latent:
+        """Return the latent that training decodes, with samples through which gradients pass.
+
+        Args:
+          latent: the latent of this posterior, with samples [S, B, D].
+          key: random key.
+          hparams: {key: number} of the words in `varying`.
+        """
+        return latent

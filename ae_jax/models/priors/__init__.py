@@ -17,3 +17,5 @@ class Prior(nn.Module):
 
     # Whether the prior is made of posteriors q(z|x) of the model's own encoder.
     reads_posterior = False
+    # Whether latents are one-hot vectors, which only a posterior of the same kind gives.
+    is_discrete = False

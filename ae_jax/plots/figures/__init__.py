@@ -1,4 +1,6 @@
-"""Figures, one a file: `arrays(model, variables, data, key, **options) -> {name: array}`, `figure(arrays) -> Figure`.
+"""Figures, one in each file, which has the functions `arrays` and `figure`.
+
+`arrays(model, variables, data, key, **options)` returns {name: array}, and `figure(arrays)` returns a Figure.
 
 Every `arrays` takes the trained model, its variables (the parameters and other collections), the `EvalData` of the
 evaluation and a random key. The field `test` of the data is the split that --split names. A keyword-only argument

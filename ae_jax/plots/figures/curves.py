@@ -1,4 +1,4 @@
-"""Learning curves: the loss and its terms over training, on the training split and on held-out examples."""
+"""Learning curves: the loss and its terms, on the training split and on held-out examples."""
 
 import numpy as np
 

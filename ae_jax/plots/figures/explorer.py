@@ -1,4 +1,7 @@
-"""A web page to explore the latent space: the examples, and the decoder itself, which runs in the page."""
+"""A web page to explore the latent space.
+
+It shows the examples, and it contains the decoder, which runs in the browser.
+"""
 
 import jax
 import jax.numpy as jnp

@@ -1,4 +1,7 @@
-"""Samples of autoencoders without a prior, from distributions fitted to their latents, beside those of other runs."""
+"""Samples of autoencoders without a prior, beside samples of other runs.
+
+Their latents are drawn from distributions that are fitted to the latents of training examples.
+"""
 
 import functools
 from collections.abc import Iterator
@@ -57,7 +60,10 @@ def arrays(
 
 
 def _owners(seconds, opened) -> dict[str, int]:
-    """Return {second-stage run: number of the run on whose latents it was trained}, or 0 if that is not among them."""
+    """Return {second-stage run: number of the run on whose latents it was trained}.
+
+    The number is 0 if that run is not among the opened ones.
+    """
     digests = [comparable.digest(variables) for _, variables, _ in opened]
     data, found = opened[0][2], {}
     for second in seconds:
@@ -67,7 +73,10 @@ def _owners(seconds, opened) -> dict[str, int]:
 
 
 def _fitted(fits, model, variables, data, key, count) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield (sampler, means at latents that it draws) for each sampler, fitted to latents of training examples."""
+    """Yield the name of each sampler, and the decoded means at latents that it draws.
+
+    The samplers are fitted to latents of training examples.
+    """
     if not fits:
         return
     key_encode, key_fit, key_draw = jax.random.split(key, 3)
@@ -77,7 +86,10 @@ def _fitted(fits, model, variables, data, key, count) -> Iterator[tuple[str, np.
 
 
 def _through(workdir, model, variables, data, key, count) -> np.ndarray:
-    """Return the means at latents that a second-stage run draws; each class in turn, if it is read."""
+    """Return the decoded means at latents that a second-stage run draws.
+
+    A model that reads labels receives each class in turn.
+    """
     run = second_stage.opened(workdir, model, variables, data)
     label = np.arange(count) % model.spec.classes if model.spec.classes else np.zeros((), int)
     draw = jax.jit(functools.partial(second_stage.draws, run.model))

@@ -55,13 +55,14 @@ def figure(arrays):
     """
     steps = len(arrays["t"])
     rows = np.concatenate([arrays["start"][:, None], arrays["path"], arrays["end"][:, None]], axis=1)
-    labels = ["start", *(style.number(t, ".2g") for t in arrays["t"]), "end"]
-    if not len(arrays["limits"]):
+    numbers = [style.number(t, ".2g") for t in arrays["t"]]
+    if len(arrays["limits"]) < 2:
+        labels = ["data", *(f"interpolation\nat {number}" for number in numbers), "data"]
         return style.grid(rows.swapaxes(0, 1), arrays["limits"], row_labels=labels)
     return style.grid(
         rows,
         arrays["limits"],
-        column_labels=labels,
+        column_labels=["start", *numbers, "end"],
         # A gap sets the examples apart from the path.
         left=[0, *(1.3 + np.arange(steps)), 1.6 + steps],
     )

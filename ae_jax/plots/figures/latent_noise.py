@@ -1,4 +1,4 @@
-"""Robustness to noise in the latent: examples decoded after noise of growing size was added to their latents."""
+"""Robustness to noise in the latent: examples decoded from latents with growing noise."""
 
 import jax
 import numpy as np

@@ -23,7 +23,7 @@ def arrays(model, variables, data, key, *, count: int = 4, temperatures: tuple =
       temperatures: temperatures of the softmax from which events are drawn, above 0.
 
     Returns:
-      "samples" [temperatures, count, T], grids of events; "temperature".
+      "samples" [temperatures, count, T], grids of events; "temperature"; "bar", the number of events in a bar.
 
     Raises:
       UserError: for a model that does not write melodies, or a temperature that is not a number above 0.
@@ -40,7 +40,7 @@ def arrays(model, variables, data, key, *, count: int = 4, temperatures: tuple =
         # The same key at each temperature, so that the melodies differ by the temperature alone.
         written = model.apply(variables, z, value, method="write", rngs={"sampling": key_events})
         samples.append(np.asarray(written))
-    return {"samples": np.stack(samples), "temperature": np.array(values)}
+    return {"samples": np.stack(samples), "temperature": np.array(values), "bar": np.array(model.spec.bar)}
 
 
 def _numbers(temperatures) -> list[float]:
@@ -58,5 +58,5 @@ def _numbers(temperatures) -> list[float]:
 @style.styled
 def figure(arrays):
     """Draw a row for each temperature and a column for each latent."""
-    labels = [f"temperature {value:g}" for value in arrays["temperature"]]
-    return style.piano_rolls(arrays["samples"], row_labels=labels)
+    labels = [f"temperature\n{value:g}" for value in arrays["temperature"]]
+    return style.piano_rolls(arrays["samples"], row_labels=labels, bar=int(arrays["bar"]))

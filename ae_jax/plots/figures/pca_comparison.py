@@ -1,4 +1,7 @@
-"""The error of autoencoders and of PCA with as many components, against the number of latent dimensions."""
+"""The error of autoencoders and of PCA, against the number of latent dimensions.
+
+PCA has as many components as the autoencoder has latent dimensions.
+"""
 
 import numpy as np
 

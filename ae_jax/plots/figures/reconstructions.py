@@ -39,4 +39,6 @@ def arrays(model, variables, data, key, *, count: int = 10) -> dict[str, np.ndar
 def figure(arrays):
     """Draw a column for each example."""
     names = [name for name in ("original", "input", "reconstruction") if name in arrays]
-    return style.grid([arrays[name] for name in names], arrays["limits"], row_labels=names)
+    are_melodies = len(arrays["limits"]) < 2
+    labels = ["data", *names[1:]] if are_melodies else names
+    return style.grid([arrays[name] for name in names], arrays["limits"], row_labels=labels)

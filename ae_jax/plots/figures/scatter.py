@@ -57,10 +57,12 @@ def figure(arrays):
         s=np.clip(6000 / len(points), 1.5, 14),
         c=style.of_classes(arrays.get("label", np.zeros(len(points), int)), len(classes)),
         linewidths=0,
+        # Where points lie close together, translucent ones show how many there are.
+        alpha=0.4 if len(points) > 1000 else 0.8,
         # Thousands of points as vectors would make a PDF large and slow.
         rasterized=len(points) > 2000,
     )
-    axes.set_aspect(str(arrays["aspect"]), adjustable="datalim")
+    axes.set_aspect(str(arrays["aspect"]), adjustable="box")
     if len(classes):
         entries = zip(classes, palette, strict=True)
         handles = [axes.plot([], [], "o", color=colour, markersize=4, label=name)[0] for name, colour in entries]

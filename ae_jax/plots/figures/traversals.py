@@ -1,4 +1,4 @@
-"""Latent traversals: one dimension of an example's latent is varied at a time, and the result is decoded.
+"""Latent traversals: vary one dimension of an example's latent at a time, and decode it.
 
 Higgins et al. 2017, "beta-VAE: learning basic visual concepts with a constrained variational framework", ICLR, figures
 1 to 4.

@@ -1,4 +1,7 @@
-"""Web pages of one file each, which need no server and no network: templates, styles, scripts, and their data."""
+"""Web pages of one file each, with their templates, styles, scripts and data.
+
+A page needs neither a server nor a network.
+"""
 
 import base64
 import html

@@ -41,8 +41,8 @@ def run(
       label: the class for a conditional model. By default it is given the label of A, if its file has one.
       batch_size: examples per device call.
       track: the voice of a MIDI file, numbered as in the list that is printed where there are several.
-      start_bar: the first bar of a MIDI file that is read, counted from 1 as if all were of 4/4. By default the file is
-        read from beginning to end, in pieces.
+      start_bar: the first bar of a MIDI file that is read, counted from 1, in bars as long as the model's.
+        By default the file is read from beginning to end, in pieces.
       layout: the axes of an array, such as NCHW, as in data.layout. By default they are those of the training data.
       render: whether melodies are also written as sound, .wav.
 
@@ -85,5 +85,5 @@ def _rendered(means: np.ndarray, ends: Sequence[Examples], render: bool) -> dict
     if form.suffix == ".png":
         files[f"{stem}.png"] = np.concatenate(list(files.values()), axis=1)
     elif form.suffix == ".mid":
-        files |= results.melody(means, stem, render)
+        files |= results.melody(means, stem, render, form.bar)
     return files

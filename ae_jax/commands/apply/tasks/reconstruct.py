@@ -34,8 +34,8 @@ def run(
       label: classes for a conditional model, taken in turn. By default it is given the labels of an .npz.
       batch_size: examples per device call.
       track: the voice of a MIDI file, numbered as in the list that is printed where there are several.
-      start_bar: the first bar of a MIDI file that is read, counted from 1 as if all were of 4/4. By default the file is
-        read from beginning to end, in pieces.
+      start_bar: the first bar of a MIDI file that is read, counted from 1, in bars as long as the model's.
+        By default the file is read from beginning to end, in pieces.
       layout: the axes of an array, such as NCHW, as in data.layout. By default they are those of the training data.
       attribute: for melodies, NAME:AMOUNT, how much more of an attribute the latent is given: 1 is from the quarter of
         the training examples with the least of it to the quarter with the most. NAME is a function of

@@ -20,6 +20,7 @@ def run(
     count: int = 16,
     sampler: str = "prior",
     temperature: float = 1.0,
+    top_k: int = 0,
     event_temperature: float = 0.0,
     render: bool = False,
     label: tuple = (),
@@ -34,7 +35,9 @@ def run(
       count: how many examples are drawn.
       sampler: "prior", the model's own; a file of ae_jax/evaluation/samplers, fitted to latents of training data; or
         the directory of a run that was trained on the latents of this one.
-      temperature: the factor of the prior's standard deviation.
+      temperature: the factor of the prior's standard deviation; of a sampler that draws token by token, the number
+        that its logits are divided by.
+      top_k: how many of the most probable tokens such a sampler can draw; 0 for all.
       event_temperature: for melodies, the temperature at which each event is drawn; 0 takes the most probable one.
       render: whether melodies are also written as sound, .wav.
       label: classes for a conditional model, taken in turn.
@@ -49,6 +52,7 @@ def run(
         count,
         sampler=sampler,
         temperature=temperature,
+        top_k=top_k,
         event_temperature=event_temperature,
         label=_labels_in(source, label) if source else shared.label_for(trained, label),
         key=key,

@@ -1,19 +1,26 @@
-"""Read MIDI files that mido refuses, up to the first damage of each track.
+"""Read the messages of MIDI files.
 
-mido loses a whole file at its first bad byte, the tracks that the header does not count, and the time before a meta
+mido reads every undamaged file. The reader below reads what mido refuses, up to the first damage of each track: mido
+loses a whole file at its first bad byte, the tracks that the header does not count, and the time before a meta
 message that it does not know. The format is RP-001, "Standard MIDI Files 1.0", 1996.
 """
 
 import io
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ae_jax.core.errors import UserError
 
 REMEDY = "export it again as a Standard MIDI File (.mid)"
-_NAME, _END, _METRE = 0x03, 0x2F, 0x58  # meta messages
+_NAME, _END, _TEMPO, _METRE = 0x03, 0x2F, 0x51, 0x58  # meta messages
+_SYSTEM_COMMON = {0xF1: 1, 0xF2: 2, 0xF3: 1}  # {status: bytes that follow}; none follow the others up to 0xFE
 _MOST_HALVINGS = 6  # a time signature's beat is a whole note halved so often; more is damage
+
+
+# mido 1.3 drops the delta time of meta messages that it does not know: the notes after them would come too early. The
+# others may not stand in a file, so they come of damage.
+_DOUBTFUL = {"unknown_meta", "quarter_frame", "songpos", "song_select", "tune_request"}
 
 
 class DamagedError(Exception):
@@ -28,6 +35,41 @@ def read(data: bytes, name: str) -> tuple[int, list[Iterator[tuple[int, Any]]]]:
     Raises:
         UserError: the data have no complete header. The message says so of the file `name`.
     """
+    return _by_mido(data) or _by_hand(data, name)
+
+
+def _by_mido(data: bytes) -> tuple[int, list[Iterator[tuple[int, Any]]]] | None:
+    """Return the header's division and the tracks as mido reads them; None where it fails.
+
+    It fails, too, where it would lose something. Each track is an iterator over (tick, mido message).
+    """
+    import mido
+
+    file = io.BytesIO(data)
+    try:
+        score = mido.MidiFile(file=file)
+    except (OSError, EOFError, LookupError, ValueError, mido.KeySignatureError):
+        return None
+    # mido reads as many tracks as the header counts, and there may be more.
+    is_whole = file.tell() == len(data)
+    is_doubtful = any(message.type in _DOUBTFUL for track in score.tracks for message in track)
+    if is_doubtful or not is_whole:
+        return None
+    return score.ticks_per_beat, [_with_ticks(track) for track in score.tracks]
+
+
+def _with_ticks(messages: Iterable[Any]) -> Iterator[tuple[int, Any]]:
+    """Yield (tick since the beginning of the track, message) for each mido message up to the end of the track."""
+    tick = 0
+    for message in messages:
+        tick += message.time
+        yield tick, message
+        if message.type == "end_of_track":
+            return
+
+
+def _by_hand(data: bytes, name: str) -> tuple[int, list[Iterator[tuple[int, Any]]]]:
+    """Return what `read` returns of a file that mido refuses."""
     start = data.find(b"MThd")
     if start < 0:
         raise UserError(f"{name} is no MIDI file: it has no header MThd\n{REMEDY}")
@@ -53,11 +95,19 @@ def _tracks(data: bytes, start: int) -> Iterator[bytes]:
 
 
 def _messages(track: bytes) -> Iterator[tuple[int, Any]]:
-    """Yield (tick, mido message) for the notes and the meta messages of a track."""
+    """Yield (tick, mido message) for the notes and the meta messages of a track.
+
+    A note whose pitch is above 127 is left out. Other bytes above 127, such as a velocity, are taken for 127. Messages
+    of the system, which may not stand in a file, are skipped.
+
+    Raises:
+        DamagedError: the track cannot be read further, or a note of it was left out.
+    """
     import mido
 
     file = io.BytesIO(track)
     tick = running = 0
+    damage = ""
     while file.tell() < len(track):
         tick += _number(file)
         status = _take(file, 1)[0]
@@ -65,23 +115,32 @@ def _messages(track: bytes) -> Iterator[tuple[int, Any]]:
             status = running
             file.seek(-1, io.SEEK_CUR)
         if status == 0xFF:
-            kind = _take(file, 1)[0]
-            yield tick, _meta(kind, _take(file, _number(file)))
+            message = _meta(_take(file, 1)[0], _take(file, _number(file)))
+            yield tick, message
+            if message.type == "end_of_track":
+                break
         elif status in (0xF0, 0xF7):  # system exclusive
             _take(file, _number(file))
         elif 0x80 <= status < 0xF0:
             running = status
             content = _take(file, 1 if status & 0xE0 == 0xC0 else 2)
-            if max(content) > 0x7F:
-                raise DamagedError(f"a note's byte is {max(content)}")
-            if status < 0xA0:
-                yield tick, mido.Message.from_bytes([status, *content])
-        elif not status:
+            if status >= 0xA0:
+                continue
+            pitch, velocity = content
+            if pitch > 0x7F:
+                damage = damage or f"a note has the pitch {pitch}, and is left out"
+            else:
+                yield tick, mido.Message.from_bytes([status, pitch, min(velocity, 0x7F)])
+        elif status > 0xF0:
+            _take(file, _SYSTEM_COMMON.get(status, 0))
+        else:
             raise DamagedError("it begins without a status")
+    if damage:
+        raise DamagedError(damage)
 
 
 def _meta(kind: int, content: bytes) -> Any:
-    """Return the mido message of a name, a time signature or the end of a track.
+    """Return the mido message of a name, a tempo, a time signature or the end of a track.
 
     Any other meta message is an unknown one.
     """
@@ -91,6 +150,8 @@ def _meta(kind: int, content: bytes) -> Any:
         return mido.MetaMessage("end_of_track")
     if kind == _NAME:
         return mido.MetaMessage("track_name", name=content.decode("latin-1"))
+    if kind == _TEMPO and len(content) == 3:
+        return mido.MetaMessage("set_tempo", tempo=int.from_bytes(content))
     if kind == _METRE and len(content) > 1 and content[1] <= _MOST_HALVINGS:
         return mido.MetaMessage("time_signature", numerator=content[0], denominator=2 ** content[1])
     return mido.UnknownMetaMessage(kind, content)
