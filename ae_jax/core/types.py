@@ -29,8 +29,8 @@ Scalar: TypeAlias = int | float | Float[Array, ""]  # a constant, or a number th
 #   1  (also if no number is stored) validation is the end of the training split
 #   2  validation is the data set's own validation split, or else drawn from the training split by a fixed permutation
 #   3  classes are numbered in sorted order without gaps, data.labelled keeps labels evenly over the training split,
-#      transparent images are put on data.background, and folders named train, val and test are splits
-#   3  melodies are split by families of tunes, see `ae_jax.data.music.families`
+#      transparent images are put on data.background, folders named train, val and test are splits, and melodies are
+#      split by families of tunes, see `ae_jax.data.music.families`
 FORMAT = 3
 
 # A batch is a dict of arrays whose first axis has length B.

@@ -1,4 +1,4 @@
-"""Labels of a user's own: classes of any name become 0 .. K-1, and vectors of floats stay vectors."""
+"""Labels of a user's own: classes become 0 to K-1, and vectors of floats stay vectors."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ _FEW = 10
 
 
 def read(stored: Mapping[str, Any], counts: Mapping[str, int], name: str) -> tuple[dict[str, np.ndarray], dict]:
-    """Return the labels of all splits as numbers, with the fields of a DataSpec that describe them.
+    """Return the labels of all splits as numbers, with the fields of a DataSpec for them.
 
     Classes are integers, booleans or texts, [N] or [N, 1], or one-hot integers [N, K]. They are numbered in sorted
     order over all splits. Floats are vectors, [N, L] or [N].
@@ -100,7 +100,9 @@ def _text(label: object) -> str:
 
 
 def renumbered(label: np.ndarray, names: Sequence[str], into: Sequence[str]) -> np.ndarray | None:
-    """Return classes of one list of names as numbers of another list; None where that lacks a class which is used.
+    """Return classes of one list of names as numbers of another list.
+
+    The result is None where that list lacks a class which is used.
 
     Args:
       label: int [N]; -1, of an example without a label, stays.

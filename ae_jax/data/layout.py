@@ -38,7 +38,7 @@ def check(layout: str) -> None:
 
 
 def of(x: Any, layout: str = "", name: str = "the array") -> str:
-    """Return the layout of an array: the one that was given, or the default for its number of axes.
+    """Return the layout of an array: the given one, or the default for its number of axes.
 
     Args:
       x: the array, of which only the shape is read.
@@ -70,7 +70,7 @@ def _expected() -> str:
 
 
 def ambiguity(x: Any) -> str:
-    """Return how an array without a given layout is read, where its shape allows another reading; else "".
+    """Return how an array without a layout is read, where it may be read otherwise; else "".
 
     Args:
       x: the array, of which shape and type are read.
@@ -91,7 +91,7 @@ def say_how_read(x: Any, name: str) -> None:
 
 
 def to_examples(x: Any, layout: str) -> Any:
-    """Return an array in a layout as examples with channels last: [N, H, W, C], [N, T, C], [N, F] or [N, D, H, W, C].
+    """Return an array in a layout as examples with channels last.
 
     The result is a view, also of an array that is mapped from a file.
 

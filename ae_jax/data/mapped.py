@@ -1,4 +1,4 @@
-"""Arrays that are mapped from files and may be larger than the memory: rows of them, read when they are asked for."""
+"""Rows of arrays that are mapped from files, and are read when they are asked for."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +27,9 @@ class Survey:
 
 
 class Rows:
-    """Rows of one array after another, all of them mapped from files. Floats of any precision are read as float32.
+    """Rows of one array after another, all of them mapped from files.
+
+    Floats of any precision are read as float32.
 
     An index gives an array in memory. A slice gives `Rows` again.
     """
@@ -71,7 +73,7 @@ class Rows:
         return len(self._numbers)
 
     def __getitem__(self, index: Any) -> Any:
-        """Return the rows at an index into these rows: of a slice again `Rows`, else an array in memory."""
+        """Return the rows at an index: of a slice again `Rows`, else an array in memory."""
         numbers = self._numbers[index]
         return self._replace(numbers) if isinstance(index, slice) else self._read(np.asarray(numbers), self._as_read)
 
@@ -99,11 +101,14 @@ class Rows:
         return self._replace(self._numbers[numbers])
 
     def read_by(self, read: Callable[[Any], np.ndarray], survey: Survey | None = None) -> "Rows":
-        """Return these rows as a function from stored rows to float32 gives them, with the findings of a pass."""
+        """Return these rows, read by a function from stored rows to float32."""
         return self._replace(survey=survey, read=read)
 
     def followed_by(self, other: "Rows") -> "Rows":
-        """Return these rows and then those of `other`, which are read by the same function; nothing is read."""
+        """Return these rows and then those of `other`, which are read by the same function.
+
+        Nothing is read.
+        """
         mine, theirs, survey = self.survey, other.survey, None
         if mine and theirs:
             survey = Survey(min(mine.least, theirs.least), max(mine.greatest, theirs.greatest))
@@ -121,7 +126,10 @@ class Rows:
 
 
 def as_read(values: Any) -> np.ndarray:
-    """Return values that were read from a file, in memory, floats as float32; too large ones become infinite."""
+    """Return values that were read from a file, in memory, floats as float32.
+
+    Too large ones become infinite.
+    """
     if not np.issubdtype(values.dtype, np.floating):
         return np.asarray(values)
     with np.errstate(over="ignore"):
@@ -129,19 +137,28 @@ def as_read(values: Any) -> np.ndarray:
 
 
 def as_float32(array: Any) -> Any:
-    """Return reals as float32; nothing is read or copied where they are float32 already or mapped from a file."""
+    """Return reals as float32.
+
+    Nothing is read or copied where they are float32 already or mapped from a file.
+    """
     return array if isinstance(array, Rows | np.memmap) else as_read(array)
 
 
 def rows(array: Any, numbers: np.ndarray) -> Any:
-    """Return the rows `numbers` [N] of an array [., ...]; nothing is read of an array that is mapped from a file."""
+    """Return the rows `numbers` [N] of an array [., ...].
+
+    Nothing is read of an array that is mapped from a file.
+    """
     if isinstance(array, np.memmap):
         array = Rows([array])
     return array.only(numbers) if isinstance(array, Rows) else array[numbers]
 
 
 def concatenated(arrays: Sequence[Any]) -> Any:
-    """Join arrays [., ...] along their rows; nothing is read where all of them are mapped from files."""
+    """Join arrays [., ...] along their rows.
+
+    Nothing is read where all of them are mapped from files.
+    """
     if not all(isinstance(array, (np.memmap, Rows)) for array in arrays):
         return np.concatenate([np.asarray(array) for array in arrays])
     first, *others = (array if isinstance(array, Rows) else Rows([array]) for array in arrays)
@@ -158,7 +175,7 @@ def file_bytes(array: Any) -> int:
 
 
 def pieces(array: Any, stored: bool = False) -> Iterator[np.ndarray]:
-    """Yield the rows of an array [N, ...] in order, some megabytes at a time, as arrays in memory.
+    """Yield the rows of an array [N, ...] in order, some megabytes at a time.
 
     Args:
       array: the array.
@@ -172,7 +189,7 @@ def pieces(array: Any, stored: bool = False) -> Iterator[np.ndarray]:
 
 
 def survey(array: Any) -> Survey:
-    """Read an array [N, ...] once, in pieces, and return its range and which rows are not finite, all as read."""
+    """Return the range of an array [N, ...] and its rows that are not finite, in one pass."""
     least, greatest, bad, first_bad, start = np.inf, -np.inf, 0, -1, 0
     for piece in map(as_read, pieces(array)):
         low, high = piece.min(), piece.max()
@@ -186,7 +203,10 @@ def survey(array: Any) -> Survey:
 
 
 def bounds(array: Any) -> tuple[float, float] | None:
-    """Return two numbers between which all values of an array are, without reading it; None where nothing is known."""
+    """Return two numbers between which all values of an array are, without reading it.
+
+    None where nothing is known.
+    """
     if isinstance(array, Rows) and array.survey:
         return array.survey.least, array.survey.greatest
     if np.issubdtype(array.dtype, np.integer):
@@ -195,9 +215,17 @@ def bounds(array: Any) -> tuple[float, float] | None:
 
 
 def extremes(array: Any) -> tuple[float, float]:
-    """Return the least and the greatest value of an array [N, ...]; both are NaN where a value is."""
+    """Return the least and the greatest value of an array [N, ...].
+
+    Both are NaN where a value is.
+    """
     found = survey(array)
     return found.least, found.greatest
+
+
+def are_whole(array: Any) -> bool:
+    """Return whether all values of an array [N, ...] are whole numbers."""
+    return array.dtype.kind in "biu" or all((piece == np.rint(piece)).all() for piece in pieces(array))
 
 
 def mean(array: Any) -> np.ndarray:
@@ -206,7 +234,7 @@ def mean(array: Any) -> np.ndarray:
 
 
 def extremes_by_feature(array: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the least and the greatest value of each number of the last axis, float64 [C] each, as stored."""
+    """Return the least and the greatest of each number of the last axis, float64 [C] each."""
     least, greatest = np.inf, -np.inf
     for piece in pieces(array, stored=True):
         axes = tuple(range(piece.ndim - 1))
@@ -215,7 +243,7 @@ def extremes_by_feature(array: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def moments_by_feature(array: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean and the standard deviation of each number of the last axis, float64 [C] each, as stored."""
+    """Return mean and standard deviation of each number of the last axis, float64 [C] each."""
     count = np.prod(array.shape[:-1])
     axes = tuple(range(array.ndim - 1))
     mean = sum(piece.sum(axis=axes, dtype=np.float64) for piece in pieces(array, stored=True)) / count
@@ -225,7 +253,10 @@ def moments_by_feature(array: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def scaled(array: Any, scaling: Any) -> Any:
-    """Return examples as a `ae_jax.data.scaling.Scaling` gives them; nothing is read of what is mapped from files."""
+    """Return examples as a `ae_jax.data.scaling.Scaling` gives them.
+
+    Nothing is read of what is mapped from files.
+    """
     if isinstance(array, np.memmap):
         array = Rows([array])
     return array.read_by(scaling.scaled) if isinstance(array, Rows) else scaling.scaled(array)

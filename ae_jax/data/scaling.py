@@ -1,4 +1,4 @@
-"""Scaling of examples: fitted to the training split, applied to all splits, and undone for results.
+"""Scaling of examples: fitted to the training split, and undone for results.
 
 The statistics are of each number of the last axis: of each column of a table, and of each channel of images or series.
 They are computed from the values as stored and in float64, because float32 would lose a small range far from zero.

@@ -246,7 +246,10 @@ def other(
 
 
 def _labelled_alike(splits: Mapping[str, Any], found: DataSpec, spec: DataSpec, name: str) -> dict[str, Any]:
-    """Return other data of a run with classes numbered as in the run; without labels where they are of other kinds."""
+    """Return other data of a run with classes numbered as in the run.
+
+    Without labels where they are of other kinds.
+    """
     if found.label_dim == spec.label_dim and not (found.classes and spec.classes):
         return dict(splits)
     numbered = {}
@@ -261,7 +264,10 @@ def _labelled_alike(splits: Mapping[str, Any], found: DataSpec, spec: DataSpec, 
 
 
 def _joined(splits: Mapping[str, Any], names: Sequence[str] = ("train", "validation", "test")) -> dict[str, Any]:
-    """Join the splits of these names that there are into one. A split "all" is what the source has joined already."""
+    """Join the splits of these names that there are into one.
+
+    A split "all" is what the source has joined already.
+    """
     if "all" in splits:
         return splits["all"]
     parts = [splits[name] for name in names if name in splits]

@@ -19,7 +19,10 @@ NO_LABEL = "none"
 
 @dataclasses.dataclass(frozen=True)
 class Reading:
-    """The keys of section data that say how files are read; each is a keyword of `ae_jax.data.sources.files.load`."""
+    """The keys of section data that say how files are read.
+
+    Each is a keyword of `ae_jax.data.sources.files.load`.
+    """
 
     layout: str = ""
     label: str = ""
@@ -46,5 +49,8 @@ class Found:
 
 @functools.cache
 def say_once(text: str) -> None:
-    """Print a line about the user's files to standard error, once in a process: data may be opened several times."""
+    """Print a line about the user's files to standard error, once in a process.
+
+    Data may be opened several times.
+    """
     print(text, file=sys.stderr)

@@ -15,7 +15,7 @@ EXAMPLE_NAMES = ("x", "images", "image", "data", "features", "inputs", "arr_0")
 
 
 def read(file: Path, reading: Reading) -> Found:
-    """Read the array of an .npy, memory-mapped; or of an .npz the examples and labels, and nothing else.
+    """Read the array of an .npy, memory-mapped, or the examples and labels of an .npz.
 
     Args:
       file: the file.
@@ -83,7 +83,7 @@ def choose(file: Path, names: list[str], array: str = "", label: str = "") -> tu
 
 
 def _parts(name: str) -> tuple[str, str]:
-    """Return (name in lower case without that of a split, split) of an array: x_train -> ("x", "train")."""
+    """Return (name without that of a split, split) of an array: x_train -> ("x", "train")."""
     words = name.lower().split("_")
     splits = [SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES]
     stem = "_".join(word for word in words if word not in SPLIT_NAMES)
@@ -91,7 +91,7 @@ def _parts(name: str) -> tuple[str, str]:
 
 
 def _first(by_stem: Mapping[str, dict[str, str]], wanted: str, usual: tuple[str, ...]) -> dict[str, str]:
-    """Return {split: name} of the array that is wanted, or else of the first usual one with a training split."""
+    """Return {split: name} of the array that is wanted, or else of the first usual one."""
     if wanted:
         return by_stem.get(_parts(wanted)[0], {})
     return next((by_stem[name] for name in usual if "train" in by_stem.get(name, {})), {})

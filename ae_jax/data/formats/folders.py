@@ -24,7 +24,7 @@ class Member:
 
 
 def members(folder: Path, suffixes: Collection[str], with_splits: bool = True) -> list[Member]:
-    """Return the files of a folder that have one of these suffixes, sorted by path within each split.
+    """Return the files of a folder with one of these suffixes, sorted by path in each split.
 
     Subfolders are splits where one of them is called "train", and else classes. Subfolders of splits are classes. Where
     a folder holds such files itself, its subfolders are not looked at.
@@ -73,7 +73,7 @@ def _holds_any(folder: Path, suffixes: Collection[str]) -> bool:
 
 
 def _files(folder: Path, suffixes: Collection[str]) -> list[Path]:
-    """Return the files right in a folder, without hidden ones, such as those that notebooks leave."""
+    """Return the files right in a folder, without hidden ones as notebooks leave them."""
     if folder.name.startswith("."):
         return []
     there = (file for file in folder.iterdir() if file.suffix.lower() in suffixes and not file.name.startswith("."))

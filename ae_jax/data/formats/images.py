@@ -1,4 +1,4 @@
-"""Images: every raster format that Pillow reads, of 8 or 16 bits a channel, transparent or not, of any size."""
+"""Images in every raster format that Pillow reads, of 8 or 16 bits a channel, of any size."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,10 @@ _TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
 
 
 def read_folder(folder: Path, reading: Reading, with_splits: bool = True) -> Found:
-    """Read the images in a folder, its subfolders being splits or classes; see `folders.members`."""
+    """Read the images in a folder, its subfolders being splits or classes.
+
+    See `folders.members`.
+    """
     members = folders.members(folder, SUFFIXES, with_splits)
     x, kept = read([member.file for member in members], reading, str(folder))
     members = [members[number] for number in kept]
@@ -112,7 +115,7 @@ def _say(name: str, reading: Reading, bad: list, count: int, transparent: int, a
 
 
 def say_transparent(name: str, count: int, reading: Reading) -> None:
-    """Print on which background `count` transparent images of a folder were put, if there were any."""
+    """Print on which background `count` transparent images were put, if there were any."""
     if count:
         text = f"{count} images in {name} are transparent and were put on {reading.background}"
         say_once(f"{text}; --config.data.background=black puts them on black")
@@ -139,7 +142,10 @@ def read_one(file: Path, reading: Reading) -> tuple[np.ndarray, bool]:
 
 @contextlib.contextmanager
 def _opened(file: Path) -> Iterator[Any]:
-    """Yield the image in a file. Raise UserError where it cannot be read, also within the `with` statement."""
+    """Yield the image in a file.
+
+    Raise UserError where it cannot be read, also within the `with` statement.
+    """
     from PIL import Image
 
     try:
@@ -158,7 +164,10 @@ def _upright_size(image: Any) -> tuple[int, int]:
 
 
 def _common_mode(modes: Sequence[tuple[Path, str]]) -> str:
-    """Return the mode that all images are read in: L, RGB, I (16 bits) or F (floats). Raise UserError."""
+    """Return the mode that all images are read in: L, RGB, I (16 bits) or F (floats).
+
+    Raise UserError.
+    """
     kinds: dict[str, Path] = {}
     for file, mode in modes:
         kinds.setdefault(_kind(file, mode), file)
@@ -181,7 +190,10 @@ def _kind(file: Path, mode: str) -> str:
 
 
 def _common_size(sizes: Sequence[tuple[Path, tuple[int, int]]]) -> tuple[int, int]:
-    """Return the one (width, height) of all images. Raise UserError, which names two files of different sizes."""
+    """Return the one (width, height) of all images.
+
+    Raise UserError, which names two files of different sizes.
+    """
     first, size = sizes[0]
     for file, other in sizes:
         if other != size:
@@ -193,7 +205,10 @@ def _common_size(sizes: Sequence[tuple[Path, tuple[int, int]]]) -> tuple[int, in
 
 
 def _opaque(image: Any, background: str | None) -> Any:
-    """Return an image without transparency, on a background; the image itself where all of it is opaque."""
+    """Return an image without transparency, on a background.
+
+    An image that is opaque is returned itself.
+    """
     from PIL import Image
 
     if background is None or not (image.mode in _TRANSPARENT or "transparency" in image.info):
@@ -211,7 +226,7 @@ def _opaque(image: Any, background: str | None) -> Any:
 
 
 def _pixels(image: Any, mode: str, reading: Reading) -> np.ndarray:
-    """Return the pixels of an image, turned as it was taken, in a mode and in the size that is wanted."""
+    """Return the pixels of an image, turned as it was taken, in a mode and a size."""
     from PIL import ImageOps
 
     image = ImageOps.exif_transpose(image).convert(mode)
@@ -227,7 +242,7 @@ def _pixels(image: Any, mode: str, reading: Reading) -> np.ndarray:
 
 
 def _fitted(image: Any, reading: Reading) -> Any:
-    """Shrink or enlarge an image to the size that is wanted; crop its longer side, or pad its shorter one."""
+    """Shrink or enlarge an image to a size, and crop its longer side or pad its shorter one."""
     from PIL import Image, ImageColor, ImageOps
 
     assert reading.size is not None, "asked where there is one"

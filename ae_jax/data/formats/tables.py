@@ -1,4 +1,7 @@
-"""Tables of numbers in .csv, .tsv and .parquet files: a row is an example, a column is a feature or the label."""
+"""Tables of numbers in .csv, .tsv and .parquet files.
+
+A row is an example, and a column is a feature or the label.
+"""
 
 import csv
 import io
@@ -36,7 +39,10 @@ def read(file: Path, reading: Reading) -> Found:
 
 
 def read_columns(file: Path) -> tuple[dict[str, np.ndarray], bool]:
-    """Return ({name: column [N] of float64 or text}, whether the file names them); else they are numbered from 0."""
+    """Return ({name: column [N] of float64 or text}, whether the file names them).
+
+    Columns without names are numbered from 0.
+    """
     if file.suffix.lower() == ".parquet":
         return _read_parquet(file), True
     try:
@@ -93,7 +99,10 @@ def _is_number(cell: str) -> bool:
 
 
 def _read_slowly(file: Path, text: str, delimiter: str, names: list[str], has_names: bool) -> dict[str, np.ndarray]:
-    """Return the columns of a table of which some hold text or gaps. An empty cell is NaN in a column of numbers."""
+    """Return the columns of a table of which some hold text or gaps.
+
+    An empty cell is NaN in a column of numbers.
+    """
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     rows = []
     try:

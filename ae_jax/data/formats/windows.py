@@ -72,7 +72,7 @@ def _by_recording(recordings: np.ndarray, share: float, seed: int = 0) -> dict[s
 
 
 def _windows(recordings: np.ndarray, window: int, stride: int) -> np.ndarray:
-    """Return the windows of recordings [N, T(, C)], those of one after another: [M, window(, C)]."""
+    """Return the windows of recordings [N, T(, C)], recording by recording: [M, window(, C)]."""
     found = np.lib.stride_tricks.sliding_window_view(recordings, window, axis=1)[:, ::stride]
     found = np.moveaxis(found, -1, 2)
     return np.ascontiguousarray(found.reshape(-1, *found.shape[2:]))

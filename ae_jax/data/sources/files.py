@@ -1,4 +1,4 @@
-"""The user's own examples: arrays (.npy, .npz), tables (.csv, .tsv, .parquet), or a folder of images.
+"""The user's own examples: arrays, tables or a folder of images.
 
 Where the user names no test examples, a share is drawn from the whole by a fixed permutation: files are often sorted by
 class, and their end would be a single one. Both sides keep the order of the file. Neighbours that overlap, such as
@@ -43,7 +43,7 @@ def load(
     window: int = 0,
     stride: int = 0,
 ) -> tuple[DataSpec, dict]:
-    """Read the user's own examples, and hold out a share of them as the test split, where they have none.
+    """Read the user's own examples, and hold out a test split where they have none.
 
     Of several processes one reads a folder or file, and all map its arrays from the cache.
 
@@ -147,7 +147,10 @@ def read_files(file: Path, reading: Reading, with_splits: bool = True) -> Found:
 
 
 def _cut(file: Path, found: Found, reading: Reading, window, stride, split, validation, whole) -> Found:
-    """Return windows in place of the series that were found. Raise UserError where these have splits of their own."""
+    """Return windows in place of the series that were found.
+
+    Raise UserError where these have splits of their own.
+    """
     if len(found.splits) > 1 or reading.layout not in ("", "NTC"):
         raise UserError(f"data.window is for one array [T], [T, C] or [N, T, C]; {file} holds another\nleave it out")
     parts = windows.cut(found.splits["train"]["x"], window, stride, _share(split or "0.1"), validation, whole)
@@ -191,14 +194,17 @@ def _axes(x: Any, reading: Reading, name: str, is_first: bool) -> str:
 
 
 def _check_alike(file: Path, sides: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raise UserError where the examples of two splits differ in shape or type, or only one has labels."""
+    """Raise UserError where two splits differ in shape or type, or only one has labels."""
     kinds = {name: (side["x"].shape[1:], side["x"].dtype, "label" in side) for name, side in sides.items()}
     if len(set(kinds.values())) > 1:
         raise UserError(f"{file}: the splits {', '.join(kinds)} differ in shape or dtype, or not all have labels")
 
 
 def _number_labels(name: str, sides: dict[str, dict[str, Any]], format_number: int) -> dict[str, Any]:
-    """Replace the labels of all splits by numbers; return the fields of a DataSpec that say what they are."""
+    """Replace the labels of all splits by numbers.
+
+    Return the fields of a DataSpec that say what they are.
+    """
     stored = {split: side["label"] for split, side in sides.items() if "label" in side}
     if not stored:
         return {}
@@ -214,7 +220,9 @@ def _number_labels(name: str, sides: dict[str, dict[str, Any]], format_number: i
 
 
 def _examples(file: Path, name: str, x: Any, axes: str, cache: str) -> tuple[Any, mapped.Survey]:
-    """Check examples of any supported type; return them with channels last, and what a pass over them found.
+    """Check examples of any supported type.
+
+    Return them with channels last, and what a pass over them found.
 
     Numbers in memory that are not pixels keep their precision, for `ae_jax.data.scaling`.
     """
@@ -243,7 +251,10 @@ def _as_float32(values: np.ndarray) -> np.ndarray:
 
 
 def _survey_of_file(file: Path, x: np.ndarray, cache: str) -> mapped.Survey:
-    """Return what a pass over the array in a file finds; a large one is read once, and again when it has changed."""
+    """Return what a pass over the array in a file finds.
+
+    A large one is read once, and again when it has changed.
+    """
     if x.nbytes <= mapped.PIECE:
         return mapped.survey(x)
     return mapped.Survey(**cached.remembered(cache, file, lambda: dataclasses.asdict(mapped.survey(x))))
@@ -257,7 +268,10 @@ def _share(split: str) -> float:
 
 
 def _hold_out(side: dict[str, Any], share: str) -> dict[str, dict[str, Any]]:
-    """Cut a share of the examples off as the test split. Raise UserError where one of both would be empty."""
+    """Cut a share of the examples off as the test split.
+
+    Raise UserError where one of both would be empty.
+    """
     count = len(side["x"])
     held = max(round(_share(share) * count), 1) if _share(share) else 0
     if not 0 < held < count:

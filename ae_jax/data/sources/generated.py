@@ -1,4 +1,7 @@
-"""Coloured images made up on the spot: discs before a background that fades. For trials where no data can be had."""
+"""Coloured images made up on the spot: discs before a background that fades.
+
+For trials where no data can be had.
+"""
 
 import numpy as np
 

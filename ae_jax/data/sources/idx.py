@@ -78,7 +78,10 @@ def _load(folder: Path, prefix: str, format_number: int) -> tuple[DataSpec, dict
 
 
 def _only_prefix(folder: Path) -> str:
-    """Return what stands before "train-images" in the names of the files. Raise UserError where there are several."""
+    """Return what stands before "train-images" in the names of the files.
+
+    Raise UserError where there are several.
+    """
     found = {file.name.partition("train-images")[0] for file in folder.glob("*train-images?idx3-ubyte*")}
     if len(found) > 1:
         names = ", ".join(sorted(name.rstrip("-") for name in found if name))

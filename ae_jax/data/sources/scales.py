@@ -1,4 +1,4 @@
-"""Melodies that wander along a scale, made up on the spot: for a first try, and for tests, without any file."""
+"""Melodies that wander along a scale, made up on the spot, for trials without any file."""
 
 import re
 
@@ -38,7 +38,10 @@ def load(name: str = "") -> tuple[DataSpec, dict]:
 
 
 def _melody(generator: np.random.Generator, rhythm: int, steps: int) -> np.ndarray:
-    """Draw a grid [steps] of quarters in one rhythm four times out of five, or in any; neighbours are a step apart."""
+    """Draw a grid [steps] of quarters in one rhythm four times out of five, or in any.
+
+    Neighbours are a step apart.
+    """
     durations: list[int] = []
     for _ in range(steps // 4):
         durations += _RHYTHMS[rhythm if generator.random() < 0.8 else generator.integers(len(_RHYTHMS))]

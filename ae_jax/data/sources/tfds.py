@@ -1,4 +1,4 @@
-"""Any image set of TensorFlow Datasets, decoded once into arrays that later runs map from a file.
+"""Any image set of TensorFlow Datasets, decoded once into arrays that later runs map.
 
 Reading a prepared set and decoding it needs no TensorFlow; preparing one does, so that happens in a process of its own:
 `python -m ae_jax.data.sources.tfds NAME DIR MANUAL_DIR`. Where the cache holds the decoded arrays, TFDS is not
@@ -75,7 +75,7 @@ def load(
 def _kept(
     name: str, home: Path, path: str, cache: str, size: int, sides: dict[str, str], optional: bool = False
 ) -> tuple[DataSpec, dict]:
-    """Return splits of a set, which are decoded into a folder of their own where they are not there.
+    """Return splits of a set; decode them into a folder of their own if they are not there.
 
     Args:
       name: the set.
@@ -213,7 +213,10 @@ def _decode(builder, sides: dict[str, str], folder: Path, size: int) -> None:
 
 
 def _write(folder: Path, source, image: str, shape: tuple[int, ...], classes: int) -> int:
-    """Write x.npy, and label.npy where there are classes, block by block; return the highest value of a pixel."""
+    """Write x.npy, and label.npy where there are classes, block by block.
+
+    Return the highest value of a pixel.
+    """
     folder.mkdir(parents=True)
     labels, highest = [], 0
     with (folder / "x.npy").open("wb") as stream:
@@ -231,7 +234,7 @@ def _write(folder: Path, source, image: str, shape: tuple[int, ...], classes: in
 
 
 def _shrunk(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Return the centre square of an image [H, W, C] in a shape, each pixel the mean of the area that it covers."""
+    """Shrink the centre square of an image [H, W, C] to a shape, by means over areas."""
     if image.shape == shape:
         return image
     from PIL import Image
@@ -245,7 +248,10 @@ def _shrunk(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def main(name: str, home: str, manual: str) -> None:
-    """Prepare a set, in the process that has TensorFlow; the last line on standard output is the error, if any."""
+    """Prepare a set, in the process that has TensorFlow.
+
+    The last line on standard output is the error, if any.
+    """
     import tensorflow_datasets as tfds
 
     sys.excepthook = lambda kind, error, trace: print(f"{kind.__name__}: {_line(error)}")
