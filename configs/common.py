@@ -58,7 +58,7 @@ def finish(config: ConfigDict, arguments: Any, expected_on: Sequence[str] = _EXP
       expected_on: the data sets on which the config's expected values hold.
     """
     if arguments.smoke or arguments.data not in expected_on:
-        config.expected = {}
+        config.expected, config.regression = {}, {}
     if arguments.smoke:
         _shrink(config.model)
         config.train.update(steps=2, epochs=None, batch_size=8, log_every=1, eval_every=2, checkpoint_every=1)

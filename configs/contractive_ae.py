@@ -8,6 +8,9 @@ sigmoid, as in the paper.
 
 from configs import ae, common
 
+# An independent program in JAX, one seed each, ended at 0.150 with PyTorch's initialisation and at 0.123 with this one.
+_WHY = "lecun_normal here; PyTorch's default has a third of its variance"
+
 
 def get_config(arg=""):
     config, arguments = common.start(arg, parent=ae)
@@ -16,7 +19,7 @@ def get_config(arg=""):
     if arguments.data != "digits":
         config.train.epochs = 20
     config.data.validation = 0
-    config.expected.bce_nats_per_pixel = dict(value=0.1461, source="PyTorch prototype")
+    config.expected.bce_nats_per_pixel = dict(value=0.1461, source="PyTorch prototype", explained=_WHY)
     return common.finish(config, arguments)
 
 

@@ -4,8 +4,8 @@ Burda et al. 2016, "Importance weighted autoencoders", arXiv:1509.00519, table 1
 image, estimated with 5,000 samples after 3,280 epochs (`:short`: 121). The last checkpoint counts.
 The seed of the evaluation binarises the test set once. `objective=elbo` is the VAE; miwae, piwae and ciwae are those of
 Rainforth et al. 2018, arXiv:1802.04537. The full schedule takes 27 times as long as `:short`, whose results stand
-beside the paper's and are judged by the order of the columns alone. docs/results.md has the time that `:short` takes.
-`mnist_static` has 50,000 training images of fixed bits.
+beside the paper's and are judged by the order of the columns alone. `mnist_static` has 50,000 training images of fixed
+bits.
 
     python scripts/reproduce.py iwae_table1_short           (--stored: prints what was obtained so far)
     python scripts/train.py --config=configs/iwae.py:mnist,objective=dreg,k=8,short --workdir=runs/dreg
@@ -102,7 +102,7 @@ def _source(data, column):
 
 
 def _by_order(data, column, source):
-    """Return the bound of a shortened training: the column that is next above it in the paper."""
+    """Return what a shortened training is expected to reach: less than the column that is next above it."""
     value = _PUBLISHED[data][column][0]
     above = {one: nats for one, (nats, _) in _PUBLISHED[data].items() if nats > value and one[2] == 1}
     above = {one: nats for one, nats in above.items() if one not in _RAINFORTH}

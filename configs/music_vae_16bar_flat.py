@@ -23,7 +23,7 @@ def get_config(arg=""):
         widths = (140,)
     config.model.update(conductor_hidden=(), decoder_hidden=widths)
     if config.expected:
-        expected = dict(metric="accuracy_most_likely", tolerance=0.0, source="the likeliest event of each position")
+        expected = dict(metric="accuracy_most_likely", source="the likeliest event of each position")
         config.expected.accuracy_argmax = expected
     return common.finish(config, arguments)
 

@@ -25,7 +25,8 @@ def get_config(arg=""):
         raise errors.unknown("posterior", arguments.posterior, _PARTS)
     config.model.update(hidden=(256, 256), latent_dim=128, **_PARTS[arguments.posterior])
     config.optimizer.update(name="rmsprop", learning_rate=1e-3, decay=0.99, centered=True)
-    config.data.validation = 0
+    # The static set is binary already.
+    config.data.update(validation=0, binarize="dynamic" if arguments.data == "digits" else "none")
     config.train.update(steps=arguments.steps if arguments.data != "digits" else 3000, epochs=None)
     config.train.update(log_every=1000, checkpoint_every=1000, eval_every=0)
     config.eval.update(metrics=("nll", "elbo"), criterion="nll")

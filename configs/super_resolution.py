@@ -1,7 +1,7 @@
 r"""Super-resolution: the model adds details to a cubic enlargement of a smaller image.
 
-The inputs have a half or a quarter of the width and height, and are means over squares of pixels. Expected: 4 dB over
-bicubic interpolation, whose mean PSNR on the test images of Fashion-MNIST is 19.31 dB (2x) and 16.03 dB (4x).
+The inputs have a half or a quarter of the width and height, and are means over squares of pixels. The baseline
+is bicubic interpolation, whose mean PSNR on the test images of Fashion-MNIST is 19.31 dB (2x) and 16.03 dB (4x).
 
     python scripts/reproduce.py super_resolution
     python scripts/apply.py --workdir=runs/reproduce/super_resolution_2x --task=reconstruct \
@@ -9,6 +9,9 @@ bicubic interpolation, whose mean PSNR on the test images of Fashion-MNIST is 19
 """
 
 from configs import ae, common
+
+# {factor: mean PSNR of the test images that we obtained earlier}.
+_OBTAINED = {2: 23.56, 4: 21.15}
 
 
 def get_config(arg=""):
@@ -20,7 +23,9 @@ def get_config(arg=""):
     config.train.update(steps=None, epochs=20)
     config.data.validation = 0
     config.eval.update(metrics=("psnr", "ssim", "baselines"), criterion="psnr_db")
-    config.expected.psnr_db = dict(metric="baseline_psnr_db", plus=4.0, tolerance=0.0, source="bicubic + 4 dB")
+    config.expected.psnr_db = dict(metric="baseline_psnr_db", source="bicubic")
+    if arguments.factor in _OBTAINED:
+        config.regression = dict(psnr_db=dict(value=_OBTAINED[arguments.factor]))
     return common.finish(config, arguments, expected_on=("fashion_mnist",))
 
 

@@ -39,7 +39,9 @@ def made(family, shape=(8, 8, 1), latent_dim=2, classes=10, **options):
     # Far from zero, where examples would have the same code but for rounding; compiling an initialiser takes seconds.
     draw = lambda leaf: generator.normal(size=leaf.shape, scale=2 / np.sqrt(leaf.shape[0])).astype(np.float32)
     variables = jax.tree.map(draw, shapes)
-    data = EvalData.of(train=batches, test=batches, metrics=METRICS, open_run=pytest.fail, input_shape=shape)
+    data = EvalData.of(
+        train=batches, test=batches, corpus=batches, metrics=METRICS, open_run=pytest.fail, input_shape=shape
+    )
     return model, variables, data
 
 

@@ -12,7 +12,6 @@ ROOT = Path(__file__).parents[1]
 NOT_YET = (
     "ae_jax/data",
     "ae_jax/experiments",
-    "ae_jax/commands/apply",
     "ae_jax/commands/entry/reproduce.py",
     "ae_jax/commands/options.py",
     "ae_jax/commands/reproduce.py",

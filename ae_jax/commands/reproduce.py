@@ -1,16 +1,20 @@
-"""Rows of the results table: configs with an expected value, what was obtained, and the verdict.
+"""Rows of the results table: configs with published values, the values obtained, and the verdict.
 
-A row is a config with an `expected` section: `configs/NAME.py`, or one for each entry of its `rows()`, {row: argument}.
-`benchmarks/results.json` holds what full-length runs obtained. The table in docs/results.md is rendered from it.
+A row is a config with an `expected` or a `regression` section: `configs/NAME.py`, or one for each entry of its
+`rows()`, {row: argument}. `benchmarks/results.json` holds the results of full-length runs, and `docs/results.md` shows
+them.
 
-    expected.METRIC = dict(value=0.0914, source="...")                         a number that somebody obtained
-    expected.METRIC = dict(row="aae_plain", times=0.05, source="...")          a multiple of what another row obtained
-    expected.METRIC = dict(metric="baseline_psnr_db", plus=4.0, source="...")  a margin above another metric of the run
+    expected.METRIC = dict(value=0.0622, source="...")                         a number that somebody else published
+    expected.METRIC = dict(row="aae_plain", source="...")                      what another row obtained
+    expected.METRIC = dict(metric="baseline_psnr_db", source="...")            another metric of the same run
+    regression.METRIC = dict(value=0.0915, sd=0.0001, seeds=3)                 our own earlier value
 
-`paper` is the paper's own number, shown beside ours in that paper's table. With judged=False the expected value is
-shown and decides nothing, for example when it is from a longer training. A result that is better by more than
-`suspicious` is flagged, because then something else was probably measured. By default `suspicious` is a tenth of a
-`value` that has no `tolerance` of its own.
+`ae_jax.commands.verdicts` has the rules by which they are judged. `paper` is the paper's own number, which is shown
+beside ours in that paper's table. With judged=False a value is shown and decides nothing, for example when it is from a
+longer training, or could not be confirmed at its source.
+
+A config that holds out validation examples and has an `eval.criterion` reports its best checkpoint by that criterion;
+all other configs report the last one.
 
 A config may define `tables()`, {name: dict(metrics=(METRIC, ...), lines={line: {column: row}})}, to show rows in the
 layout of a paper.
@@ -24,14 +28,14 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ae_jax.core import errors
+from ae_jax.core import errors, lookup
 from ae_jax.devices import report
 from ae_jax.experiments import configuration, rundir, trusted
 
 RESULTS = configuration.ROOT / "benchmarks" / "results.json"
 # These keys do not change a result: where the data are on this machine, and how a run is logged and distributed.
 _NOT_HASHED: tuple[str, ...] = ("data.source", *configuration.PLACES, "train.log_every", "train.eval_every")
-_NOT_HASHED += ("train.checkpoint_every", "train.keep", "data.stream", "mesh.", "expected.", "seed")
+_NOT_HASHED += ("train.checkpoint_every", "train.keep", "data.stream", "mesh.", "expected.", "regression.", "seed")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,14 +106,40 @@ def select(names: list[str]) -> list[Row]:
 def config_hash(config: Any) -> str:
     """Return eight hex digits that identify everything in a config that decides the result, except the seed.
 
-    Keys that are switched off (None, False, "") are left out, so that a new option leaves older results valid.
+    Keys that are switched off (None, False, "") are left out, so that a new option leaves older results valid. A number
+    that is 0 is a value like any other. A metric or a data source whose rules changed has a constant PROTOCOL, the
+    number of its present rules, which is part of the digits.
     """
     plain = configuration.to_plain(config)
     decisive = {
         key: configuration.value_at(plain, key) for key in configuration.keys(plain) if not key.startswith(_NOT_HASHED)
     }
-    decisive = {key: value for key, value in decisive.items() if value not in (None, False, "")}
+    decisive = {key: value for key, value in decisive.items() if not _is_off(value)}
+    decisive |= _protocols(config)
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:8]
+
+
+def _is_off(value: Any) -> bool:
+    """Return whether the value of a key is as good as an absent key. 0 equals False, and is not off."""
+    return value is None or value is False or value == ""
+
+
+def _protocols(config: Any) -> dict[str, int]:
+    """Return {"KIND.NAME": number} of the metrics and the source that have changed their rules."""
+    named = [("metrics", name) for name in metrics_of(config)]
+    if ":" not in config.data.source:
+        named.append(("sources", config.data.source))
+    numbers = {f"{kind}.{name}": getattr(lookup.module(kind, name), "PROTOCOL", 1) for kind, name in named}
+    return {name: number for name, number in numbers.items() if number > 1}
+
+
+def metrics_of(config: Any) -> tuple[str, ...]:
+    """Return the metrics of a row: its eval.metrics, and those of expected scores that are too slow for training."""
+    names = tuple(config.eval.metrics)
+    scores = {key for name in names for key in lookup.module("metrics", name).BETTER}
+    missing = [key for key in config.expected if key not in scores]
+    further = [name for name in lookup.choices("metrics") if set(missing) & set(lookup.module("metrics", name).BETTER)]
+    return (*names, *(name for name in further if name not in names))
 
 
 def seeds(row: Row, count: int) -> range:
@@ -143,8 +173,9 @@ def run(row: Row, folder: pathlib.Path, seed: int | None = None, trust: Sequence
     workdir = _place(folder, row, seed)
     runner.train_run(config, str(workdir), trust=trust)
     with analysis.on_all_devices(str(workdir)):
-        trained = analysis.load(str(workdir), trust=(*trust, *trusted.modules(config)))
-        scores = analysis.evaluate(trained.experiment, trained.variables, config.eval.metrics, trained.data)
+        checkpoint = "best" if config.data.validation and config.eval.criterion else "newest"
+        trained = analysis.load(str(workdir), checkpoint=checkpoint, trust=(*trust, *trusted.modules(config)))
+        scores = analysis.evaluate(trained.experiment, trained.variables, metrics_of(config), trained.data)
     seconds = sum(line["window_seconds"] for line in rundir.read_lines(trained.run.timings))
     return {"config": row.config, "hash": config_hash(configuration.load(row.config)), "seconds": round(seconds, 1),
             "device": device(), "scores": scores}  # fmt: skip

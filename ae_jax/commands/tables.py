@@ -1,6 +1,7 @@
 """Tables of results, as text or in Markdown: one line per metric, or in the layout of a paper."""
 
 import math
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,21 +14,39 @@ _KINDS = ("expected", "obtained", "difference")
 
 def table(all_lines: Sequence[verdicts.Line], markdown: bool = False) -> str:
     """Return lines as a table, in text or in Markdown."""
-    head = ("row", "metric", "expected", "obtained", "difference", "verdict", "minutes", "expected from")
+    head = (
+        *("row", "metric", "expected", "before", "obtained", "seeds", "worse by at most", "verdict", "minutes"),
+        "expected from",
+    )
     body = [
         (
             line.row,
             line.metric,
-            f"{line.expected:.4g}",
+            _figure(line.expected),
+            _figure(line.regression),
             _obtained(line),
-            f"{line.obtained - line.expected:+.2g}",
-            line.verdict,
+            str(line.seeds),
+            _figure(line.allowance, ".2g"),
+            _verdict(line),
             f"{line.seconds / 60:.1f}",
             line.source,
         )
         for line in all_lines
     ]
     return _drawn(head, body, markdown)
+
+
+def _figure(value: float, digits: str = ".4g") -> str:
+    """Return a number as text, or "-" where there is none."""
+    return "-" if math.isnan(value) else f"{value:{digits}}"
+
+
+def _verdict(line: verdicts.Line) -> str:
+    """Return the verdict on the expected value, and the one on our own earlier value."""
+    if math.isnan(line.expected):
+        return line.trend
+    texts = dict.fromkeys(text for text in (line.verdict, line.trend) if text)
+    return "; ".join(texts)
 
 
 def _obtained(line: verdicts.Line) -> str:
@@ -69,9 +88,11 @@ def _cells(row: reproduce.Row, metrics: Sequence[str], stored: Mapping[str, Any]
     found: dict[str, str] = {}
     expected = [section.get(metric, {}) for metric in metrics]
     published = [of.get("paper", of.get("value")) for of in expected]
-    like = ".4g" if None in published else ".2f"
-    if None not in published:
-        found["expected"] = f"{published[0]:{like}}" + _in_brackets(published[1:])
+    like = ".4g" if published[0] is None else ".2f"
+    if published[0] is not None:
+        found["expected"] = f"{published[0]:{like}}" + _in_brackets(
+            value for value in published[1:] if value is not None
+        )
     if row.name in stored:
         means, spread = zip(*(verdicts.of_seeds(row.name, metric, stored) for metric in metrics))
         found["obtained"] = f"{means[0]:{like}}{_spread(spread[0])}" + _in_brackets(means[1:])
@@ -86,6 +107,26 @@ def _in_brackets(values):
 
 def _spread(value):
     return "" if math.isnan(value) else f" ± {value:.2g}"
+
+
+def fill(page: str, stored: Mapping[str, Any]) -> str:
+    """Render the tables of a Markdown page anew.
+
+    A table stands between <!-- NAME --> and <!-- /NAME -->. NAME is that of a paper's table, or "results" for the rows
+    that were run. <!-- results: ROW ROW --> shows these rows only. All else stays as it is.
+    """
+    layouts, rows = reproduce.tables(), reproduce.rows()
+
+    def rendered(block: re.Match[str]) -> str:
+        start, name, chosen, end = (block["start"], block["name"], block["rows"], block["end"])
+        if name == "results":
+            names = chosen.split() if chosen else rows
+            shown = [line for row in names if row in stored for line in verdicts.lines(rows[row], stored)]
+            return f"{start}{table(shown, markdown=True)}\n{end}"
+        return f"{start}{grid(layouts[name], stored, markdown=True)}\n{end}" if name in layouts else block[0]
+
+    pattern = r"(?P<start><!-- (?P<name>\w+)(?:: (?P<rows>[\w ]+))? -->\n).*?(?P<end><!-- /(?P=name) -->)"
+    return re.sub(pattern, rendered, page, flags=re.DOTALL)
 
 
 def groups(stored: Mapping[str, Any]) -> list[str]:

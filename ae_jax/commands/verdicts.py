@@ -1,9 +1,19 @@
-"""Verdicts: what a row or a run obtained, compared with what its config expects."""
+"""Verdicts: the results of a row or a run, judged by its config's `expected` and `regression` sections.
+
+A result passes `expected` if it is worse by at most the allowance, which is the larger of
+
+    2 sqrt(se_examples^2 + se_seeds^2 + se_published^2)  and  half a unit of the published figure's last place.
+
+A result that is better than a published value by more than three times the allowance is flagged, because something else
+was probably measured, until the config gives an explanation. The `regression` section has our own earlier values, which
+are judged on both sides, by the spread over seeds.
+"""
 
 import dataclasses
+import decimal
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ae_jax.commands.reproduce import Row
@@ -11,32 +21,59 @@ from ae_jax.core import lookup
 from ae_jax.core.errors import UserError
 from ae_jax.experiments import configuration
 
-TOLERANCE = 0.015
-_SUSPICIOUS = 0.1
+# A result that is better by more than so many allowances is flagged.
+_FLAGGED = 3.0
+# An interval of so many standard errors on either side.
+_WIDTH = 2.0
+
+PASSES, MISSES, NOT_JUDGED = "passes", "misses", "not judged"
+EXPLAINED, FLAGGED = "better, explained", "flagged: explain why it is better"
+ONE_SEED = "one seed, not judged"
+AS_BEFORE, CHANGED = "as before", "changed"
 
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """One line of the table: a metric of a row."""
+    """A line of the table of results: a metric of a row.
+
+    Args:
+      row: name of the row.
+      metric: name of the metric.
+      obtained: mean over the seeds.
+      spread: standard deviation over the seeds; NaN for one seed.
+      seeds: number of seeds.
+      expected: the expected value; NaN where there is none.
+      allowance: by how much the result may be worse than expected; NaN where that is not judged.
+      regression: our own earlier value; NaN where there is none.
+      floor: METRIC_floor, below which no model gets; NaN where none is known.
+      verdict: the verdict on the expected value.
+      trend: the verdict on the earlier value; "" where there is none.
+      source: where the expected value is from.
+      seconds: seconds of training, on average over the seeds.
+    """
 
     row: str
     metric: str
-    expected: float
     obtained: float
-    spread: float  # standard deviation over seeds; NaN for one seed
-    floor: float  # METRIC_floor, below which no model gets; NaN where none is known
+    spread: float
+    seeds: int
+    expected: float
+    allowance: float
+    regression: float
+    floor: float
     verdict: str
+    trend: str
     source: str
     seconds: float
 
     @property
     def passed(self) -> bool:
-        """Return whether the row is not outside its tolerance."""
-        return self.verdict in ("meets it", "better", "not judged")
+        """Return whether the row neither misses a value, nor is better without an explanation, nor has changed."""
+        return self.verdict not in (MISSES, FLAGGED) and self.trend != CHANGED
 
 
 def lines(row: Row, stored: Mapping[str, Any]) -> list[Line]:
-    """Return the table lines of a row: each expected metric beside what was obtained, with its verdict.
+    """Return the table lines of a row: a line for each metric that its config expects or remembers.
 
     Args:
       row: the row.
@@ -50,9 +87,7 @@ def lines(row: Row, stored: Mapping[str, Any]) -> list[Line]:
 
 
 def judge(name: str, config: Any, expectations: Mapping[str, Any], stored: Mapping[str, Any]) -> list[Line]:
-    """Return the table lines of a row or run for some of the config's `expected` metrics.
-
-    The verdict is one-sided: a better result passes.
+    """Return the table lines of a row or run for some of the config's `expected` metrics, and all of `regression`.
 
     Args:
       name: the name of the row or run in `stored`.
@@ -61,60 +96,151 @@ def judge(name: str, config: Any, expectations: Mapping[str, Any], stored: Mappi
       stored: {row: entry}.
 
     Raises:
-      UserError: for a metric that none of eval.metrics computes, or a row that was not run.
+      UserError: for a metric that the row does not have, or a row that was not run.
     """
-    entry, answered = stored[name], []
-    modules = [lookup.module("metrics", name) for name in config.eval.metrics]
-    better = {key: direction for module in modules for key, direction in module.BETTER.items()}
-    seconds = sum(entry["seconds"].values()) / len(entry["seconds"])
-    for metric, expected in expectations.items():
+    entry = stored[name]
+    better = {
+        key: direction
+        for metric in lookup.choices("metrics")
+        for key, direction in lookup.module("metrics", metric).BETTER.items()
+    }
+    seconds = statistics.fmean(entry["seconds"].values())
+    earlier = {key: one for key, one in config.regression.items() if key in _scores_of_all(entry)}
+    found = []
+    for metric in dict.fromkeys((*expectations, *earlier)):
         if metric not in better:
-            raise UserError(f"{name} expects {metric!r}, which none of its eval.metrics answers")
-        mean, spread = of_seeds(name, metric, stored)
-        value = _expected_value(name, metric, expected, stored)
-        tolerance = expected.get("tolerance", TOLERANCE * abs(value))
-        is_result = "value" in expected and "tolerance" not in expected
-        suspicious = expected.get("suspicious", _SUSPICIOUS * abs(value) if is_result else math.inf)
+            raise UserError(
+                f"{name} expects {metric!r}, which is no score of a metric\nuse a name of: {config.eval.metrics}"
+            )
+        values = by_seed(name, metric, stored)
+        mean, spread = _mean_and_spread(list(values.values()))
+        past, expected = earlier.get(metric, {}), expectations.get(metric, {})
+        value, allowance = _expected(name, metric, expected, past, stored) if expected else (math.nan, math.nan)
         gain = (mean - value) * (1 if better[metric] == "max" else -1)
-        verdict = _verdict(gain, tolerance, suspicious) if expected.get("judged", True) else "not judged"
-        floor = statistics.fmean(scores.get(f"{metric}_floor", math.nan) for scores in entry["scores"].values())
-        answered.append(Line(name, metric, value, mean, spread, floor, verdict, expected["source"], seconds))
-    return answered
+        found.append(
+            Line(
+                row=name,
+                metric=metric,
+                obtained=mean,
+                spread=spread,
+                seeds=len(values),
+                expected=value,
+                allowance=allowance,
+                regression=past.get("value", math.nan),
+                floor=statistics.fmean(scores.get(f"{metric}_floor", math.nan) for scores in entry["scores"].values()),
+                verdict=_verdict(expected, gain, allowance),
+                trend=_trend(past, mean, spread, len(values)),
+                source=expected.get("source", "our own earlier runs"),
+                seconds=seconds,
+            )
+        )
+    return found
 
 
-def _verdict(gain: float, tolerance: float, suspicious: float) -> str:
-    if gain > suspicious:
-        return "suspicious: check binarisation and normalisation"
-    if gain > tolerance:
-        return "better"
-    return "meets it" if gain >= -tolerance else "misses"
+def _verdict(expected: Mapping[str, Any], gain: float, allowance: float) -> str:
+    """Return the verdict on a result that is better than expected by `gain`."""
+    if not expected or not expected.get("judged", True):
+        return NOT_JUDGED
+    if math.isnan(allowance):
+        return ONE_SEED
+    if gain < -allowance:
+        return MISSES
+    # A baseline is there to be exceeded. Only a published value is suspicious if it is exceeded by far.
+    if "value" in expected and gain > _FLAGGED * allowance:
+        return EXPLAINED if expected.get("explained") else FLAGGED
+    return PASSES
 
 
-def _expected_value(name: str, metric: str, expected: Mapping[str, Any], stored: Mapping[str, Any]) -> float:
+def _trend(past: Mapping[str, Any], mean: float, spread: float, seeds: int) -> str:
+    """Return the verdict on a mean over `seeds` seeds, compared with our own earlier value."""
+    if not past:
+        return ""
+    stored = past.get("sd")
+    deviation = spread if stored is None else float(stored)
+    if math.isnan(deviation):
+        return ONE_SEED
+    allowance = _WIDTH * deviation * math.sqrt(1 / seeds + 1 / past.get("seeds", 1))
+    return AS_BEFORE if abs(mean - past["value"]) <= allowance else CHANGED
+
+
+def _expected(
+    name: str, metric: str, expected: Mapping[str, Any], past: Mapping[str, Any], stored: Mapping[str, Any]
+) -> tuple[float, float]:
+    """Return (expected value, allowance); the allowance is NaN if it is unknown for a single seed."""
+    obtained = by_seed(name, metric, stored)
     if "value" in expected:
-        return expected["value"]
-    if (other := expected.get("row", name)) not in stored:
-        raise UserError(f"row {name!r} is compared with {other!r}, which was not run\ntry: reproduce.py {other}")
-    mean, _ = of_seeds(other, expected.get("metric", metric), stored)
-    return expected.get("times", 1.0) * mean + expected.get("plus", 0.0)
+        value, rounding = float(expected["value"]), half_a_unit(expected["value"])
+        differences = [one - value for one in obtained.values()]
+        others: list[float] = []
+    else:
+        other = expected.get("row") or name
+        if other not in stored:
+            raise UserError(f"row {name!r} is compared with {other!r}, which was not run\ntry: reproduce.py {other}")
+        its_metric, times = expected.get("metric") or metric, expected.get("times", 1.0)
+        references = {
+            seed: times * one + expected.get("plus", 0.0) for seed, one in by_seed(other, its_metric, stored).items()
+        }
+        value, rounding = statistics.fmean(references.values()), 0.0
+        differences = _paired(obtained, references)
+        others = [times * _se_of_examples(other, its_metric, stored)]
+    by_seeds = _se_of_seeds(differences, past)
+    # Errors of two scores on the same examples are mostly correlated; the sum of their squares is an upper bound.
+    errors = [_se_of_examples(name, metric, stored), *others, by_seeds, expected.get("se", 0.0)]
+    return value, max(_WIDTH * math.hypot(*errors), rounding) if not math.isnan(by_seeds) else math.nan
 
 
-def of_seeds(row: str, metric: str, stored: Mapping[str, Any]) -> tuple[float, float]:
-    """Return the mean and the standard deviation of a metric over the seeds of a row.
+def _paired(obtained: Mapping[str, float], references: Mapping[str, float]) -> list[float]:
+    """Return the differences of the same seeds, or of every seed to the mean if the seeds are others."""
+    if obtained.keys() <= references.keys():
+        return [one - references[seed] for seed, one in obtained.items()]
+    middle = statistics.fmean(references.values())
+    return [one - middle for one in obtained.values()]
 
-    Args:
-      row: the name of the row.
-      metric: the metric.
-      stored: {row: entry}.
 
-    Returns:
-      (mean, standard deviation); the latter is NaN for a single seed.
+def _se_of_seeds(differences: Sequence[float], past: Mapping[str, Any]) -> float:
+    """Return the standard error over seeds; for one seed the earlier standard deviation, NaN if there is none."""
+    if len(differences) > 1:
+        return statistics.stdev(differences) / math.sqrt(len(differences))
+    return past["sd"] if past.get("sd") is not None else math.nan
+
+
+def _se_of_examples(name: str, metric: str, stored: Mapping[str, Any]) -> float:
+    """Return METRIC_se, on average over the seeds; 0 for a score without one."""
+    return statistics.fmean(scores.get(f"{metric}_se", 0.0) for scores in stored[name]["scores"].values())
+
+
+def half_a_unit(value: float) -> float:
+    """Return half a unit of the last place of a figure as it is written: 0.005 for 88.71, and 0.5 for 104."""
+    exponent = decimal.Decimal(str(value)).as_tuple().exponent
+    assert isinstance(exponent, int), "a published value is finite"
+    return 0.5 * 10.0**exponent
+
+
+def by_seed(row: str, metric: str, stored: Mapping[str, Any]) -> dict[str, float]:
+    """Return {seed: score} of a metric of a row.
 
     Raises:
       UserError: if the row was run without that metric.
     """
-    found = stored[row]["scores"].values()
-    if not all(metric in scores for scores in found):
+    found = stored[row]["scores"]
+    if not all(metric in scores for scores in found.values()):
         raise UserError(f"row {row!r} was run when it had no {metric}\ntry: reproduce.py {row}")
-    values = [scores[metric] for scores in found]
+    return {seed: scores[metric] for seed, scores in found.items()}
+
+
+def of_seeds(row: str, metric: str, stored: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the mean and the standard deviation of a metric over the seeds of a row; the latter is NaN for one seed.
+
+    Raises:
+      UserError: if the row was run without that metric.
+    """
+    return _mean_and_spread(list(by_seed(row, metric, stored).values()))
+
+
+def _mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
     return statistics.fmean(values), statistics.stdev(values) if len(values) > 1 else math.nan
+
+
+def _scores_of_all(entry: Mapping[str, Any]) -> set[str]:
+    """Return the names of the scores that every seed has."""
+    return set.intersection(*(set(scores) for scores in entry["scores"].values()))

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from ae_jax.core.distributions import Normal, softplus
+from ae_jax.core.errors import UserError
 from ae_jax.core.types import Array, Key
 
 _BISECTIONS = 40  # halves an interval of a few units down to the rounding of float32
@@ -199,6 +200,25 @@ class Autoregressive(flax.struct.PyTreeNode):
 
         z = jax.lax.fori_loop(0, y.shape[-1], update, y)
         return z, -self(z)[1]
+
+
+def check_hidden(hidden: int, size: int) -> None:
+    """Check that an autoregressive flow has a hidden unit of every degree 1 .. size - 1.
+
+    Without one of degree k, the coordinates after k could not depend on the k-th.
+
+    Args:
+      hidden: number of hidden units.
+      size: number of coordinates.
+
+    Raises:
+      UserError: if there are too few.
+    """
+    if hidden < size - 1:
+        raise UserError(
+            f"model.flow_hidden={hidden} is too small for latents of {size} numbers, because each needs a unit of its "
+            f"own\nuse --config.model.flow_hidden={size - 1} or more"
+        )
 
 
 class Inverse(flax.struct.PyTreeNode):

@@ -3,6 +3,7 @@
 import math
 
 import jax
+import jax.numpy as jnp
 from jaxtyping import Float
 
 from ae_jax.core.errors import UserError
@@ -36,3 +37,29 @@ def log_weights(outputs: Outputs, batch: Batch, path: bool = False) -> Float[Arr
 def log_mean_exp(log_w: Float[Array, "..."], axis: int = 0) -> Float[Array, "..."]:
     """Return the logarithm of the mean of exp(log_w) along an axis."""
     return jax.nn.logsumexp(log_w, axis=axis) - math.log(log_w.shape[axis])
+
+
+def normalised(log_w: Float[Array, "S *rest"]) -> Float[Array, "S *rest"]:
+    """Return weights divided by their sum over the samples; 0 if all of them underflow, where a softmax is NaN."""
+    total = jax.nn.logsumexp(log_w, axis=0)
+    return jnp.exp(log_w - jnp.where(jnp.isneginf(total), 0, total)[None])
+
+
+def weighted(weights: Float[Array, "..."] | float, values: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Return weights * values, and 0 wherever the weight is 0.
+
+    The logarithm of a weight that underflows is -inf, and 0 * (-inf) would be NaN.
+    """
+    return jnp.where(jnp.equal(weights, 0), 0, weights * jnp.where(jnp.equal(weights, 0), 0, values))
+
+
+def effective_samples(log_sum: Float[Array, "*shape"], log_sum_of_squares: Float[Array, "*shape"]) -> Array:
+    """Return the effective sample size (sum w)^2 / sum w^2 of importance weights; 0 if all weights are 0.
+
+    Kong 1992, "A note on importance sampling using standardized weights".
+
+    Args:
+      log_sum: log sum w.
+      log_sum_of_squares: log sum w^2.
+    """
+    return jnp.where(jnp.isneginf(log_sum), 0, jnp.exp(2 * log_sum - log_sum_of_squares))

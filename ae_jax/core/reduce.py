@@ -10,6 +10,9 @@ from jaxtyping import Float, Real
 from ae_jax.core import errors
 from ae_jax.core.types import Array, Scalar
 
+# Terms that are logged beside the loss and have no weight in it.
+LOGGED_ONLY = frozenset({"kl_unclamped"})
+
 
 def masked_mean(values: Float[Array, "B *rest"], mask: Real[Array, " B"] | None = None) -> Float[Array, "*rest"]:
     """Return the mean of `values` over the examples whose `mask` is one.
@@ -19,7 +22,9 @@ def masked_mean(values: Float[Array, "B *rest"], mask: Real[Array, " B"] | None 
     if mask is None:
         return jnp.mean(values, axis=0)
     mask = jnp.reshape(mask, (-1,) + (1,) * (jnp.ndim(values) - 1))
-    return jnp.sum(values * mask, axis=0) / jnp.maximum(jnp.sum(mask), 1)
+    # An example that is masked out may have an infinite value, and 0 * inf would be NaN.
+    kept = jnp.where(mask > 0, values * mask, 0)
+    return jnp.sum(kept, axis=0) / jnp.maximum(jnp.sum(mask), 1)
 
 
 def check_weights(terms: Mapping[str, object], weights: Mapping[str, object]) -> None:
@@ -35,10 +40,11 @@ def check_weights(terms: Mapping[str, object], weights: Mapping[str, object]) ->
     """
     for name in weights.keys() - terms.keys():
         raise errors.UnknownKey(f"weights.{name}", [f"weights.{term}" for term in terms], "this objective")
-    for name in terms.keys() - weights.keys():
+    for name in terms.keys() - weights.keys() - LOGGED_ONLY:
         raise errors.UserError(f"the objective's term {name!r} has no weight\nset weights.{name}")
 
 
 def weighted_sum(terms: Mapping[str, Float[Array, "..."]], weights: Mapping[str, Scalar]) -> Float[Array, "..."]:
     """Return the sum of weight * term, in the order of names so that it is reproducible."""
-    return functools.reduce(operator.add, [weights[name] * terms[name] for name in sorted(terms)])
+    weighed = [weights[name] * terms[name] for name in sorted(terms.keys() - LOGGED_ONLY)]
+    return functools.reduce(operator.add, weighed)

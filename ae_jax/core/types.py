@@ -28,10 +28,11 @@ Scalar: TypeAlias = int | float | Float[Array, ""]  # a constant, or a number th
 # on data on which it was trained.
 #   1  (also if no number is stored) validation is the end of the training split
 #   2  validation is the data set's own validation split, or else drawn from the training split by a fixed permutation
-#   3  classes are numbered in sorted order without gaps, data.labelled keeps labels evenly over the training split,
-#      transparent images are put on data.background, folders named train, val and test are splits, and melodies are
-#      split by families of tunes, see `ae_jax.data.music.families`
-FORMAT = 3
+#   3  melodies are split by families of tunes, see `ae_jax.data.music.families`
+#   4  data.binarize=fixed draws by a seed of its own, data.binarize_seed, and not by the seed of the run
+#   5  classes are numbered in sorted order without gaps, data.labelled keeps labels evenly over the training split,
+#      transparent images are put on data.background, and folders named train, val and test are splits
+FORMAT = 5
 
 # A batch is a dict of arrays whose first axis has length B.
 #   "x"       what the model explains: [B, *spec.shape], float32
@@ -42,6 +43,7 @@ FORMAT = 3
 #             starts from it
 #   "factors" [B, F] int32, known generative factors, if the data have them; no model reads them
 #   "observed" [B, *spec.shape] float32: 1 where a value is known, if the data say so
+#   "undequantised" [B, *spec.shape] float32: x before noise of dequantisation was added, if it was
 #   "num_examples" [B] float32, each the size of the training set
 Batch: TypeAlias = dict[str, Array]
 

@@ -121,8 +121,7 @@ def check_support(values: Any, spec: DataSpec, support: tuple[float, float], nam
       UserError: some have none; the message names their range, and what to do.
     """
     low, high = support
-    found = outside(values, spec, support)
-    if not found:
+    if not (found := outside(values, spec, support)):
         return
     if np.isinf(high) and np.isinf(low):
         raise UserError(f"the {name} split has {found}\nleave out the examples that are not finite")
@@ -141,10 +140,47 @@ def check_support(values: Any, spec: DataSpec, support: tuple[float, float], nam
 def describe_range(values: Any, spec: DataSpec) -> str:
     """Describe the range of stored values, and what may help a training that failed."""
     least, greatest = present(np.array(mapped.extremes(values)), spec)
-    remedy = "a smaller --config.optimizer.learning_rate"
-    if not spec.mean and spec.kind == "reals":
-        remedy = f"--config.data.scale=standardize, or {remedy}"
-    return f"the training data have values from {least:g} to {greatest:g}: try {remedy}"
+    scaling = "--config.data.scale=standardize, or " * (spec.kind == "reals" and not spec.mean)
+    remedy = f"try {scaling}a smaller --config.optimizer.learning_rate"
+    return f"the training data have values from {least:g} to {greatest:g}: {remedy}"
+
+
+def by_example(function: Callable) -> Callable:
+    """Return a function of (batch, keys [B]) that calls `function(batch, key)` on every example with a key of its own.
+
+    Args:
+      function: maps a batch of one example and a key to a pytree of arrays [1, ...].
+    """
+
+    def one(example, key):
+        alone = function(jax.tree.map(lambda leaf: leaf[None], example), key)
+        return jax.tree.map(lambda leaf: leaf[0], alone)
+
+    return jax.vmap(one)
+
+
+@functools.partial(jax.jit, static_argnums=2)
+def keys_of_examples(key: Any, first: Any, count: int) -> Any:
+    """Return the keys [count] of the examples number `first`, `first` + 1, ...
+
+    An example has the same key whatever the batch is that it comes in.
+    """
+    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, first + jnp.arange(count))
+
+
+def keyed(prepare: Callable[[Batch, Any], Batch], key: Any) -> Callable[[Any, Batch], Batch]:
+    """Return the function (step, batch) -> batch that prepares each example with random draws of its own.
+
+    Args:
+      prepare: the function (batch, key) -> batch that binarises, dequantises and corrupts.
+      key: random key.
+    """
+
+    def finish(step, batch):
+        size = len(batch["x"])
+        return by_example(prepare)(batch, keys_of_examples(key, step * size, size))
+
+    return finish
 
 
 @dataclasses.dataclass(frozen=True)

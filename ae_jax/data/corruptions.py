@@ -198,6 +198,7 @@ def make_prepare(spec: DataSpec, binarization: str = "none", dequantized: bool =
         if binarization == "dynamic":
             x = _binarize(keys["augmentation"], x)
         elif dequantized:
+            batch = {**batch, "undequantised": x}
             x = _dequantize(keys["augmentation"], x, spec.levels)
         return {**batch, "x": x, "inputs": corrupt(keys["corruption"], x, **hparams)}
 

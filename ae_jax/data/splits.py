@@ -16,7 +16,7 @@ from ae_jax.data.batching import evenly, outside
 
 # The keys of section data that are read outside of its source. All others are arguments of the source.
 READ_HERE = (
-    *("source", "validation", "binarize", "labelled", "train_on_test", "transpose", "stream"),
+    *("source", "validation", "binarize", "binarize_seed", "labelled", "train_on_test", "transpose", "stream"),
     *("scale", "clip"),
 )
 # The arguments that every section has, empty where they are not set.
@@ -39,7 +39,7 @@ def load(
 
     Args:
       section: the section `data` of a config.
-      seed: of the run; what is binarised once depends on it.
+      seed: of the run; in runs of a format below 4, what is binarised once depends on it.
       format: the rules by which validation is held out, see `ae_jax.core.types.FORMAT`.
       whole: whether to ask the source for all examples as one split, "all"; not every source can.
       open_run: the function that opens another run, for a source with a parameter `open_run`.
@@ -64,7 +64,9 @@ def load(
     if section.binarize != "none" and spec.kind == "reals":
         _check_probabilities(spec, splits)
     if section.binarize == "fixed":
-        spec, splits = corruptions.binarize_once(spec, splits, seed)
+        # Runs of different seeds then share one test set.
+        its_own = section.get("binarize_seed") or 0
+        spec, splits = corruptions.binarize_once(spec, splits, its_own if format > 3 else seed)
     return spec, splits
 
 
@@ -187,7 +189,7 @@ def _check_probabilities(spec: DataSpec, splits: Mapping[str, Any]) -> None:
 def _with_labels(split: Mapping[str, Any], count: int, format: int) -> dict[str, Any]:
     """Return a split of which `count` examples keep their class; the others have -1.
 
-    They are taken at even distances, because the first examples of a sorted file are of one class. In format 1 and 2
+    They are taken at even distances, because the first examples of a sorted file are of one class. In formats up to 4
     they are the first ones.
     """
     label = np.asarray(split.get("label", np.zeros(0)))
@@ -196,7 +198,7 @@ def _with_labels(split: Mapping[str, Any], count: int, format: int) -> dict[str,
     if count > len(label):
         raise UserError(f"data.labelled={count} of {len(label)} labels\nexpected at most those")
     keeps = np.zeros(len(label), bool)
-    keeps[evenly(count, len(label)) if format > 2 else np.arange(count)] = True
+    keeps[evenly(count, len(label)) if format > 4 else np.arange(count)] = True
     return {**split, "label": np.where(keeps, label, -1).astype(label.dtype)}
 
 
@@ -275,5 +277,5 @@ def _joined(splits: Mapping[str, Any], names: Sequence[str] = ("train", "validat
 
 
 def depend_on_seed(config: Any) -> bool:
-    """Tell whether runs of other seeds see other data, and not the same in another order."""
+    """Tell whether runs of other seeds may see other data, as they do that began before format 4."""
     return config.data.binarize == "fixed"

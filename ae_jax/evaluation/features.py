@@ -155,10 +155,10 @@ def _of_run(workdir: str, model: Any, variables: Any, data: Any, key: Any, sampl
         # The extractor reads x itself, also where inputs are corrupted in this run or in its own.
         return codes(its_variables, {**batch, "x": x, "inputs": x}, key_features)
 
-    def of_samples_and_split(_, batch, key):
-        return {"samples": extract(draw(batch, key), batch), "test": extract(batch["x"], batch)}
+    def of_samples_and_split(_, batch, keys):
+        return {"samples": extract(draw(batch, keys), batch), "test": extract(batch["x"], batch)}
 
-    def of_training(_, batch, key):
+    def of_training(_, batch, keys):
         return {"train": extract(batch["x"], batch)}
 
     rows = gather.gather(of_samples_and_split, variables, data.test, key_examples)
@@ -173,7 +173,7 @@ def _codes(network, variables, batch, key):
 
 
 def _sampler(model, variables, data, key, sampler) -> Callable:
-    """Return the function that draws samples [B, *shape] of a model for a batch and a key.
+    """Return the function that draws samples [B, *shape] of a model for a batch and its examples' keys.
 
     There are as many samples as examples in the batch, with the same labels.
 
@@ -187,11 +187,11 @@ def _sampler(model, variables, data, key, sampler) -> Callable:
             others = ", ".join(lookup.choices("samplers"))
             raise UserError(f"this model has no prior to draw samples from\nuse a sampler, one of: {others}, RUN")
         generate = gather.compiled(_from_prior, model)
-        return lambda batch, key: generate(variables, batch, key)
+        return lambda batch, keys: generate(variables, batch, keys)
     if second_stage.is_run(sampler):
         run = second_stage.opened(sampler, model, variables, data)
         through, both = gather.compiled(_through, model, second=run.model), {"own": variables, "second": run.variables}
-        return lambda batch, key: through(both, batch, key)
+        return lambda batch, keys: through(both, batch, keys)
     fit = second_stage.fit_of(sampler)
     key_encode, key_fit = jax.random.split(key)
     one_draw = gather.compiled(_one_draw, model)
@@ -199,9 +199,9 @@ def _sampler(model, variables, data, key, sampler) -> Callable:
     sample = fit(codes, key_fit)
     decode = gather.compiled(_decoded, model)
 
-    def draw(batch, key):
-        code = np.asarray(sample(key, len(batch["x"])))
-        return decode(variables, {**batch, "code": code}, key)
+    def draw(batch, keys):
+        codes = jax.vmap(lambda one: sample(one, 1)[0])(keys)
+        return decode(variables, {**batch, "code": codes}, keys)
 
     return draw
 

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from ae_jax.core.types import Batch
+from ae_jax.data.batching import by_example, keys_of_examples
 from ae_jax.devices import mesh
 from ae_jax.evaluation import requirements
 
@@ -22,17 +23,20 @@ def compiled(function: Callable, model: Any, **options: Any) -> Callable:
     The result is cached: the same function, model and options reuse one compiled program.
 
     Args:
-      function: called as `function(model, variables, batch, key, **options)`.
+      function: called as `function(model, variables, batch, key, **options)`. With one key for each example it is
+        called once for each of them, on a batch of one, so that no random draw depends on the other examples.
       model: the model. It is hashed, as Linen modules are, by its class and fields.
       **options: further arguments, which are constants of the compiled program.
 
     Returns:
-      The compiled function of (variables, batch, key). Every device has the whole result, so that every process can
-      read it.
+      The compiled function of (variables, batch, keys), with a key for each example [B], or one for the whole batch.
+      Every device has the whole result, so that every process can read it.
     """
 
-    def compute(variables, batch, key):
-        return mesh.replicate(function(model, variables, mesh.shard(batch), key, **options))
+    def compute(variables, batch, keys):
+        bound = functools.partial(function, model, variables, **options)
+        call = by_example(bound) if keys.ndim else bound
+        return mesh.replicate(call(mesh.shard(batch), keys))
 
     return jax.jit(compute)
 
@@ -52,11 +56,11 @@ def gather(
     Only as many batches are read as `count` requires.
 
     Args:
-      compute: called as `compute(variables, batch, key)`; returns {name: [B, ...]}. Pytrees of arrays, such as
-        distributions, are also values.
+      compute: called as `compute(variables, batch, keys)`, with a key for each example [B]; returns {name: [B, ...]}.
+        Pytrees of arrays, such as distributions, are also values.
       variables: the parameters and other collections of the model.
       batches: the batches, of which masked examples are left out.
-      key: random key; each batch receives a key of its own.
+      key: random key; each example receives a key of its own.
       count: how many examples are wanted; None for all.
 
     Returns:
@@ -67,13 +71,16 @@ def gather(
         of a metric that does not fit the model, before any training.
     """
     if _are_shapes(variables):
-        jax.eval_shape(compute, variables, next(iter(batches)), key)
+        first = next(iter(batches))
+        jax.eval_shape(compute, variables, first, keys_of_examples(key, 0, len(first["mask"])))
         raise OnShapes
     parts: dict[str, list] = {}
-    missing = count
-    for number, batch in enumerate(batches):
+    missing, done = count, 0
+    for batch in batches:
         present = np.flatnonzero(np.asarray(batch["mask"]) > 0)[:missing]
-        for name, values in compute(variables, batch, jax.random.fold_in(key, number)).items():
+        keys = keys_of_examples(key, done, len(batch["mask"]))
+        done += len(batch["mask"])
+        for name, values in compute(variables, batch, keys).items():
             parts.setdefault(name, []).append(_take(values, present))
         missing = None if missing is None else missing - len(present)
         # Leave before the loop asks for another batch, which might be slow to read.

@@ -4,7 +4,6 @@
 `ae_jax.experiments.using`, which the command line calls too.
 """
 
-import functools
 import io
 import json
 import pathlib
@@ -16,13 +15,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from ae_jax.core import lookup
-from ae_jax.core.distributions import Normal
 from ae_jax.core.errors import UserError
-from ae_jax.core.types import Batch
 from ae_jax.experiments import analysis, batched, rundir, using
 
 
@@ -102,12 +98,8 @@ class Autoencoder:
         Raises:
           UserError: the model does not read such examples or labels, or has no latents.
         """
-        options = {"label": label, "key": jax.random.key(self.trained.seed), "batch_size": batch_size}
         x = self._with_channels(x)
-        mean = using.encode(self.trained, x, **options)
-        if not _has_scale(self.trained):
-            return Encoded(mean, None)
-        return Encoded(mean, batched.compute(self.trained, _scale, batched.of_inputs(self.trained, x), **options))
+        return Encoded(*using.encode_with_scale(self.trained, x, label=label, batch_size=batch_size))
 
     def decode(self, z: Any, **options: Any) -> np.ndarray:
         """Return the means of p(x | z) at latents z [N, D]; see `using.decode` for the options."""
@@ -124,6 +116,10 @@ class Autoencoder:
     def interpolate(self, start: Any, end: Any, **options: Any) -> np.ndarray:
         """Decode the latents between two latents [D]; see `using.interpolate` for the options."""
         return using.interpolate(self.trained, start, end, **options)
+
+    def score(self, x: Any, **options: Any) -> dict[str, np.ndarray]:
+        """Return scores of each example, such as "mse" and "elbo"; see `using.score`."""
+        return using.score(self.trained, self._with_channels(x), **options)
 
     def evaluate(
         self, metrics: Sequence[str] | None = None, x: Any = None, y: Any = None, batch_size: int = 500, **options: Any
@@ -234,21 +230,3 @@ def _set_data_path(run: rundir.RunDir, path: str) -> None:
     stored = json.loads(run.config.read_text())
     stored["config"]["data"]["path"] = path
     rundir.write_json(run.config, stored)
-
-
-def _has_scale(trained: analysis.Trained) -> bool:
-    """Return whether the latent that `encode` returns has a normal posterior."""
-    encoded = functools.partial(_outputs, trained.model)
-    outputs = jax.eval_shape(encoded, trained.variables, trained.experiment.shapes().batch, jax.random.key(0))
-    return len(outputs.latents) == 1 and isinstance(outputs.latents[0].posterior, Normal)
-
-
-def _outputs(model: Any, variables: Any, batch: Batch, key: Any) -> Any:
-    return model.apply(variables, batch, rngs={"latent": key})
-
-
-def _scale(model: Any, variables: Any, batch: Batch, key: Any) -> Any:
-    """Return the standard deviations [B, D] of the posteriors of a batch."""
-    posterior = _outputs(model, variables, batch, key).latents[0].posterior
-    scale = jnp.broadcast_to(jnp.exp(posterior.log_scale), posterior.loc.shape)
-    return scale.reshape(len(scale), -1)

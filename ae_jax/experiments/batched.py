@@ -10,7 +10,7 @@ import numpy as np
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import Batch
 from ae_jax.data import labels, scaling
-from ae_jax.data.batching import present
+from ae_jax.data.batching import keys_of_examples, present
 from ae_jax.evaluation import gather
 from ae_jax.experiments.analysis import Trained
 
@@ -24,15 +24,15 @@ def compute(
     key: Any,
     batch_size: int,
     **options: Any,
-) -> np.ndarray:
-    """Return the values [N, ...] of a function for all rows of a batch.
+) -> Any:
+    """Return the values of a function for all rows of a batch, [N, ...] or a pytree.
 
     Args:
       trained: the opened run.
-      function: called as `function(model, variables, batch, key, **options)`; returns [B, ...].
+      function: called as `function(model, variables, batch, key, **options)`; returns an array [B, ...], or a pytree.
       batch: {"mask": [N], ...}, without labels.
       label: classes [M] or vectors [M, L], taken in turn; None where there are none.
-      key: the random key, of which each device call gets a key of its own.
+      key: the random key, of which each row gets a key of its own.
       batch_size: the number of rows in a device call.
       **options: further arguments, which are constants of the compiled program.
 
@@ -45,12 +45,13 @@ def compute(
     size = min(batch_size, count)
     batch = {**batch, **_labels(trained, label, count)}
     compiled, parts = gather.compiled(function, trained.model, **options), []
-    for number, start in enumerate(range(0, count, size)):
+    for start in range(0, count, size):
         # Repeat the last row up to a whole batch: one of another size would be compiled again.
         rows = np.minimum(np.arange(start, start + size), count - 1)
         part = {name: values[rows] for name, values in batch.items()}
-        parts.append(np.asarray(compiled(trained.variables, part, jax.random.fold_in(key, number))))
-    return np.concatenate(parts)[:count]
+        values = compiled(trained.variables, part, keys_of_examples(key, start, size))
+        parts.append(jax.tree.map(np.asarray, values))
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)
 
 
 def blank(count: int) -> dict[str, np.ndarray]:
@@ -59,7 +60,7 @@ def blank(count: int) -> dict[str, np.ndarray]:
 
 
 def of_inputs(trained: Trained, x: Any) -> dict[str, np.ndarray]:
-    """Return examples as a batch. It has no "x": what the model is to explain is what a user does not have.
+    """Return examples as a batch without "x", which a user does not have.
 
     Args:
       trained: the opened run.
@@ -91,6 +92,13 @@ def as_stored(trained: Trained, x: np.ndarray) -> np.ndarray:
     return own.scaled(x) if own else x
 
 
+def by_name(trained: Trained, label: Any) -> Any:
+    """Return labels of the run's own data as `as_labels` takes them, classes by name and "?" where one is unknown."""
+    if label is None or not trained.spec.classes:
+        return label
+    return np.array([*trained.spec.class_names, "?"])[np.asarray(label)]  # an example without a label has -1
+
+
 def in_own_units(trained: Trained, x: np.ndarray) -> np.ndarray:
     """Return examples [N, *shape] in the units that the data had before the run scaled them, if it did."""
     own = scaling.of(trained.spec)
@@ -101,7 +109,7 @@ def in_own_units(trained: Trained, x: np.ndarray) -> np.ndarray:
 
 
 def gathered(batches: Iterable[Batch]) -> dict[str, np.ndarray]:
-    """Return {"inputs": [N, *input_shape], "label"?: [N] or [N, L]} of all examples in batches, such as a split's."""
+    """Return {"inputs": [N, *input_shape], "label"?: [N] or [N, L]} of all examples."""
     parts = []
     for batch in batches:
         there = np.flatnonzero(np.asarray(batch["mask"]) > 0)

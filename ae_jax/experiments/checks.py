@@ -34,7 +34,10 @@ def check(config: ConfigDict) -> None:
     _check_are_sections(config)
     for section in ("", *sections.SECTIONS):
         _check_values(section, config[section] if section else config)
-    _check_expected(config.expected)
+    _check_values_of_metrics("expected", sections.Expected, config.expected, "source", "dict(value=0.09, source='...')")
+    _check_values_of_metrics(
+        "regression", sections.Regression, config.regression, "value", "dict(value=0.09, sd=0.001, seeds=3)"
+    )
     _check_together(config.train)
 
 
@@ -93,22 +96,29 @@ def _check_values(name: str, section: ConfigDict) -> None:
 
 def _check_are_sections(config: ConfigDict) -> None:
     """Raise UserError for a section that is a plain value."""
-    for name in ("weights", "expected", *sections.SECTIONS):
+    for name in ("weights", "expected", "regression", *sections.SECTIONS):
         if not is_section(config[name]):
             raise UserError(f"config key {name!r} is {config[name]!r}\nexpected a section, such as dict(key=value)")
 
 
-def _check_expected(expected: ConfigDict) -> None:
-    """Raise UserError for an expected value without a source, or with an unknown key."""
-    # A number without a source could not be judged when a run misses it.
-    valid = [field.name for field in dataclasses.fields(sections.Expected)]
-    for metric, one in expected.items():
-        if not is_section(one) or "source" not in one:
+def _check_values_of_metrics(section: str, kind: type, values: ConfigDict, needed: str, form: str) -> None:
+    """Raise UserError for an entry of section expected or regression without what it needs, or with an unknown key.
+
+    Args:
+      section: the name of the section.
+      kind: the class of one entry.
+      values: the section, {metric: entry}.
+      needed: the key that every entry has. A number without a source could not be judged when a run misses it.
+      form: an example of an entry.
+    """
+    valid = [field.name for field in dataclasses.fields(kind)]
+    for metric, one in values.items():
+        if not is_section(one) or needed not in one:
             plain = one.to_dict() if isinstance(one, ConfigDict) else one
-            raise UserError(f"config key 'expected.{metric}' is {plain!r}\nexpected dict(value=0.09, source='...')")
+            raise UserError(f"config key '{section}.{metric}' is {plain!r}\nexpected {form}")
         for key in one:
             if key not in valid:
-                raise errors.UnknownKey(f"expected.{metric}.{key}", [f"expected.{metric}.{name}" for name in valid])
+                raise errors.UnknownKey(f"{section}.{metric}.{key}", [f"{section}.{metric}.{name}" for name in valid])
 
 
 def _check_together(train: ConfigDict) -> None:

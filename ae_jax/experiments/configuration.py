@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from ae_jax.core import errors
 from ae_jax.core.errors import UserError
 from ae_jax.data import sources
-from ae_jax.experiments import checks, sections, values
+from ae_jax.experiments import checks, own_data, sections, values
 
 PACKAGE = pathlib.Path(__file__).resolve().parents[1]
 # The checkout; or, for an installed package, the folder that it is installed in.
@@ -150,8 +150,15 @@ def override_all(config: ConfigDict, assignments: Iterable[tuple[str, str]]) -> 
       assignments: (key, text) of each key. data.name comes first, because it resets other keys.
     """
     # Sorting is stable, so the user's order decides between assignments of the same key.
-    for key, text in sorted(assignments, key=lambda one: one[0] != "data.name"):
-        override(config, key, text)
+    in_order = sorted(assignments, key=lambda one: one[0] != "data.name")
+    assigned = {key for key, _ in in_order}
+    with config.unlocked():
+        before = config.data.source
+        config.data.source = own_data.source_for(config, assigned)
+        for key, text in in_order:
+            override(config, key, text)
+        if "data.name" not in assigned:
+            own_data.follow(config, before, assigned)
 
 
 def override(config: ConfigDict, key: str, text: str) -> None:
@@ -207,7 +214,7 @@ def _change_data(config: ConfigDict, name: str) -> None:
     section.update({key: unset[key] for key in before if key in unset})
     section.update(sources.named(name))
     if name != section.name:
-        config.expected = {}
+        config.expected, config.regression = {}, {}
 
 
 def to_plain(config: ConfigDict) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from ae_jax.core import errors, schedules
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import FORMAT, DataSpec
 from ae_jax.data import corruptions, mapped, splits, streaming
-from ae_jax.data.batching import Batches, check_support, present
+from ae_jax.data.batching import Batches, check_support, keyed, present
 from ae_jax.devices import mesh
 from ae_jax.experiments import checks, configuration, trusted
 from ae_jax.experiments.open_run import RunOpener
@@ -90,10 +90,10 @@ class Experiment:
         key = jax.random.fold_in(jax.random.key(seed), np.uint32(2**32 - 1))
         corruption = schedules.in_the_end(self.hparams["corruption"])
 
-        def finish(step, batch):
-            return self.prepare(streams(jax.random.fold_in(key, step)), batch, corruption)
+        def prepare(batch, key):
+            return self.prepare(streams(key), batch, corruption)
 
-        return self._batches(arrays, min(batch_size, len(arrays["x"])), finish)
+        return self._batches(arrays, min(batch_size, len(arrays["x"])), keyed(prepare, key))
 
     def uncorrupted(self, split: str, batch_size: int, seed: int = 0) -> Batches:
         """Return the batches of a split for evaluation, with "x" itself as "inputs".

@@ -87,7 +87,7 @@ def _named_arrays(x: Any, y: Any, x_test: Any, y_test: Any) -> dict[str, Any]:
 def _prepare(config: Any, dtype: np.dtype, settings: Mapping[str, Any]) -> None:
     """Set keys of a config in place, and clear what holds for the config's own data alone."""
     with config.unlocked():
-        config.expected = {}
+        config.expected, config.regression = {}, {}
         config.data.update(dir="", validation=0)
         # The caller evaluates when the training is over.
         config.train.eval_every = 0

@@ -73,9 +73,10 @@ def keys(config: ConfigDict) -> Iterator[Key]:
         yield Key(f"optimizer.players.{module}", _PLAYER, True, dict(section or {}))
     for section in ("train", "eval", "mesh"):
         yield from _always_there(section, config[section], list(sections.fields(section)))
-    meanings = meanings_of(sections.Expected)
-    for metric, expected in config.expected.items():
-        yield from (Key(f"expected.{metric}.{key}", meanings[key], True, value) for key, value in expected.items())
+    for name, kind in (("expected", sections.Expected), ("regression", sections.Regression)):
+        meanings = meanings_of(kind)
+        for metric, entry in config[name].items():
+            yield from (Key(f"{name}.{metric}.{key}", meanings[key], True, value) for key, value in entry.items())
 
 
 def _always_there(section: str, values: Mapping[str, Any], names: Sequence[str]) -> Iterator[Key]:

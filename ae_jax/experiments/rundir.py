@@ -22,7 +22,7 @@ SWEEP = "sweep.json"  # a directory with this file is that of a sweep
 # The keys that a resumed run may change: its length, its logging, its checkpoints and its devices.
 _MAY_CHANGE = (
     *("train.steps", "train.epochs", "train.log_every", "train.eval_every", "train.checkpoint_every"),
-    *("train.keep", "train.max_bad_steps", "eval.", "data.stream", "data.cache", "mesh.", "expected."),
+    *("train.keep", "train.max_bad_steps", "eval.", "data.stream", "data.cache", "mesh.", "expected.", "regression."),
 )
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ml_collections", "numpy", "tensorflow-datasets")
 

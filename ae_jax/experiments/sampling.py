@@ -48,7 +48,7 @@ def from_prior(
     key: Any,
     batch_size: int,
 ) -> np.ndarray:
-    """Return what stands for p(x | latents) at latents from the prior, [count, *shape], or events drawn from it.
+    """Return means or modes at latents from the prior, [count, *shape], or events drawn.
 
     The arguments are those of `ae_jax.experiments.using.sample`.
     """
@@ -70,7 +70,7 @@ def latents(
     key: Any,
     batch_size: int,
 ) -> tuple[np.ndarray, Any]:
-    """Draw latents [count, D] through a sampler; return them, and the labels that are left for decoding them.
+    """Draw latents [count, D] through a sampler; return them and the labels to decode them.
 
     The arguments are those of `ae_jax.experiments.using.sample`.
     """
@@ -88,11 +88,11 @@ def latents(
 
 
 def _fitted(trained: Trained, sampler: str, count: int, key: Any, batch_size: int) -> np.ndarray:
-    """Return latents [count, D] from a sampler that is fitted to one draw of each training example's latent."""
+    """Return latents [count, D] from a sampler that is fitted to those of training examples."""
     fit = second_stage.fit_of(sampler)
     key_encode, key_fit, key_draw = jax.random.split(key, 3)
     train = batched.gathered(trained.data.train)
-    label = train.get("label") if trained.model.reads_label else None
+    label = batched.by_name(trained, train.get("label")) if trained.model.reads_label else None
     batch = batched.of_prepared(train["inputs"])
     codes = batched.compute(trained, samplers.one_draw, batch, label=label, key=key_encode, batch_size=batch_size)
     return np.asarray(fit(codes, key_fit)(key_draw, count))

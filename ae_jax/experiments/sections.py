@@ -27,7 +27,8 @@ class Data:
       scale: how values are scaled: "none"; "minmax", to [0, 1]; "standardize", to mean 0 and standard deviation 1. The
         scaling is fitted to the training split, column by column or channel by channel, and results are scaled back.
       clip: whether scaled values outside [0, 1] are moved to its ends, as those of test examples may lie.
-      binarize: "none"; "dynamic" draws pixels in {0, 1} anew at each presentation; "fixed" draws them once, by seed.
+      binarize: "none"; "dynamic" draws pixels in {0, 1} anew at each presentation; "fixed" draws them once.
+      binarize_seed: seed of binarize="fixed", so that runs of different seeds share one test set; None stands for 0.
       transpose: largest random transposition of training melodies, in semitones up or down; 0 for none.
       cache: folder for decoded arrays; by default $XDG_CACHE_HOME/ae_jax, or ~/.cache/ae_jax.
       train_on_test: whether to train on the test examples too, as some published numbers do.
@@ -46,6 +47,7 @@ class Data:
     scale: str = "none"
     clip: bool | None = False
     binarize: str = "none"
+    binarize_seed: Count | None = None
     transpose: Count | None = 0
     cache: str | None = ""
     train_on_test: bool | None = False
@@ -182,31 +184,46 @@ class Mesh:
 
 @dataclasses.dataclass(frozen=True)
 class Expected:
-    """A published or required value of a metric, for reproduce.py.
+    """A value of a metric that somebody else published, or a baseline, for reproduce.py.
 
     Args:
-      source: who obtained the value, or why it is required.
-      value: the expected value; without it, row and metric name a measured value to compare with.
+      source: who obtained the value, or what the baseline is.
+      value: the published value, written as it was published; or else row and metric name a baseline.
+      se: standard error of the published value, if it is known.
       row: row of the table to compare with; by default this one.
       metric: metric of that row; by default this one.
       times: factor by which that row's metric is multiplied.
       plus: number that is added to that row's metric.
-      tolerance: by how much the metric may be worse than expected.
-      suspicious: by how much the metric may be better than expected; beyond it, the measurement is in doubt.
       judged: whether the row passes or fails by this value; otherwise the value is only shown.
-      paper: the number that a paper reports.
+      explained: why the result is better than the published value; without it, a much better result is flagged.
+      paper: the number that a paper reports for a longer training. It is shown in the paper's table.
     """
 
     source: str
     value: float | None = None
+    se: float | None = None
     row: str | None = None
     metric: str | None = None
     times: float | None = None
     plus: float | None = None
-    tolerance: float | None = None
-    suspicious: float | None = None
     judged: bool | None = None
+    explained: str | None = None
     paper: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Regression:
+    """Our own earlier value of a metric, for reproduce.py.
+
+    Args:
+      value: mean over the seeds.
+      sd: standard deviation over the seeds, if there were several.
+      seeds: number of seeds.
+    """
+
+    value: float
+    sd: float | None = None
+    seeds: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,12 +233,14 @@ class Top:
     Args:
       seed: seed of the parameters, the order of examples and the noise.
       weights: weight of each term of the objective; a number or a schedule.
-      expected: expected values of metrics, for reproduce.py.
+      expected: values of metrics that others published, and baselines, for reproduce.py.
+      regression: our own earlier values of metrics, for reproduce.py.
     """
 
     seed: Annotated[int, Limits(least=0, most=2**32 - 1)] = 0  # NumPy allows no larger seed
     weights: Mapping[str, Any] = dataclasses.field(default_factory=lambda: {"reconstruction": 1.0, "kl": 1.0})
     expected: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    regression: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 SECTIONS = {
@@ -238,7 +257,7 @@ SECTIONS = {
 # model, objective or optimiser may not read them.
 ALWAYS = ("data", "train", "eval", "mesh")
 # The sections that may have further keys.
-OPEN = ("data", "corruption", "model", "objective", "optimizer", "weights", "expected")
+OPEN = ("data", "corruption", "model", "objective", "optimizer", "weights", "expected", "regression")
 
 
 def defaults() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Uses of a trained model on arrays: encode, decode, reconstruct, sample and interpolate.
+"""Use a trained model on arrays: encode, decode, reconstruct, sample, interpolate, score.
 
 The functions take an opened run, `ae_jax.experiments.analysis.load(workdir)`, and NumPy arrays. They return NumPy
 arrays. They share these arguments:
@@ -15,14 +15,17 @@ import functools
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from ae_jax.core.distributions import centre
+from ae_jax.core.distributions import Normal, centre
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import Batch
-from ae_jax.evaluation import requirements
+from ae_jax.data import corruptions
+from ae_jax.evaluation import requirements, scores
 from ae_jax.experiments import batched, sampling
 from ae_jax.experiments.analysis import Trained
+from ae_jax.training.step import streams
 
 
 def encode(trained: Trained, x: Any, *, label: Any = None, key: Any = None, batch_size: int = 500) -> np.ndarray:
@@ -35,8 +38,30 @@ def encode(trained: Trained, x: Any, *, label: Any = None, key: Any = None, batc
     return batched.compute(trained, _encode, batch, label=label, key=key, batch_size=batch_size)
 
 
+def encode_with_scale(
+    trained: Trained, x: Any, *, label: Any = None, key: Any = None, batch_size: int = 500
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the latents of examples and the scales of their posteriors, both [N, D].
+
+    The standard deviations are None unless there is one layer of latents, whose posterior is a normal distribution.
+
+    Raises:
+      UserError: as `encode`.
+    """
+    shapes = jax.eval_shape(
+        functools.partial(code_and_scale, trained.model),
+        trained.variables,
+        trained.experiment.shapes().batch,
+        jax.random.key(0),
+    )
+    batch, key = batched.of_inputs(trained, x), _key(trained, key)
+    function = code_and_scale if "scale" in shapes else _encode
+    found = batched.compute(trained, function, batch, label=label, key=key, batch_size=batch_size)
+    return (found["code"], found["scale"]) if "scale" in shapes else (found, None)
+
+
 def decode(trained: Trained, codes: Any, *, label: Any = None, key: Any = None, batch_size: int = 500) -> np.ndarray:
-    """Return the means of p(x | latents), or its modes where x are classes, at latents [N, D]: [N, *shape].
+    """Return the means (for classes, the modes) of p(x | latents) at latents [N, D].
 
     Raises:
       UserError: the model does not decode such latents or read such labels, or it reads the inputs beside the latents.
@@ -48,7 +73,7 @@ def decode(trained: Trained, codes: Any, *, label: Any = None, key: Any = None, 
 
 
 def reconstruct(trained: Trained, x: Any, *, label: Any = None, key: Any = None, batch_size: int = 500) -> np.ndarray:
-    """Return examples as the model would have them: encoded and decoded, so denoised or upscaled; [N, *shape].
+    """Return examples encoded and decoded, so denoised or upscaled: [N, *shape].
 
     Raises:
       UserError: the model does not read such examples or labels, or has no latents.
@@ -131,6 +156,58 @@ def interpolate(
     return decode(trained, codes, label=label, key=key, batch_size=batch_size)
 
 
+def score(
+    trained: Trained,
+    x: Any,
+    *,
+    samples: int = 10,
+    nll_samples: int = 0,
+    features: bool = False,
+    label: Any = None,
+    key: Any = None,
+    batch_size: int = 500,
+) -> dict[str, np.ndarray]:
+    """Score examples by how well the model explains each of them.
+
+    They are prepared as in training, so binarised or dequantised where the training data were, but nothing corrupts
+    them. What is drawn for an example depends on the key and its place alone, and not on `batch_size`.
+
+    Args:
+      trained: the opened run.
+      x: examples [N, *shape].
+      samples: how many latents are drawn from the posterior of each example.
+      nll_samples: how many importance samples the estimate "nll" uses for each example; 0 to leave it out.
+      features: whether "errors" are returned.
+      label: for a conditional model, classes or vectors, taken in turn.
+      key: the random key; by default that of the run's seed.
+      batch_size: the number of examples in a device call.
+
+    Returns:
+      "mse", "reconstruction", "kl", "elbo", and "errors" [N, *shape], as `evaluation.scores.of_examples` returns them
+      for a model of this family; "nll" and "nll_se" as `evaluation.scores.nll_of_examples` does.
+
+    Raises:
+      UserError: the model does not read such examples or labels, or has no density for "nll".
+    """
+    if trained.experiment.input_shape != trained.spec.shape:
+        raise UserError("this model reads inputs of another shape than what it explains\nuse --task=reconstruct")
+    requirements.at_least(1, samples=samples)
+    if nll_samples:
+        requirements.at_least(2, nll_samples=nll_samples)
+    batch, key = batched.of_inputs(trained, x), _key(trained, key)
+    # A key for each example, so that its draws do not depend on the examples with which it shares a device call.
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, np.arange(len(batch["mask"]), dtype=np.uint32))
+    batch = {**batch, "x": batch["inputs"], "keys": np.asarray(jax.random.key_data(keys))}
+    options: dict[str, Any] = {"samples": samples, "nll_samples": nll_samples, "features": features}
+    options |= {
+        "binarize": trained.experiment.config.data.binarize,
+        "label": label,
+        "key": key,
+        "batch_size": batch_size,
+    }
+    return batched.compute(trained, _score, batch, **options)
+
+
 def dimension(trained: Trained) -> int:
     """Return D, the length of a latent as `encode` returns it; nothing is computed."""
     encode, batch = functools.partial(_encode, trained.model), trained.experiment.shapes().batch
@@ -168,6 +245,17 @@ def _encode(model: Any, variables: Any, batch: Batch, key: Any) -> Any:
     return requirements.latent_code(model.apply(variables, batch, rngs={"latent": key}))
 
 
+def code_and_scale(model: Any, variables: Any, batch: Batch, key: Any) -> dict[str, Any]:
+    """Return "code" [B, D] and, for a single layer with a normal posterior, "scale" [B, D]."""
+    outputs = model.apply(variables, batch, rngs={"latent": key})
+    found = {"code": requirements.latent_code(outputs)}
+    posterior = outputs.latents[0].posterior
+    if len(outputs.latents) == 1 and isinstance(posterior, Normal):
+        scale = jnp.broadcast_to(jnp.exp(posterior.log_scale), posterior.loc.shape)
+        found["scale"] = scale.reshape(found["code"].shape)
+    return found
+
+
 def _decode(model: Any, variables: Any, batch: Batch, key: Any) -> Any:
     rest = {name: values for name, values in batch.items() if name != "code"}
     return centre(model.apply(variables, (batch["code"][None],), rest, method="decode"))[0]
@@ -176,3 +264,31 @@ def _decode(model: Any, variables: Any, batch: Batch, key: Any) -> Any:
 def _reconstruct(model: Any, variables: Any, batch: Batch, key: Any) -> Any:
     code = _encode(model, variables, batch, key)
     return centre(model.apply(variables, (code[None],), batch, method="decode"))[0]
+
+
+def _score(
+    model: Any,
+    variables: Any,
+    batch: Batch,
+    key: Any,
+    binarize: str,
+    samples: int,
+    nll_samples: int,
+    features: bool,
+) -> dict[str, Any]:
+    batch = dict(batch)
+    own = jax.random.wrap_key_data(batch.pop("keys"))
+    keys = jax.vmap(functools.partial(jax.random.split, num=3))(own)
+
+    dequantised = model.needs_dequantised and model.spec.kind == "pixels" and binarize == "none"
+    prepare = corruptions.make_prepare(model.spec, binarize, dequantised)
+
+    def augmented(example: Batch, key: Any) -> Batch:
+        alone = prepare(streams(key), jax.tree.map(lambda leaf: leaf[None], example), {})
+        return jax.tree.map(lambda leaf: leaf[0], alone)
+
+    prepared = jax.vmap(augmented)(batch, keys[:, 0])
+    found = scores.of_examples(model, variables, prepared, keys[:, 1], samples, features)
+    if nll_samples:
+        found |= scores.nll_of_examples(model, variables, prepared, keys[:, 2], nll_samples)
+    return found

@@ -107,6 +107,14 @@ class Autoregressive(base.Family):
         _, tokens = jax.lax.scan(one, first, (jnp.arange(self.length), keys))
         return tokens.T.reshape(count, *self.spec.shape).astype(jnp.float32)
 
+    def first_state(self, count: int) -> Any:
+        """Return the state of `next_logits` before the first token of `count` examples."""
+        return self.network.begin(count)
+
+    def next_logits(self, state: Any, before: Any, place: Any) -> tuple[Any, Any]:
+        """Return the next state and the logits [B, K] at a place; see `ae_jax.models.base.Family`."""
+        return self.network.step(state, jax.nn.one_hot(before, self.size), place)
+
     def _one_hot(self, x):
         """Return one-hot tokens [..., K]; a grey pixel is a mixture of both."""
         if self.spec.kind == "pixels":

@@ -113,6 +113,20 @@ class Family(nn.Module):
         """
         raise NotImplementedError
 
+    def first_state(self, count: int) -> Any:
+        """Return the state of `next_logits` before the first token of `count` examples."""
+        raise NotImplementedError
+
+    def next_logits(self, state: Any, before: Any, place: Any) -> tuple[Any, Any]:
+        """Return the next state and the logits [B, K] of the tokens at a place, in raster order.
+
+        Args:
+          state: the state, from `first_state` or the place before.
+          before: the tokens at the place before, int [B]; -1 at the first place.
+          place: the number of the place.
+        """
+        raise NotImplementedError
+
     def embed(self, indices: Any) -> Any:
         """Return the latents [S, B, ...] of entries of the codebook.
 

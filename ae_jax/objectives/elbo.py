@@ -34,7 +34,8 @@ def elbo(
       capacity: C in nats; the term "kl" becomes |KL - C| (Burgess et al. 2018, arXiv:1804.03599, eq. 8).
 
     Returns:
-      The terms "reconstruction" and "kl" in nats, and the model's penalties.
+      The terms "reconstruction" and "kl" in nats, and the model's penalties. With free bits or a capacity also
+      "kl_unclamped", the KL itself, which is logged and has no part in the loss.
 
     Raises:
       UserError: for a deterministic latent, or if free bits per dimension meet a KL without a closed form.
@@ -45,13 +46,20 @@ def elbo(
         rates = [_free_bits_per_dimension(latent, free_bits * _NATS_PER_BIT, batch) for latent in outputs.latents]
     else:
         rates = [kl(latent) for latent in outputs.latents]
-    # A model without latents has no KL.
-    rate = sum(rates, start=jnp.zeros(len(batch["x"])))
+    rate = _total(rates, batch)
     if free_bits is not None and free_bits_on == "sum":
         rate = jnp.maximum(rate, free_bits * _NATS_PER_BIT)
     if capacity is not None:
         rate = jnp.abs(rate - capacity)
-    return {**reconstruction(outputs, batch), "kl": rate}
+    terms = {**reconstruction(outputs, batch), "kl": rate}
+    if free_bits is not None or capacity is not None:
+        terms["kl_unclamped"] = _total([kl(latent) for latent in outputs.latents], batch)
+    return terms
+
+
+def _total(rates: list[Float[Array, " B"]], batch: Batch) -> Float[Array, " B"]:
+    """Return the sum of the KLs of all latents; 0 for a model without latents."""
+    return sum(rates, start=jnp.zeros(len(batch["x"])))
 
 
 def _free_bits_per_dimension(latent: Latent, nats: Scalar, batch: Batch) -> Float[Array, " B"]:

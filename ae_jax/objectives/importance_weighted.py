@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Float
 
 from ae_jax.core.errors import UserError
-from ae_jax.core.importance import log_mean_exp, log_weights
+from ae_jax.core.importance import log_mean_exp, log_weights, normalised, weighted
 from ae_jax.core.types import Array, Batch, Outputs, Scalar, Terms
 from ae_jax.objectives.elbo import elbo
 
@@ -51,7 +51,8 @@ def ciwae(outputs: Outputs, batch: Batch, *, beta: Scalar = 0.05) -> Terms:
     terms = elbo(outputs, batch)
     negative_elbo = terms["reconstruction"] + terms["kl"]
     negative_iwae = -log_mean_exp(log_weights(outputs, batch))
-    return {"bound": beta * negative_elbo + (1 - beta) * negative_iwae, **outputs.penalties}
+    bound = weighted(beta, negative_elbo) + weighted(1 - beta, negative_iwae)
+    return {"bound": bound, **outputs.penalties}
 
 
 def piwae(outputs: Outputs, batch: Batch, *, groups: int = 1) -> dict[str, Terms]:
@@ -89,10 +90,11 @@ def dreg(outputs: Outputs, batch: Batch) -> dict[str, Terms]:
     """
     log_w = log_weights(outputs, batch)
     bound = log_mean_exp(log_w)
-    share = jax.lax.stop_gradient(jax.nn.softmax(log_w, axis=0))
-    surrogate = (jnp.square(share) * log_weights(outputs, batch, path=True)).sum(axis=0)
+    share = jax.lax.stop_gradient(normalised(log_w))
+    # A sample whose weight underflows has no share, and its log weight may be -inf.
+    surrogate = weighted(jnp.square(share), log_weights(outputs, batch, path=True)).sum(axis=0)
     # This has the value of the bound and the gradient of the surrogate.
-    encoder = surrogate + jax.lax.stop_gradient(bound - surrogate)
+    encoder = jax.lax.stop_gradient(bound) + surrogate - jax.lax.stop_gradient(surrogate)
     return _two_players(outputs, encoder=-encoder, decoder=-bound)
 
 

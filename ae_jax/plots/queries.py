@@ -12,6 +12,7 @@ from ae_jax.core import distributions
 from ae_jax.core.errors import UserError
 from ae_jax.core.kl import kl_per_dimension
 from ae_jax.core.types import Batch
+from ae_jax.data.batching import by_example
 from ae_jax.evaluation import gather as gathering
 from ae_jax.evaluation import requirements
 
@@ -34,7 +35,11 @@ def gather(
     Returns:
       {name: [N, ...]}.
     """
-    return gathering.gather(jax.jit(per_example), variables, batches, key, count)
+
+    def compute(variables, batch, keys):
+        return by_example(functools.partial(per_example, variables))(batch, keys)
+
+    return gathering.gather(jax.jit(compute), variables, batches, key, count)
 
 
 def has_prior(model: Any) -> bool:

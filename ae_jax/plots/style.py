@@ -243,8 +243,8 @@ def piano_rolls(
         axis.set_ylabel(label, rotation=0, horizontalalignment="right", verticalalignment="center")
     for axis, label in zip(axes[0], column_labels):
         axis.set_title(label)
-    figure.supxlabel("bar")
-    figure.supylabel("MIDI pitch (60: middle C)")
+    figure.supxlabel("bar", fontsize="medium")
+    figure.supylabel("MIDI pitch", fontsize="medium")
     return figure
 
 

@@ -35,6 +35,17 @@ def owner(module: str, players: Sequence[str], roles: Mapping[str, str] | None =
     return player if player in players else players[0]
 
 
+def reported(losses: Mapping[str, Any]) -> Any:
+    """Return the loss that is logged: the sum over players, or the decoder's beside an encoder's.
+
+    Encoder and decoder then maximise bounds on the same log p(x), and the sum of two bounds would be no bound.
+
+    Args:
+      losses: {player: loss}.
+    """
+    return losses["decoder"] if losses.keys() == {"encoder", "decoder"} else sum(losses.values())
+
+
 def check(by_player: Mapping[str, Any], model: Any) -> None:
     """Check that encoder and decoder share no parameters if they are trained separately.
 

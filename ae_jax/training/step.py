@@ -111,8 +111,9 @@ def make_train_step(
 
     Callers transform it by jit, scan or vmap.
 
-    The metrics are scalars: the mean of every term over the batch, their weighted sum "loss", and "gradient_norm". A
-    step whose loss or gradient is not finite is skipped: it changes only `step` and `bad_steps` of the state.
+    The metrics are scalars: the mean of every term over the batch, the "loss" (see `players.reported`), and
+    "gradient_norm". A step whose loss or gradient is not finite is skipped: it changes only `step` and `bad_steps` of
+    the state.
 
     Args:
       model: the model.
@@ -194,7 +195,7 @@ def _make_gradient(model, objective, num_samples, kind):
         losses, pullback, (terms, new) = jax.vjp(losses_of, params, has_aux=True)
         # The sums of accumulation and the moments of the optimiser need float32.
         grads = precision.full(players.gradients(losses, pullback, model.roles))
-        return grads, {"loss": sum(losses.values()), **terms}, new
+        return grads, {"loss": players.reported(losses), **terms}, new
 
     return gradient
 

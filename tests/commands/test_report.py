@@ -18,7 +18,8 @@ def runs(tmp_path_factory):
         config = configuration.load("configs/vae.py:smoke")
         configuration.override(config, "weights.kl", str(weight))
         with config.unlocked():
-            config.expected = {"elbo": {"value": -1e6, "tolerance": 0.0, "source": "nobody <b>"}}
+            config.expected = {"elbo": {"value": -1e6, "explained": "a joke", "source": "nobody <b>"}}
+            config.regression = {"elbo": {"value": -50.0, "sd": 100.0, "seeds": 2}}
         runner.train_run(config, str(folder / name))
         paths[name] = folder / name
     analysis.draw(analysis.load(str(next(iter(paths.values()))), limit=20), ["scatter", "explorer"], {}, "png")
@@ -117,7 +118,7 @@ def test_axes_of_numbers_are_drawn_at_them_in_their_order(monkeypatch):
     ]
     drawn = []
     monkeypatch.setattr(charts, "_chart", lambda traces, *titles, **_: drawn.append((traces, titles)))
-    rows, axes = report._with_numbers(rows, ["weights.kl", "model.activation"]), ["weights.kl", "model.activation"]
+    rows, axes = (report._with_numbers(rows, ["weights.kl", "model.activation"]), ["weights.kl", "model.activation"])
     charts.against_axes(rows, axes)
     [((points, means), titles)] = drawn  # a word has no place on an axis
     assert titles == ("weights.kl", "final.elbo") and points.x == (10, 9, 100, 9)

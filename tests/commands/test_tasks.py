@@ -84,6 +84,14 @@ def code_of(trained, x, **label):
     return np.asarray(trained.experiment.model.apply(trained.variables, batch, rngs={"latent": jax.random.key(0)}).code)
 
 
+def scale_of(trained, x):
+    """Standard deviations [N, D] of the posteriors of x [N, H, W] in [0, 1]."""
+    x = np.float32(x)[..., None]
+    batch, rngs = {"x": x, "inputs": x, "mask": np.ones(len(x))}, {"latent": jax.random.key(0)}
+    latents = trained.experiment.model.apply(trained.variables, batch, method="encode", rngs=rngs)
+    return np.exp(np.asarray(latents[0].posterior.log_scale))
+
+
 def mean_of(trained, z, x=None, **label):
     """The decoder's means [N, H, W] at codes z [N, D]."""
     batch = {"mask": np.ones(len(z)), **({} if x is None else {"inputs": np.float32(x)[..., None]}), **label}
@@ -106,11 +114,13 @@ def test_codes_of_a_folder(load, photos, tmp_path):
     paths, unreadable = apply(trained, "encode", photos, tmp_path / "codes", batch_size=5)
     assert [path.name for path in paths] == ["photos.npz", "photos.csv"] and not unreadable
     header, *rows = csv.reader(paths[1].read_text().splitlines())
-    assert header == ["file", "z0", "z1"]
+    assert header == ["file", "z0", "z1", "z0_scale", "z1_scale"]
     assert [row[0] for row in rows] == [f"digit {number:02d}.png" for number in range(12)]
-    codes = np.array([row[1:] for row in rows], np.float32)
+    codes, scales = np.split(np.array([row[1:] for row in rows], np.float32), 2, axis=1)
     np.testing.assert_allclose(codes, code_of(trained, PIXELS / 255), rtol=1e-4, atol=1e-5)
     stored = np.load(paths[0])
+    np.testing.assert_array_equal(stored["scale"], scales)
+    np.testing.assert_allclose(scales, scale_of(trained, PIXELS / 255), rtol=1e-4)
     np.testing.assert_array_equal(stored["code"], codes)
     assert list(stored["names"]) == [row[0] for row in rows]
 

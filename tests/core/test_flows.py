@@ -11,12 +11,13 @@ from scipy import stats
 from ae_jax.core import lookup
 from ae_jax.core.distributions import Normal
 from ae_jax.core.errors import UserError
-from ae_jax.core.flows import Autoregressive, Inverse, Planar, Radial, Transformed
+from ae_jax.core.flows import Autoregressive, Inverse, Planar, Radial, Transformed, check_hidden
 from ae_jax.core.types import DataSpec
 from ae_jax.evaluation.data import EvalData
 from ae_jax.experiments import experiment
 from ae_jax.models import vae
 from ae_jax.models.nets import mlp
+from ae_jax.models.posteriors import iaf
 from ae_jax.models.priors.flow import Prior
 from ae_jax.objectives.elbo import elbo
 from ae_jax.objectives.importance_weighted import stl
@@ -223,3 +224,12 @@ def test_every_posterior_goes_with_every_prior_or_says_why_not(posterior, prior)
         assert {name: term.shape for name, term in jax.eval_shape(bounds).items()} == dict.fromkeys(
             ("bound", "kl", "reconstruction"), (5,)
         )
+
+
+def test_a_flow_with_too_few_hidden_units_is_refused():
+    """Without a unit of degree k, later coordinates could not depend on the k-th."""
+    check_hidden(4, 5)
+    with pytest.raises(UserError, match="model.flow_hidden=3.*\n.*flow_hidden=4"):
+        check_hidden(3, 5)
+    with pytest.raises(UserError, match="flow_hidden"):
+        iaf.Posterior(6, flow_hidden=4).init(jax.random.key(0), jnp.zeros((1, 2)))

@@ -9,7 +9,7 @@ import pytest
 
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec
-from ae_jax.data import corruptions
+from ae_jax.data import batching, corruptions, splits
 from ae_jax.evaluation.data import EvalData
 from ae_jax.evaluation.metrics import mse
 from ae_jax.experiments import configuration, experiment
@@ -58,8 +58,8 @@ def test_plain_batches_are_left_alone_and_inputs_are_the_target(key):
 
 def test_fixed_binarisation_is_drawn_once_by_its_seed():
     stored = np.random.default_rng(0).integers(0, LEVELS, (3000, 8, 8, 1)).astype(np.uint8)
-    splits = {"train": {"x": stored, "label": np.arange(3000)}, "test": {"x": stored[:2]}}
-    draws = [corruptions.binarize_once(SPEC, splits, seed) for seed in (0, 0, 1)]
+    arrays = {"train": {"x": stored, "label": np.arange(3000)}, "test": {"x": stored[:2]}}
+    draws = [corruptions.binarize_once(SPEC, arrays, seed) for seed in (0, 0, 1)]
     (spec, first), (_, again), (_, other) = draws
     assert spec == DataSpec((8, 8, 1), levels=2)
     jax.tree.map(np.testing.assert_array_equal, first, again)
@@ -68,6 +68,21 @@ def test_fixed_binarisation_is_drawn_once_by_its_seed():
     for level in range(LEVELS):
         drawn, probability = first["train"]["x"][stored == level], level / (LEVELS - 1)
         assert abs(drawn.mean() - probability) <= 4 * np.sqrt(probability * (1 - probability) / drawn.size)
+
+
+def test_runs_of_different_seeds_share_one_fixed_binarisation():
+    """The old rule, the seed of the run, stays for runs that began under it."""
+    config = configuration.load("configs/vae.py:digits")
+    config.unlock()
+    config.data.binarize = "fixed"
+
+    def test_set(seed, format, **keys):
+        config.data.update(keys)
+        return splits.load(config.data, seed, format)[1]["test"]["x"]
+
+    np.testing.assert_array_equal(test_set(0, 4), test_set(1, 4))
+    assert (test_set(0, 3) != test_set(1, 3)).any()
+    np.testing.assert_array_equal(test_set(5, 3), test_set(0, 4, binarize_seed=5))
 
 
 def test_real_numbers_are_binarised_as_they_are():
@@ -123,12 +138,14 @@ def test_noise_is_fresh_at_every_step_and_the_same_again_by_seed():
     loss = lambda state: float(step(state, batch, built.hparams)[1]["loss"])
     assert loss(state) == loss(state) != loss(state.replace(step=state.step + 1))
     assert loss(state) != loss(state.replace(key=jax.random.key(7)))
-    streams = {}
-    noted = dataclasses.replace(built, prepare=lambda keys, batch, _: streams.update(keys) or batch)
-    noted.held_out(built.splits["test"], 20).finish(0, {})
-    of_a_metric = jax.random.split(jax.random.fold_in(jax.random.key(0), 0), 8)
-    words = lambda keys: {tuple(jax.random.key_data(key).tolist()) for key in keys}
-    assert not words(streams.values()) & words(of_a_metric)
+    data_of = lambda keys: jax.random.key_data(jnp.stack(list(keys.values())))[None]
+    noted = dataclasses.replace(built, prepare=lambda keys, batch, _: {**batch, "keys": data_of(keys)})
+    of_examples = noted.held_out(built.splits["test"], 20).finish(0, {"x": jnp.zeros((3, 1))})["keys"]
+    words = lambda data: {tuple(key) for key in np.asarray(data).reshape(-1, 2).tolist()}
+    metric = batching.keys_of_examples(jax.random.key(0), 0, 3)
+    of_a_metric = jax.random.key_data(jax.vmap(lambda key: jax.random.split(key, 8))(metric))
+    assert len(words(of_examples)) == of_examples.size // 2
+    assert not words(of_examples) & words([*of_a_metric.reshape(-1, 2), *jax.random.key_data(metric)])
     once, again = (next(iter(built.held_out(built.splits["test"], 20)))["inputs"] for _ in range(2))
     other = next(iter(built.held_out(built.splits["test"], 20, seed=1)))["inputs"]
     np.testing.assert_array_equal(once, again)

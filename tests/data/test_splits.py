@@ -86,9 +86,9 @@ def test_what_is_mapped_from_a_file_stays_there(tmp_path, monkeypatch):
     np.testing.assert_array_equal(found["train"]["x"], np.delete(own["train"]["x"], held, axis=0))
 
 
-def test_labels_are_kept_of_examples_evenly_over_the_split_or_in_format_2_of_the_first():
+def test_labels_are_kept_of_examples_evenly_over_the_split_or_in_format_4_of_the_first():
     whole = splits.load(section().data, 0)[1]
-    for number, kept in ((3, np.linspace(0, 1499, 7).round().astype(int)), (2, np.arange(7))):
+    for number, kept in ((5, np.linspace(0, 1499, 7).round().astype(int)), (4, np.arange(7))):
         few = splits.load(section(labelled=7).data, 0, number)[1]
         np.testing.assert_array_equal(few["train"]["label"][kept], whole["train"]["label"][kept])
         assert set(np.delete(few["train"]["label"], kept)) == {-1} and few["train"]["label"].dtype == np.int32

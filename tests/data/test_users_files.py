@@ -223,7 +223,7 @@ def test_half_transparent_pixels_are_mixed_with_the_background(tmp_path, capsys)
         np.testing.assert_allclose(found, alpha * COLOUR[:3] + (1 - alpha) * level, atol=1)
     assert "3 images" in capsys.readouterr().err
     # A run that began under older rules keeps its images.
-    np.testing.assert_array_equal(whole(tmp_path, format_number=2)[1]["x"], COLOUR[:3])
+    np.testing.assert_array_equal(whole(tmp_path, format_number=4)[1]["x"], COLOUR[:3])
     with pytest.raises(UserError, match="data.background='wite'"):
         whole(tmp_path, background="wite")
 

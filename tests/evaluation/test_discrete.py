@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import json
 import math
 
 import jax
@@ -15,7 +16,7 @@ from ae_jax.core.types import DataSpec
 from ae_jax.data.batching import Batches
 from ae_jax.evaluation.data import EvalData
 from ae_jax.evaluation.metrics import bits, codebook
-from ae_jax.experiments import analysis, configuration, runner, using
+from ae_jax.experiments import analysis, configuration, runner, tokens, using
 from ae_jax.models import vq_vae
 from ae_jax.models.likelihoods import gaussian
 from ae_jax.models.nets import mlp
@@ -148,3 +149,55 @@ def test_a_prior_for_another_quantizer_is_refused(runs):
     other = dataclasses.replace(trained, variables=jax.tree.map(lambda leaf: leaf + 1, trained.variables))
     with pytest.raises(UserError, match="parameters.*\n.*trained on this run"):
         using.sample(other, 3, sampler=priors["transformer"])
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+def test_encode_writes_indices_that_decode_reads(runs, tmp_path):
+    first, _ = runs
+    flags = [f"--workdir={first}", "--limit=20"]
+    assert cli.run("apply", ["--task=encode", f"--output={tmp_path / 'codes'}", *flags]) == 0
+    with np.load(tmp_path / "codes" / "test.npz") as stored:
+        indices = stored["indices"]
+    assert indices.shape == (20, 4, 4) and indices.dtype == np.uint8 and indices.max() < 8
+    words = ["--task=decode", f"--input={tmp_path / 'codes' / 'test.npz'}", f"--output={tmp_path / 'decoded'}"]
+    assert cli.run("apply", [*words, *flags]) == 0
+    assert len(list((tmp_path / "decoded").glob("*.png"))) == 20
+    trained = analysis.load(first, limit=20)
+    expected = using.reconstruct(trained, next(iter(trained.data.test))["inputs"])
+    np.testing.assert_allclose(tokens.decode(trained, indices, key=KEY), expected, atol=1e-5)
+    for wrong in (indices[:, :2], indices.astype(float), indices + 8):
+        with pytest.raises(UserError, match="indices"):
+            tokens.decode(trained, wrong, key=KEY)
+
+
+@pytest.mark.parametrize("name", ["transformer", "pixelcnn"])
+def test_compressed_codes_have_the_size_that_the_prior_states_and_come_back(runs, tmp_path, name):
+    pytest.importorskip("constriction")
+    first, priors = runs
+    flags = [f"--workdir={first}", f"--sampler={priors[name]}", "--batch_size=300"]
+    compress = ["--task=compress", "--split=train", "--limit=1000", f"--output={tmp_path}"]
+    assert cli.run("apply", [*compress, *flags]) == 0
+    file = tmp_path / "train.npz"
+    with np.load(file) as stored:
+        arrays = dict(stored)
+    trained = analysis.load(first, split="train", limit=1000)
+    stated = 1000 * analysis.evaluate_run(trained, ["bits"], {"bits_sampler": priors[name]})["bits_of_codes"]
+    assert 32 * len(arrays["payload"]) == pytest.approx(stated, rel=0.01)
+    assert json.loads(str(arrays["header"]))["bits"] == pytest.approx(stated, rel=0.001)
+    assert cli.run("apply", ["--task=decompress", f"--input={file}", f"--output={tmp_path / 'back'}", *flags]) == 0
+    x = np.concatenate([np.asarray(batch["inputs"])[np.asarray(batch["mask"]) > 0] for batch in trained.data.test])
+    with np.load(tmp_path / "back" / "train_codes.npz") as stored:
+        np.testing.assert_array_equal(stored["indices"], tokens.encode(trained, x, key=KEY))
+    other = {**json.loads(str(arrays["header"])), "device": "an abacus"}
+    np.savez(file, **{**arrays, "header": json.dumps(other)})
+    assert cli.run("apply", ["--task=decompress", f"--input={file}", f"--output={tmp_path / 'no'}", *flags]) == 2
+
+
+def test_codes_are_compressed_under_a_prior_that_predicts_token_by_token(runs):
+    first, priors = runs
+    trained = analysis.load(first)
+    for sampler in ("", priors["factorised"]):
+        with pytest.raises(UserError, match="transformer_prior"):
+            tokens.prior_of(trained, sampler)

@@ -41,7 +41,17 @@ def test_nll_is_that_of_the_closed_form():
 @pytest.mark.parametrize(("samples", "chunk"), [(1, 500), (7, 3), (8, 4)])
 def test_with_the_exact_posterior_there_is_no_gap_whatever_the_samples_and_their_chunks(samples, chunk):
     scores = score("nll", EXACT, samples=samples, chunk=chunk)
-    assert scores["nll"] == pytest.approx(NLL, abs=1e-4) and scores.keys() == {"nll", "nll_se"}
+    assert scores["nll"] == pytest.approx(NLL, abs=1e-4)
+    assert scores["nll_effective_share"] == pytest.approx(1, rel=1e-4)  # all weights are p(x)
+
+
+def test_a_wrong_encoder_is_told_by_its_effective_samples(capsys):
+    """The posterior's means are off by many of its deviations: a few draws carry all the weight."""
+    assert score("nll", samples=500)["nll_effective_share"] > 0.5 and not capsys.readouterr().err
+    wrong = score("nll", linear_gaussian.variables(shift=4.0, log_scale=-0.5), samples=500)
+    assert wrong["nll"] > NLL + 2 and wrong["nll_effective_share"] < 0.02
+    said = capsys.readouterr().err
+    assert "effective samples of 500" in said and "--nll_samples" in said and "ais" in said
 
 
 def test_ais_is_that_of_the_closed_form_and_its_runs_bracket_the_models_own_data():

@@ -104,7 +104,7 @@ def test_another_data_name_is_other_data(monkeypatch, tmp_path):
         config.data.dir = "/of/my/own"
     configuration.override(config, "data.name", "pictures")
     assert (config.data.name, config.data.dir) == ("pictures", "/of/my/own")
-    config = configuration.load("configs/vae_mlp.py:mnist")
+    config = configuration.load("configs/conv_ae.py:mnist")
     assert config.expected
     configuration.override_all(config, [("data.dir", "/of/my/own"), ("data.name", "digits")])
     assert (config.data.source, config.data.dir) == ("digits", "/of/my/own") and not config.expected
@@ -214,3 +214,33 @@ def test_differences_are_the_keys_whose_values_differ(old, new):
     expected = {key: (a.get(key), b.get(key)) for key in a.keys() | b.keys() if a.get(key) != b.get(key)}
     assert configuration.differences(old, new) == expected
     assert sorted(configuration.keys(old)) == sorted(a)
+
+
+# --- a user's own data ------------------------------------------------------------------------------------------------
+
+
+def overridden(config, **data):
+    """A config of MNIST as it is where the folder of data has it, with keys of section data set as texts."""
+    loaded = configuration.load(config)
+    with loaded.unlocked():
+        loaded.data.update(source="idx", dir="/data/mnist")
+        loaded.expected = {"elbo": {"value": 1.0, "source": "a paper"}}
+    configuration.override_all(loaded, [(f"data.{key}", text) for key, text in data.items()])
+    return loaded
+
+
+def test_a_path_alone_is_read_as_a_file_and_what_was_of_other_data_is_reset():
+    for data in ({"path": "x.npy"}, {"source": "files", "path": "x.npy"}):
+        config = overridden("configs/vae_mlp.py:mnist", **data)
+        assert (config.data.source, config.data.path, config.data.dir) == ("files", "x.npy", "")
+        assert not config.expected
+    kept = overridden("configs/vae_mlp.py:mnist", cache="/c")
+    assert (kept.data.source, kept.data.dir, len(kept.expected)) == ("idx", "/data/mnist", 1)
+    other = overridden("configs/vae_mlp.py:mnist", dir="/mine")
+    assert (other.data.source, other.data.dir, len(other.expected)) == ("idx", "/mine", 0)
+
+
+def test_a_path_belongs_to_the_source_that_reads_it():
+    config = configuration.load("configs/music_vae_2bar.py")
+    configuration.override_all(config, [("data.path", "midi")])
+    assert config.data.source == "melodies" and config.data.path == "midi"

@@ -95,10 +95,16 @@ def test_free_bits_on_the_sum_and_capacity_hold_for_each_example():
     outputs, batch = example()
     rate = sum(rate.sum(axis=1) for rate in rates(outputs))
     middle = np.median(rate)
-    floored = elbo(outputs, batch, free_bits=middle / BITS, free_bits_on="sum")["kl"]
-    np.testing.assert_allclose(floored, np.maximum(rate, middle), rtol=1e-5)
-    capacity = elbo(outputs, batch, capacity=middle)["kl"]
-    np.testing.assert_allclose(capacity, np.abs(rate - middle), rtol=1e-4, atol=1e-5)
+    floored = elbo(outputs, batch, free_bits=middle / BITS, free_bits_on="sum")
+    np.testing.assert_allclose(floored["kl"], np.maximum(rate, middle), rtol=1e-5)
+    capacity = elbo(outputs, batch, capacity=middle)
+    np.testing.assert_allclose(capacity["kl"], np.abs(rate - middle), rtol=1e-4, atol=1e-5)
+    for terms in (floored, capacity, elbo(outputs, batch, free_bits=0.3)):
+        # It stands beside what is minimised, and has no weight.
+        np.testing.assert_allclose(terms["kl_unclamped"], rate, rtol=1e-5)
+        weights = dict(reconstruction=1.0, kl=0.0)
+        reduce.check_weights(terms, weights)
+        np.testing.assert_array_equal(reduce.weighted_sum(terms, weights), terms["reconstruction"])
 
 
 def test_sparsity_is_the_absolute_code_or_how_far_its_means_are_from_their_target():

@@ -20,11 +20,9 @@ from ae_jax.plots import style
 
 # What each of three models refuses: figures of classes that its decoder does not read, of a prior that it lacks, and of
 # melodies, which test_music_vae draws.
-REFUSED = {
-    "ae": {"class_grid", "melody_curves", "melody_samples", "samples"},
-    "conditional": {"melody_curves", "melody_samples"},
-    "vae": {"class_grid", "melody_curves", "melody_samples"},
-}
+# "codebook_usage" and "code_grids" are for discrete latents, which test_discrete_figures draws.
+ALL = {"code_grids", "codebook_usage", "melody_curves", "melody_samples"}
+REFUSED = {"ae": {*ALL, "class_grid", "nearest_examples", "samples"}, "conditional": ALL, "vae": {*ALL, "class_grid"}}
 KINDS = {"ae": {"shape": (7, 5, 1), "classes": 0}, "conditional": {"shape": (8, 8, 3)}, "vae": {}}
 
 

@@ -73,6 +73,7 @@ def rendered(values: np.ndarray, names: Sequence[str], stem: str, form: Form) ->
     Raises:
       UserError: two names, without their suffixes, are the same.
     """
+    # Rounded to the nearest level: a cast alone would darken every image by half a level.
     if form.scale:
         values = np.rint(np.clip(values, 0, 1) * form.scale).astype(np.uint8 if form.scale < 256 else np.uint16)
     if form.suffix == ".npz":
@@ -126,7 +127,7 @@ def melody(
 
 
 def check_folder(output: str) -> Path:
-    """Return the folder for results, which need not exist. Raise UserError where it cannot be made or written."""
+    """Return the folder for results. Raise UserError where it cannot be made or written."""
     folder = Path(output).expanduser().absolute()
     # Not pathlib's exists, which raises where a folder on the way may not be entered.
     parent = next(each for each in (folder, *folder.parents) if os.path.exists(each))
@@ -152,6 +153,7 @@ def write(files: Mapping[str, Any], folder: Path, originals: Sequence[Path] = ()
       UserError: a path is an original or lies outside the folder; nothing was written.
       RunFailed: the disk refuses.
     """
+    # All names are checked before the first file is written, so that a mistake leaves the folder as it was.
     paths, read = ({name: folder / name for name in files}, {path.resolve() for path in originals})
     for name, path in paths.items():
         parts = PurePosixPath(name).parts
@@ -172,10 +174,13 @@ def write(files: Mapping[str, Any], folder: Path, originals: Sequence[Path] = ()
 def _write_image(file, image):
     from PIL import Image
 
+    # Pillow takes grey images without the axis of channels.
     Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image).save(file, "PNG")
 
 
 def _write_table(file, rows):
+    # Names of files may hold bytes that are no UTF-8. Python keeps them as surrogates, which are written back as they
+    # were.
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(rows)
     file.write(text.getvalue().encode("utf-8", "surrogateescape"))

@@ -54,6 +54,7 @@ def apply(
       UserError: before anything is written.
     """
     run = lookup.find("tasks", task, "run")
+    # The folder is checked first, because computing the results may take long.
     folder = results.check_folder(output)
     result = run(trained, source, jax.random.key(trained.seed), **options)
     return results.write(result.files, folder, result.originals), result.unreadable
@@ -62,7 +63,7 @@ def apply(
 def read(
     trained: Trained, source: str, resize: bool = False, track: int = -1, start_bar: int = 0, layout: str = ""
 ) -> Examples:
-    """Read the user's examples; without a `source`, the examples of the run's own split, as evaluations see them.
+    """Read the user's examples, or without a `source` those of the run's own split.
 
     Args:
       trained: the opened run.
@@ -102,19 +103,46 @@ def reading_of(data: Any, layout: str = "") -> Reading:
 
 
 def _own(trained: Trained) -> Examples:
-    """Return the examples of the split that is evaluated, corrupted as in training, under the name of the split."""
+    """Return the examples of the split that is evaluated, corrupted as in training."""
+    # The files are written in the levels of the stored data, so that they can be read as the data were.
     name, spec = trained.context["split"], trained.spec
     found = batched.gathered(trained.data.test)
     form = Form(".npz", spec.levels - 1 if "pixels" in (spec.kind, spec.unscaled) else None)
     names = results.numbered(name, len(found["inputs"]))
-    inputs, label = batched.in_own_units(trained, found["inputs"]), found.get("label")
-    if label is not None and spec.classes:
-        label = np.array([*spec.class_names, "?"])[label]  # -1 is an example without a label
-    return Examples(inputs, names, name, form, label)
+    inputs = batched.in_own_units(trained, found["inputs"])
+    return Examples(inputs, names, name, form, batched.by_name(trained, found.get("label")))
+
+
+def read_uncorrupted(
+    trained: Trained, source: str, resize: bool = False, track: int = -1, start_bar: int = 0
+) -> Examples:
+    """Read examples as `read` does, but those of the own split without corruption."""
+    if source:
+        return read(trained, source, resize, track, start_bar)
+    name, test = trained.context["split"], trained.data.test
+    x = np.asarray(test.arrays["x"][: test.num_examples])
+    label = test.arrays["label"][: len(x)] if "label" in test.arrays else None
+    names = results.numbered(name, len(x))
+    return Examples(batched.in_own_units(trained, x), names, name, Form(".npz"), batched.by_name(trained, label))
+
+
+def label_column(trained: Trained, label: np.ndarray | None) -> dict[str, list[str]]:
+    """Return the column "label" of a table.
+
+    Args:
+      trained: the opened run.
+      label: classes [N], as in the user's file, or vectors [N, L]; None where there are none.
+
+    Returns:
+      {"label": texts [N]}, classes by name; {} without labels, or where they are vectors.
+    """
+    if label is None or label.ndim != 1:
+        return {}
+    return {"label": list(map(str, label.tolist()))}
 
 
 def label_for(trained: Trained, flag: Sequence[str], own: np.ndarray | None = None) -> Any:
-    """Return the labels that a model is given: those of the flag --label, or else those that came with the examples.
+    """Return the labels of --label, or else those that came with the examples.
 
     Args:
       trained: the opened run.
@@ -127,7 +155,7 @@ def label_for(trained: Trained, flag: Sequence[str], own: np.ndarray | None = No
 
 
 def amounts(attribute: Sequence[str]) -> list[tuple[str, float]]:
-    """Return [(attribute, amount)] of the flag --attribute=NAME:AMOUNT,... Raise UserError for another form."""
+    """Return [(attribute, amount)] of --attribute=NAME:AMOUNT,..., or raise UserError."""
     return [(name, _amount(name, text)) for name, _, text in (each.partition(":") for each in attribute)]
 
 

@@ -1,12 +1,13 @@
 """Read the user's own latents, such as the task encode writes.
 
-They are in a .csv with the header file,z0,z1,... or file,label,z0,z1,..., in an .npz with `code` and optionally
-`names` and `label`, or in a .npy.
+They are in a .csv with the columns file,label,z0,...,z0_scale,... (label and scales may be absent), in an .npz with
+`code` and optionally `names` and `label`, or in a .npy.
 """
 
 import csv
 import dataclasses
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -64,19 +65,24 @@ def read_codes(path: str, dimension: int, limit: int | None = None) -> Codes:
 
 
 def _read_table(file: Path) -> dict[str, np.ndarray]:
-    """Return {"code": [N, D], "names": [N], "label"?: [N]} of a .csv. Raise UserError for another table."""
+    """Return {"code": [N, D], "names": [N], "label"?: [N]} of a .csv. Raise UserError for another table.
+
+    The columns z0_scale, z1_scale, ... may stand beside the latents. They are not read: decoding needs no scales.
+    """
     try:
+        # Spreadsheets begin their files with a byte order mark, which utf-8-sig drops.
         header, *rows = csv.reader(io.StringIO(file.read_text("utf-8-sig", "surrogateescape"), newline=""), strict=True)
-        first = 2 if header[1:2] == ["label"] else 1
-        # The scales of the posterior may follow the latents.
-        width = next((place for place, name in enumerate(header) if name.endswith("_scale")), len(header))
-        if header[:1] != ["file"] or header[first:width] != [f"z{d}" for d in range(width - first)]:
-            raise ValueError("its first line is not file,z0,z1,... or file,label,z0,z1,...")
+        columns = [place for place, name in enumerate(header) if re.fullmatch(r"z\d+", name)]
+        latents = [f"z{d}" for d in range(len(columns))]
+        scales = [f"{name}_scale" for name in latents]
+        known = [["file", *label, *latents, *also] for label in ([], ["label"]) for also in ([], scales)]
+        if header not in known:
+            raise ValueError("its first line is not file,z0,z1,... or file,label,z0,...,z0_scale,...")
         for number, row in enumerate(rows, 2):
             if len(row) != len(header):
                 raise ValueError(f"row {number} has {len(row)} fields, not {len(header)}")
-        codes = np.array([row[first:width] for row in rows], np.float32).reshape(len(rows), width - first)
+        codes = np.array([[row[place] for place in columns] for row in rows], np.float32)
     except (csv.Error, ValueError) as error:
         raise UserError(f"{file} cannot be read as a table of codes: {error}") from None
-    found = {"code": codes, "names": np.array([row[0] for row in rows])}
-    return {**found, "label": np.array([row[1] for row in rows])} if first == 2 else found
+    found = {"code": codes.reshape(len(rows), len(columns)), "names": np.array([row[0] for row in rows])}
+    return {**found, "label": np.array([row[1] for row in rows])} if header[1:2] == ["label"] else found

@@ -117,7 +117,16 @@ def _chosen(count: int, limit: int | None) -> np.ndarray:
 
 
 def label_of(file: Path, stored: Mapping[str, np.ndarray], count: int) -> np.ndarray | None:
-    """Return the labels of the `count` examples of a file, if it holds some: [N] or [N, L]. Raise UserError."""
+    """Return the labels of a file's examples, [N] or [N, L]; None where it holds none.
+
+    Args:
+      file: the file.
+      stored: its arrays by name.
+      count: N, how many examples it holds.
+
+    Raises:
+      UserError: the labels have another shape.
+    """
     label = stored.get("label")
     if label is not None and (label.ndim not in (1, 2) or len(label) != count):
         raise UserError(f"{file} holds labels {list(label.shape)}\nexpected [N] classes or [N, L] vectors, N = {count}")
@@ -154,7 +163,7 @@ def _read_images(source: Path, wanted: Wanted) -> Examples:
 
 
 def _read_melodies(source: Path, wanted: Wanted, voice: int, start_bar: int, beat_file: str) -> Examples:
-    """Read a MIDI file or a folder of them, and cut its melodies into windows. Files without one are named."""
+    """Read a MIDI file or a folder of them, and cut its melodies into windows."""
     found, files, unreadable = usermelodies.read(source, wanted.spec, voice, start_bar, beat_file)
     stem = source.resolve().name if source.is_dir() else source.stem
     chosen, names = _chosen(len(found), wanted.limit), list(found)

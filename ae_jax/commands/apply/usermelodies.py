@@ -14,7 +14,7 @@ from ae_jax.data.music import beats, events, midi, tunes
 def read(
     source: Path, spec: DataSpec, voice: int, start_bar: int, beat_file: str
 ) -> tuple[dict[str, np.ndarray], list[Path], list[str]]:
-    """Read a MIDI file or a folder of them. Notes that are moved or dropped are counted on stderr.
+    """Read a MIDI file or a folder; count moved and dropped notes on stderr.
 
     The arguments are those of `userfiles.read_examples`.
 
@@ -67,7 +67,7 @@ def _voices(file: Path, score: midi.Score, beat_file: str) -> list[midi.Voice]:
 
 
 def _chosen(file: Path, voices: Sequence[midi.Voice], voice: int) -> midi.Voice:
-    """Return the voice that is read. Raise UserError, which lists the voices, where it is not known."""
+    """Return the voice that is read, or raise UserError, which lists the voices."""
     chosen = [n for n, each in enumerate(voices) if each.is_melodic] if voice < 0 else [voice]
     if len(chosen) != 1 or chosen[0] >= len(voices):
         there = "; ".join(f"--track={number} ({each})" for number, each in enumerate(voices))

@@ -7,9 +7,10 @@ ae-jax apply --workdir=runs/digits --task=encode --input=photos/ --output=codes/
 ae-jax apply --workdir=runs/digits --task=decode --input=codes/photos.csv --output=decoded/
 ae-jax apply --workdir=runs/digits --task=interpolate --input=a.png,b.png --output=between/ --steps=12
 ae-jax apply --workdir=runs/digits --task=sample --output=new/ --count=64 --temperature=0.8
+ae-jax apply --workdir=runs/digits --task=score --input=photos/ --output=scores/ --threshold=quantile:0.95
 ae-jax apply --workdir=runs/melodies --task=reconstruct --input=a.mid --output=b/ --attribute=density:+1
 
-Without --input, encode and reconstruct read the run's own data, which --split, --data and --limit select. The
+Without --input, encode, reconstruct and score read the run's own data, which --split, --data and --limit select. The
 directions of --attribute are computed from the training data, or from --data if it is given.
 The exit status is 1 if a file could not be read completely; the command names it, and processes the others.
 """
@@ -32,7 +33,7 @@ def define_flags(into):
     """Define the flags of `apply`."""
     options.define_run_flags(into)
     options.define_shared_flags(into, "tasks", "run")
-    text = "what to do: encode, decode, reconstruct, sample or interpolate"
+    text = "what to do: encode, decode, reconstruct, sample, interpolate, score, compress or decompress"
     flags.DEFINE_string("task", None, text, required=True, flag_values=into)
     flags.DEFINE_string("input", "", _INPUT, flag_values=into)
     flags.DEFINE_string("output", None, "the folder for results", required=True, flag_values=into)

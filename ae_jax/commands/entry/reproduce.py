@@ -1,12 +1,14 @@
-"""Train rows that have an expected value, and print expected, obtained, difference and verdict.
+"""Train rows that have published or earlier values, and print expected and obtained values and the verdict.
 
     ae-jax reproduce                                  (lists the rows)
     ae-jax reproduce simple_ae denoising_ae
     ae-jax reproduce simple_ae --seeds=3
-    ae-jax reproduce --markdown                       (the table of docs/results.md, of all that was run)
+    ae-jax reproduce --page=docs/results.md           (renders the tables of that page anew)
     ae-jax reproduce iwae_table1 --stored             (the table of a paper, with what was obtained so far)
+    ae-jax reproduce adbench                          (anomaly detection on tables, see docs/anomaly.md)
 
-Runs found in --folder are resumed. Exit status 1 if any row is outside its tolerance.
+Runs found in --folder are resumed. Exit status 1 if any row misses its expected value, is better than a published one
+without an explanation, or has changed since earlier runs.
 """
 
 import pathlib
@@ -23,6 +25,9 @@ def define_flags(into):
     flags.DEFINE_string("folder", "runs/reproduce", "where the run directories are", flag_values=into)
     options.define_trust_flag(into)
     flags.DEFINE_integer("seeds", 1, "how many seeds, from the config's own", lower_bound=1, flag_values=into)
+    flags.DEFINE_string(
+        "page", "", "render the tables of this Markdown page anew, and do nothing else", flag_values=into
+    )
     flags.DEFINE_bool("markdown", False, "print the table in Markdown", flag_values=into)
     flags.DEFINE_bool("stored", False, "train nothing: print what stands in benchmarks/results.json", flag_values=into)
 
@@ -32,7 +37,16 @@ def main(line):
     from ae_jax.commands import reproduce, tables, verdicts
 
     flag = line.flags
+    if list(line.arguments) == ["adbench"]:
+        from ae_jax.commands import adbench
+
+        adbench.run(stored=flag.stored)
+        return 0
     stored = reproduce.read()
+    if flag.page:
+        page = pathlib.Path(flag.page)
+        page.write_text(tables.fill(page.read_text(), stored))
+        return 0
     if not line.arguments:
         rows = [row for row in reproduce.rows().values() if row.name in stored]
         done = [each for row in rows for each in verdicts.lines(row, stored)]

@@ -87,13 +87,13 @@ def load(
         columns=tuple(columns),
         size=pair(size),
         fit=fit,
-        background=background if format_number > 2 else None,  # older runs were trained on images without transparency
+        background=background if format_number > 4 else None,  # older runs were trained on images without transparency
         skip_unreadable=skip_unreadable,
     )
     _check_together(file, reading, window, stride)
 
     def read():
-        found = read_files(file, reading, with_splits=format_number > 2)
+        found = read_files(file, reading, with_splits=format_number > 4)
         if window:
             found = _cut(file, found, reading, window, stride, split, validation, whole)
             axes = "NTC" if next(iter(found.splits.values()))["x"].ndim == 3 else "NF"
@@ -210,7 +210,7 @@ def _number_labels(name: str, sides: dict[str, dict[str, Any]], format_number: i
         return {}
     found, fields = labels.read(stored, {split: len(side["x"]) for split, side in sides.items()}, name)
     is_number = all(np.asarray(values).dtype.kind in "iu" and np.ndim(values) == 1 for values in stored.values())
-    if format_number < 3 and is_number:
+    if format_number < 5 and is_number:
         # Runs that were begun under older rules have a class for every number from 0 on.
         found = {split: np.asarray(values).astype(np.int32) for split, values in stored.items()}
         fields = {"classes": max(int(values.max()) for values in found.values()) + 1}

@@ -68,7 +68,7 @@ def _load(folder: Path, prefix: str, format_number: int) -> tuple[DataSpec, dict
         if len(stored[split]) != count:
             raise UserError(f"{folder}: {split} has {count} images but {len(stored[split])} labels")
     found, fields = labels.read(stored, {split: len(stored[split]) for split in stored}, str(folder))
-    if format_number < 3:
+    if format_number < 5:
         # Runs that were begun under older rules have a class for every number from 0 on.
         found = {split: label.astype(np.int32) for split, label in stored.items()}
         fields = {"classes": max(int(label.max()) for label in stored.values()) + 1}

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 
 from ae_jax.core.distributions import standard_normal
 from ae_jax.core.errors import UserError
-from ae_jax.core.importance import log_mean_exp
+from ae_jax.core.importance import log_mean_exp, weighted
 from ae_jax.evaluation import requirements
 from ae_jax.evaluation.gather import compiled, gather, mean_with_error
 
@@ -68,8 +68,8 @@ def evaluate(
         raise UserError(
             "metric 'ais' needs a model with log_joint, such as a VAE, and this model has none\nuse --metrics=mse"
         )
-    sizes = dict(examples=examples, chains=chains, temperatures=temperatures, leapfrog=leapfrog)
-    requirements.at_least(1, **{f"ais_{name}": size for name, size in sizes.items()})
+    sizes = dict(chains=chains, temperatures=temperatures, leapfrog=leapfrog)
+    requirements.at_least(1, ais_examples=examples, **{f"ais_{name}": size for name, size in sizes.items()})
     subsample, _ = data.test.spread(examples)
     found = gather(compiled(_estimates, model, **sizes), variables, subsample, key)
     name = "ais_nll_surrogate" if found["is_surrogate"].any() else "ais_nll"
@@ -78,10 +78,8 @@ def evaluate(
     return {**mean_with_error(name, found["nll"]), **means, **mean_with_error("ais_gap", forward - reverse)}
 
 
-def _estimates(model, variables, batch, key, examples, chains, temperatures, leapfrog):
+def _estimates(model, variables, batch, key, chains, temperatures, leapfrog):
     """Estimate -log p(x) [B] of a batch, and of as many examples drawn from the model."""
-    # A batch may be padded beyond the examples that are wanted, and chains are expensive.
-    batch = {name: values[:examples] for name, values in batch.items()}
     key_codes, key_x, key_pilot, key_steps, key_start, key_run, key_reverse = jax.random.split(key, 7)
     codes = model.apply(variables, batch, method="prior_codes", rngs={"latent": key_codes})
     likelihood = model.apply(variables, codes, batch, method="decode")
@@ -172,7 +170,8 @@ def _anneal(log_joint, z, ladder, steps, leapfrog, key):
     def climb(carry, rung):
         (point, log_w), (here, there, step, key) = carry, rung
         # The weight is updated before the move, at the point that was drawn at the previous rung.
-        log_w += (there - here) * (point.log_joint - point.log_base())
+        # Neighbouring rungs may be equal after rounding, and log p(x, z) may be -inf.
+        log_w += weighted(there - here, point.log_joint - point.log_base())
         return (_move(log_joint, point, there, step, leapfrog, key)[0], log_w), None
 
     point = _point(log_joint, z)

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from ae_jax.evaluation import requirements
+from ae_jax.evaluation import reconstructed, requirements
 from ae_jax.evaluation.gather import mean_and_se
 from ae_jax.evaluation.metrics.psnr import decibels
 from ae_jax.evaluation.metrics.ssim import ssim
@@ -27,5 +27,6 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
 
 
 def _baselines(model, variables, batch, key):
-    image = jnp.clip(jax.image.resize(batch["inputs"], batch["x"].shape, "bicubic"), 0, 1)
-    return {"baseline_psnr_db": decibels(image, batch["x"]), "baseline_ssim": ssim(batch["x"], image)}
+    x, inputs = reconstructed.pair(model, batch, batch["inputs"])
+    image = jnp.clip(jax.image.resize(inputs, x.shape, "bicubic"), 0, 1)
+    return {"baseline_psnr_db": decibels(image, x), "baseline_ssim": ssim(x, image)}

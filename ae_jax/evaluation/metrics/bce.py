@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jax.scipy.special import xlogy
 
 from ae_jax.core.distributions import Bernoulli
-from ae_jax.evaluation import requirements
+from ae_jax.evaluation import reconstructed, requirements
 from ae_jax.evaluation.gather import mean_and_se
 
 BETTER = {"bce_nats_per_pixel": "min"}
@@ -35,11 +35,13 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
 
 
 def _bce(model, variables, batch, key):
-    x, likelihood = batch["x"], model.apply(variables, batch, rngs={"latent": key}).likelihood
+    likelihood = model.apply(variables, batch, rngs={"latent": key}).likelihood
     if isinstance(likelihood, Bernoulli):
+        x = batch["x"]
         nats = -likelihood.log_prob(x[None])[0]
     else:
-        mean = jnp.clip(likelihood.mean[0], _EPSILON, 1 - _EPSILON)
+        x, x_hat = reconstructed.pair(model, batch, likelihood.mean[0])
+        mean = jnp.clip(x_hat, _EPSILON, 1 - _EPSILON)
         per_pixel = x * jnp.log(mean) + (1 - x) * jnp.log1p(-mean)
         nats = -per_pixel.reshape(len(x), -1).sum(axis=1)
     # `xlogy` is 0 at 0, where x log x would be NaN.

@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 
+from ae_jax.evaluation import reconstructed
 from ae_jax.evaluation.gather import mean_and_se
 
 BETTER = {"mse_per_pixel": "min"}
@@ -20,4 +21,5 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
 
 def _mse(model, variables, batch, key):
     mean = model.apply(variables, batch, rngs={"latent": key}).likelihood.mean[0]
-    return {"mse_per_pixel": jnp.square(mean - batch["x"]).reshape(len(mean), -1).mean(axis=1)}
+    x, x_hat = reconstructed.pair(model, batch, mean)
+    return {"mse_per_pixel": jnp.square(x_hat - x).reshape(len(x), -1).mean(axis=1)}

@@ -5,6 +5,7 @@ import numpy as np
 from ae_jax.evaluation.gather import code_and_label, compiled, gather, mean_with_error
 from ae_jax.evaluation.metrics import mse
 from ae_jax.evaluation.projections import principal_components, residuals
+from ae_jax.evaluation.reconstructed import originals
 
 BETTER = {"pca_mse_per_pixel": "min", "mse_over_pca": "min"}
 
@@ -36,5 +37,5 @@ def code_size(model, variables, data, key) -> int:
 
 def pixels(batches) -> np.ndarray:
     """Return all examples that are not masked as rows [N, P], float32."""
-    rows = [np.asarray(batch["x"])[np.asarray(batch["mask"]) > 0] for batch in batches]
+    rows = [np.asarray(originals(batch))[np.asarray(batch["mask"]) > 0] for batch in batches]
     return np.concatenate(rows).reshape(sum(map(len, rows)), -1)

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from ae_jax.evaluation import requirements
+from ae_jax.evaluation import reconstructed, requirements
 from ae_jax.evaluation.gather import mean_and_se
 
 BETTER = {"psnr_db": "max"}
@@ -25,7 +25,8 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
 
 def _psnr(model, variables, batch, key):
     mean = model.apply(variables, batch, rngs={"latent": key}).likelihood.mean[0]
-    return {"psnr_db": decibels(jnp.clip(mean, 0, 1), batch["x"])}
+    x, x_hat = reconstructed.pair(model, batch, mean)
+    return {"psnr_db": decibels(jnp.clip(x_hat, 0, 1), x)}
 
 
 def decibels(images, x):

@@ -6,7 +6,7 @@ Wang et al. 2004, "Image quality assessment: from error visibility to structural
 import jax.numpy as jnp
 import numpy as np
 
-from ae_jax.evaluation import requirements
+from ae_jax.evaluation import reconstructed, requirements
 from ae_jax.evaluation.gather import mean_and_se
 
 BETTER = {"ssim": "max"}
@@ -31,8 +31,9 @@ def evaluate(model, variables, data, key) -> dict[str, float]:
 
 
 def _ssim(model, variables, batch, key):
-    mean = jnp.clip(model.apply(variables, batch, rngs={"latent": key}).likelihood.mean[0], 0, 1)
-    return {"ssim": ssim(batch["x"], mean)}
+    mean = model.apply(variables, batch, rngs={"latent": key}).likelihood.mean[0]
+    x, x_hat = reconstructed.pair(model, batch, mean)
+    return {"ssim": ssim(x, jnp.clip(x_hat, 0, 1))}
 
 
 def ssim(a, b):

@@ -31,7 +31,8 @@ def fit(codes, key, *, components: int = 10):
         raise UserError(f"a mixture of {components} components cannot be fitted to {len(codes)} codes\ntry --limit")
     seed = int(jax.random.randint(key, (), 0, 2**31 - 1))
     fitted = GaussianMixture(components, random_state=seed, reg_covar=1e-6).fit(np.asarray(codes, np.float64))
-    means, factors = fitted.means_.astype(np.float32), np.linalg.cholesky(fitted.covariances_).astype(np.float32)
+    means = jnp.asarray(fitted.means_, jnp.float32)
+    factors = jnp.asarray(np.linalg.cholesky(fitted.covariances_), jnp.float32)
 
     def sample(key, n):
         key_component, key_noise = jax.random.split(key)

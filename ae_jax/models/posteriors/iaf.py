@@ -5,7 +5,7 @@ Kingma et al. 2016, "Improved variational inference with inverse autoregressive 
 
 import flax.linen as nn
 
-from ae_jax.core.flows import Autoregressive, Transformed
+from ae_jax.core.flows import Autoregressive, Transformed, check_hidden
 from ae_jax.core.forms import Size
 from ae_jax.models import posteriors
 from ae_jax.models.nets import words
@@ -29,6 +29,7 @@ class Posterior(posteriors.Posterior):
     @nn.compact
     def __call__(self, features) -> Transformed:
         """Return q(z|x) for features [B, F]."""
+        check_hidden(self.flow_hidden, self.latent_dim)
         init, size = words.initializer(self.kernel_init), self.latent_dim
 
         def dense(width, name):

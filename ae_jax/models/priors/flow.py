@@ -9,7 +9,7 @@ through the networks; a draw takes as many passes as the latent has dimensions.
 import flax.linen as nn
 
 from ae_jax.core.distributions import standard_normal
-from ae_jax.core.flows import Autoregressive, Inverse, Transformed
+from ae_jax.core.flows import Autoregressive, Inverse, Transformed, check_hidden
 from ae_jax.core.forms import Size
 from ae_jax.models import priors
 
@@ -29,6 +29,7 @@ class Prior(priors.Prior):
     @nn.compact
     def __call__(self) -> Transformed:
         """Return the prior."""
+        check_hidden(self.flow_hidden, self.latent_dim)
         init, zeros, size = nn.initializers.lecun_normal(), nn.initializers.zeros, self.latent_dim
         flows = []
         for number in range(self.flows):

@@ -54,7 +54,7 @@ def arrays(
             rows |= {f"{name}: {sampler}": means for sampler, means in _fitted(fits, *of_run, key, count)}
         for sampler, second in zip(comparable.names(seconds)[1:], seconds, strict=True):
             if owners[second] == number:
-                rows[f"{name}: {sampler}"] = _through(second, *of_run, key, count)
+                rows[f"{name}: {sampler}"] = through(second, *of_run, key, count)
     samples = np.stack(list(rows.values()))
     return {"samples": samples, "names": np.array(list(rows)), "limits": style.limits(model.spec, samples)}
 
@@ -85,7 +85,7 @@ def _fitted(fits, model, variables, data, key, count) -> Iterator[tuple[str, np.
         yield sampler, queries.decode(model, variables, np.asarray(fit(codes, key_fit)(key_draw, count)))
 
 
-def _through(workdir, model, variables, data, key, count) -> np.ndarray:
+def through(workdir, model, variables, data, key, count) -> np.ndarray:
     """Return the decoded means at latents that a second-stage run draws.
 
     A model that reads labels receives each class in turn.

@@ -10,7 +10,8 @@ from ae_jax.plots import queries, style
 def arrays(model, variables, data, key, *, count: int = 10, steps: int = 10) -> dict[str, np.ndarray]:
     """Decode geodesics between pairs of examples that follow each other in the data.
 
-    In a Euclidean latent space, geodesics are straight lines. A model that reads the label is given that of the first
+    In a Euclidean latent space, geodesics are straight lines. Those of a discrete latent leave the codebook between
+    their ends, which the figure says. A model that reads the label is given that of the first
     example of a pair.
 
     Args:
@@ -23,7 +24,7 @@ def arrays(model, variables, data, key, *, count: int = 10, steps: int = 10) -> 
 
     Returns:
       "start" and "end" [N, *shape]; "path" [N, steps, *shape], means of the likelihood; "t" [steps] from 0 to 1;
-      "limits".
+      "leaves_codebook", whether the path does; "limits".
 
     Raises:
       UserError: for data of a single example.
@@ -44,7 +45,9 @@ def arrays(model, variables, data, key, *, count: int = 10, steps: int = 10) -> 
     codes = np.asarray(model.space.geodesic(found["code"][:even:2], found["code"][1:even:2], t)).swapaxes(0, 1)
     labels = found["label"][:even:2, None] if "label" in found else 0
     path = queries.decode(model, variables, codes, labels)
-    return {"start": start, "path": path, "end": end, "t": t, "limits": style.limits(model.spec, start, end)}
+    is_discrete = model.code_spec is not None and model.code_spec.kind == "tokens"
+    found = {"start": start, "path": path, "end": end, "t": t, "leaves_codebook": np.array(is_discrete)}
+    return {**found, "limits": style.limits(model.spec, start, end)}
 
 
 @style.styled
@@ -63,6 +66,7 @@ def figure(arrays):
         rows,
         arrays["limits"],
         column_labels=["start", *numbers, "end"],
+        ylabel="path outside the codebook" if arrays["leaves_codebook"] else "",
         # A gap sets the examples apart from the path.
         left=[0, *(1.3 + np.arange(steps)), 1.6 + steps],
     )

@@ -5,13 +5,14 @@ Alemi et al. 2018, "Fixing a broken ELBO", arXiv:1711.00464, section 3.
 
 import numpy as np
 
+from ae_jax.core import errors
 from ae_jax.plots import style
 from ae_jax.sweeps import grouping
 
 _MOST_SETTINGS = 20
 
 
-def arrays(survey, key, *, axis: str = "", samples: int = 1) -> dict[str, np.ndarray]:
+def arrays(survey, key, *, axis: str = "", samples: int = 1, of: str = "elbo") -> dict[str, np.ndarray]:
     """Estimate the rate and the distortion of every run.
 
     All runs are evaluated on the same examples with the same random draws, so they differ by their models alone.
@@ -21,11 +22,13 @@ def arrays(survey, key, *, axis: str = "", samples: int = 1) -> dict[str, np.nda
       key: not used; draws follow from the seed of the survey.
       axis: the config key whose values a line joins; by default the first axis of the sweep that is not the seed.
       samples: posterior samples for each example.
+      of: "elbo", rate and distortion in nats; or "codebook" of discrete latents, the entropy of the codebook's entries
+        in bits at each place, and the mean squared error.
 
     Returns:
-      "rate" [R] and "distortion" [R] in nats per example. "line" [R] is the number of each run's setting of the other
-      axes, among "lines" [G]. "value" [R] is the number of its value among the "values" [X] of the axis. "axis" is the
-      axis.
+      "rate" [R] and "distortion" [R], and "labels" [2], what they are. "line" [R] is the number of each run's setting
+      of the other axes, among "lines" [G]. "value" [R] is the number of its value among the "values" [X] of the axis.
+      "axis" is the axis.
 
     Raises:
       UserError: if the axis is unknown, if a model has no rate, or for too many lines.
@@ -34,16 +37,36 @@ def arrays(survey, key, *, axis: str = "", samples: int = 1) -> dict[str, np.nda
     texts = grouping.values(survey, chosen)
     line, lines = grouping.settings(survey, (grouping.SEED, chosen))
     grouping.check_count(len(lines), _MOST_SETTINGS, "lines")
-    scores = [run.scores("elbo", samples=samples) for run in survey.runs]
+    if of not in _LABELS:
+        raise errors.unknown("rate_distortion_of", of, _LABELS)
+    rate, distortion = _OF[of](survey.runs, samples)
     return {
-        "rate": np.array([score["kl"] for score in scores]),
-        "distortion": np.array([score["reconstruction"] for score in scores]),
+        "rate": np.array(rate),
+        "distortion": np.array(distortion),
+        "labels": np.array(_LABELS[of]),
         "line": line,
         "value": np.array([texts.index(run.axes[chosen]) for run in survey.runs]),
         "lines": np.array(lines),
         "values": np.array(texts),
         "axis": np.array(chosen),
     }
+
+
+def _of_elbo(runs, samples):
+    scores = [run.scores("elbo", samples=samples) for run in runs]
+    return [score["kl"] for score in scores], [score["reconstruction"] for score in scores]
+
+
+def _of_codebook(runs, samples):
+    rates = [run.scores("codebook")["codebook_entropy_bits"] for run in runs]
+    return rates, [run.scores("mse")["mse_per_pixel"] for run in runs]
+
+
+_OF = {"elbo": _of_elbo, "codebook": _of_codebook}
+_LABELS = {
+    "elbo": ("rate, nats per example", "distortion, nats per example"),
+    "codebook": ("entropy, bits per code", "mean squared error"),
+}
 
 
 @style.styled
@@ -68,7 +91,8 @@ def figure(arrays):
         axes.plot(*zip(*means), color=colour, marker="o", markersize=3, label=str(name))
         for text, place in zip(texts, means):
             axes.annotate(text, place, xytext=(3, 3), textcoords="offset points", fontsize=6, color=colour)
-    axes.set(xlabel="rate, nats per example", ylabel="distortion, nats per example", title=f"by {arrays['axis']}")
+    xlabel, ylabel = map(str, arrays["labels"])
+    axes.set(xlabel=xlabel, ylabel=ylabel, title=f"by {arrays['axis']}")
     if any(map(str, arrays["lines"])):
         axes.legend()
     return drawing

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ae_jax.commands.apply import shared
-from ae_jax.experiments import using
+from ae_jax.experiments import tokens, using
 from ae_jax.experiments.analysis import Trained
 
 
@@ -19,7 +19,7 @@ def run(
     start_bar: int = 0,
     layout: str = "",
 ) -> shared.Result:
-    """Encode examples into latents, which are posterior means where there is a posterior.
+    """Encode examples into latents: posterior means where there is a posterior, indices where latents are discrete.
 
     Args:
       trained: the opened run.
@@ -35,19 +35,27 @@ def run(
       layout: the axes of an array, such as NCHW, as in data.layout. By default they are those of the training data.
 
     Returns:
-      STEM.npz with "code" [N, D] float32, "names" [N] and the labels of the file, if any, and STEM.csv with the same,
-      in nine digits, which give back every float32.
+      STEM.npz with "code" [N, D] float32 and "names" [N]; "scale" [N, D], the standard deviations of the posteriors,
+      where they are normal distributions; and "label" where the examples have labels. STEM.csv has the same as columns
+      file, label, z0, ..., z0_scale, ..., in nine digits, which give back every float32; classes by name, and no
+      vectors. Of discrete latents, only STEM.npz with "indices" [N, ...] and "names".
     """
     examples = shared.read(trained, source, resize, track, start_bar, layout)
     given = shared.label_for(trained, label, examples.label)
-    code = using.encode(trained, examples.inputs, label=given, key=key, batch_size=batch_size)
-    columns: dict[str, Any] = {"file": examples.names}
+    if tokens.are_there(trained):
+        indices = tokens.encode(trained, examples.inputs, label=given, key=key, batch_size=batch_size)
+        of_tokens: dict[str, Any] = {f"{examples.stem}.npz": {"indices": indices, "names": examples.names}}
+        return shared.Result(of_tokens, examples.originals, examples.unreadable)
+    options = {"label": given, "key": key, "batch_size": batch_size}
+    code, scale = using.encode_with_scale(trained, examples.inputs, **options)
     arrays = {"code": code, "names": examples.names}
+    table: dict[str, Any] = {"file": examples.names, **shared.label_column(trained, examples.label)}
+    table |= {f"z{d}": [f"{z:.9g}" for z in column] for d, column in enumerate(code.T)}
+    if scale is not None:
+        arrays["scale"] = scale
+        table |= {f"z{d}_scale": [f"{each:.9g}" for each in column] for d, column in enumerate(scale.T)}
     if examples.label is not None:
         arrays["label"] = examples.label
-        # Labels that are vectors stand in the .npz alone.
-        columns |= {"label": examples.label} if examples.label.ndim == 1 else {}
-    columns |= {f"z{d}": [f"{z:.9g}" for z in code[:, d]] for d in range(code.shape[1])}
-    table = [list(columns), *map(list, zip(*columns.values(), strict=True))]
-    files = {f"{examples.stem}.npz": arrays, f"{examples.stem}.csv": table}
+    rows = [list(table), *(list(row) for row in zip(*table.values(), strict=True))]
+    files = {f"{examples.stem}.npz": arrays, f"{examples.stem}.csv": rows}
     return shared.Result(files, examples.originals, examples.unreadable)

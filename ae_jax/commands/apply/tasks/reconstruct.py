@@ -1,4 +1,4 @@
-"""Reconstruct the user's examples: as they are, denoised, upscaled, or with more of an attribute."""
+"""Reconstruct the user's examples, also denoised, upscaled or with an attribute changed."""
 
 from typing import Any
 

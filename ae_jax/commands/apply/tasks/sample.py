@@ -62,7 +62,7 @@ def run(
 
 
 def _labels_in(source: str, flag: Sequence[str]) -> np.ndarray:
-    """Return the `label` [N] or [N, L] of an .npz. Raise UserError for another file, or where --label is given too."""
+    """Return the `label` [N] or [N, L] of an .npz, or raise UserError."""
     path = pathlib.Path(source).expanduser()
     if path.suffix != ".npz" or not path.is_file() or len(flag):
         also = f", and --label is {','.join(flag)}" if len(flag) else ""
