@@ -19,7 +19,7 @@ import numpy as np
 
 from ae_jax.core import lookup
 from ae_jax.core.errors import UserError
-from ae_jax.experiments import analysis, rundir, using
+from ae_jax.experiments import analysis, batched, rundir, using
 
 
 class Home:
@@ -142,7 +142,8 @@ class Autoencoder:
         names = self.config.eval.metrics if metrics is None else metrics
         built, data = self.trained.experiment, self.trained.data
         if x is not None:
-            arrays = {"x": self._with_channels(x), **({} if y is None else {"label": np.asarray(y)})}
+            arrays = {"x": batched.as_stored(self.trained, self._with_channels(x))}
+            arrays |= {} if y is None else {"label": batched.as_labels(self.trained, y)}
             data = data.replace(test=built.held_out(arrays, batch_size, self.trained.seed))
         return analysis.evaluate(built, self.variables, names, data, self.trained.seed, options)
 
