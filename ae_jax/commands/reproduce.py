@@ -36,6 +36,8 @@ RESULTS = configuration.ROOT / "benchmarks" / "results.json"
 # These keys do not change a result: where the data are on this machine, and how a run is logged and distributed.
 _NOT_HASHED: tuple[str, ...] = ("data.source", *configuration.PLACES, "train.log_every", "train.eval_every")
 _NOT_HASHED += ("train.checkpoint_every", "train.keep", "data.stream", "mesh.", "expected.", "regression.", "seed")
+# Values by which a key that came later leaves everything as it was before.
+_NEUTRAL = {"data.scale": "none"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,7 +116,7 @@ def config_hash(config: Any) -> str:
     decisive = {
         key: configuration.value_at(plain, key) for key in configuration.keys(plain) if not key.startswith(_NOT_HASHED)
     }
-    decisive = {key: value for key, value in decisive.items() if not _is_off(value)}
+    decisive = {key: value for key, value in decisive.items() if not _is_off(value) and _NEUTRAL.get(key) != value}
     decisive |= _protocols(config)
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:8]
 
