@@ -7,8 +7,6 @@ from collections.abc import Collection
 
 from ml_collections import ConfigDict
 
-from ae_jax.data import splits
-
 # The sources whose data.path is not a file or folder of examples to be read by `files`.
 _READ_PATH = ("files", "melodies", "codes")
 # The keys that say where the examples of a source are, with the values that mean nothing.
@@ -39,6 +37,8 @@ def follow(config: ConfigDict, before: str, assigned: Collection[str]) -> None:
     """
     section = config.data
     if section.source != before:
+        from ae_jax.data import splits  # here, because commands that only read a config do without JAX
+
         takes = splits.keys_of(section.source)
         for key in set(section) - set(splits.READ_HERE) - {"name", "cache"}:
             if f"data.{key}" in assigned:
