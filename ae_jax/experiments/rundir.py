@@ -15,7 +15,7 @@ from typing import Any
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import FORMAT, DataSpec
 from ae_jax.devices import processes
-from ae_jax.experiments import configuration, revision
+from ae_jax.experiments import configuration, revision, stored_scaling
 
 SWEEP = "sweep.json"  # a directory with this file is that of a sweep
 # The keys that a resumed run may change: its length, its logging, its checkpoints and its devices.
@@ -42,6 +42,7 @@ class RunDir:
     tensorboard = property(lambda self: self.path / "tensorboard")
     profile = property(lambda self: self.path / "profile")
     result = property(lambda self: self.path / "result.json")
+    scaling = property(lambda self: self.path / "scaling.npz")
 
     @property
     def format(self) -> int:
@@ -58,9 +59,10 @@ class RunDir:
             raise UserError(f"{no_run}\nexpected the --workdir of a training run")
         try:
             stored = json.loads(self.config.read_text())
-            return configuration.from_stored(stored["config"], self.config), DataSpec(**stored["spec"])
+            config, spec = configuration.from_stored(stored["config"], self.config), DataSpec(**stored["spec"])
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{self.config} cannot be read: {error}\nexpected the file that training wrote") from None
+        return config, stored_scaling.merged(self.scaling, config, spec)
 
 
 def format_in(file: pathlib.Path) -> int:
@@ -199,7 +201,9 @@ def begin(
     """
     run = RunDir(pathlib.Path(workdir).absolute())
     _make(run.path, workdir)
-    stored = {"format": format, "config": configuration.to_plain(config), "spec": dataclasses.asdict(spec)}
+    if spec.mean:
+        write_text(run.scaling, stored_scaling.packed(spec), flush=flush)
+    stored = {"format": format, "config": configuration.to_plain(config), "spec": stored_scaling.without(spec)}
     write_json(run.config, stored, flush=flush)
     write_json(run.versions, {**versions(), **more}, flush=flush)
     return run
@@ -235,7 +239,7 @@ def write_json(path: pathlib.Path, value: Any, *, flush: bool = True) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n", flush=flush)
 
 
-def write_text(path: pathlib.Path, text: str, *, flush: bool = True) -> None:
+def write_text(path: pathlib.Path, text: str | bytes, *, flush: bool = True) -> None:
     """Write a file atomically, in the first process: a crash leaves the old file or the new one.
 
     Args:
@@ -245,10 +249,9 @@ def write_text(path: pathlib.Path, text: str, *, flush: bool = True) -> None:
     """
     if not processes.leads():
         return
-    # Renaming within a folder is atomic, unlike writing.
     temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w") as file:
-        file.write(text)
+    with temporary.open("wb") as file:
+        file.write(text if isinstance(text, bytes) else text.encode())
         if flush:
             file.flush()
             os.fsync(file.fileno())
