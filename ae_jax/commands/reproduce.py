@@ -114,7 +114,9 @@ def config_hash(config: Any) -> str:
     decisive = {
         key: configuration.value_at(plain, key) for key in configuration.keys(plain) if not key.startswith(_NOT_HASHED)
     }
-    decisive = {key: value for key, value in decisive.items() if not _is_off(value)}
+    # The default of data.scale, a key that came after the first results, is as good as its absence.
+    off = {key for key, value in decisive.items() if _is_off(value) or (key, value) == ("data.scale", "none")}
+    decisive = {key: value for key, value in decisive.items() if key not in off}
     decisive |= _protocols(config)
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:8]
 
