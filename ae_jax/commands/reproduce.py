@@ -108,9 +108,9 @@ def select(names: list[str]) -> list[Row]:
 def config_hash(config: Any) -> str:
     """Return eight hex digits of everything in a config that decides the result but the seed.
 
-    Keys that are switched off (None, False, "") are left out, so that a new option leaves older results valid. A number
-    that is 0 is a value like any other. A metric or a data source whose rules changed has a constant PROTOCOL, the
-    number of its present rules, which is part of the digits.
+    Keys that are switched off (None, False, "", "none") are left out, so that a new option leaves older results valid.
+    A number that is 0 is a value like any other. A metric or a data source whose rules changed has a constant PROTOCOL,
+    the number of its present rules, which is part of the digits.
     """
     plain = configuration.to_plain(config)
     decisive = {
@@ -123,7 +123,7 @@ def config_hash(config: Any) -> str:
 
 def _is_off(value: Any) -> bool:
     """Return whether a value is as good as an absent key; 0 equals False, and is not off."""
-    return value is None or value is False or value == ""
+    return value is None or value is False or value in ("", "none")
 
 
 def _protocols(config: Any) -> dict[str, int]:
