@@ -88,12 +88,12 @@ def read(
 
 
 def form_of(trained: Trained) -> Form:
-    """Return how results that come from no file are written: arrays in the layout of the run's own."""
+    """Return how results that come from no file are written, arrays in the run's layout."""
     return results.form_of(trained.spec, reading_of(trained.experiment.config.data).layout)
 
 
 def reading_of(data: Any, layout: str = "") -> Reading:
-    """Return how the files of a run are read, by its section `data`; with another layout where one is given."""
+    """Return how the files of a run are read, by its section `data` or with another layout."""
     keys = [field.name for field in dataclasses.fields(Reading) if data.source == "files"]
     given = {key: data[key] for key in keys if data.get(key) not in (None, "")}
     given["columns"] = tuple(given.get("columns", ()))

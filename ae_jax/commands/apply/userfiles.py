@@ -173,7 +173,7 @@ def _read_melodies(source: Path, wanted: Wanted, voice: int, start_bar: int, bea
 
 
 def _fitted(image: np.ndarray, file: Path, wanted: Wanted) -> np.ndarray:
-    """Return an image [H, W, 1 or 3] in the model's shape, pixels in [0, 1]. Raise UserError for another size."""
+    """Return an image in the model's shape, pixels in [0, 1], or raise UserError."""
     shape = wanted.shape
     (height, width, channels), found = image.shape, f"{image.shape[1]}x{image.shape[0]}"
     if wanted.resize and image.shape != shape and image.dtype == np.uint8:
