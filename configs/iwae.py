@@ -1,4 +1,4 @@
-"""Importance-weighted autoencoder and the matching VAE on binarised MNIST, dynamic or static.
+"""Importance-weighted autoencoder and the matching VAE on binarised MNIST.
 
 Burda et al. 2016, "Importance weighted autoencoders", arXiv:1509.00519, table 1: -log p(x) of the test set in nats per
 image, estimated with 5,000 samples after 3,280 epochs (`:short`: 121). The last checkpoint counts.
@@ -102,7 +102,7 @@ def _source(data, column):
 
 
 def _by_order(data, column, source):
-    """Return what a shortened training is expected to reach: less than the column that is next above it."""
+    """Return the bound of a shortened training: the column that is next above it in the paper."""
     value = _PUBLISHED[data][column][0]
     above = {one: nats for one, (nats, _) in _PUBLISHED[data].items() if nats > value and one[2] == 1}
     above = {one: nats for one, nats in above.items() if one not in _RAINFORTH}

@@ -1,4 +1,4 @@
-"""Two posteriors for one VAE on static MNIST: a diagonal normal (mean field), and inverse autoregressive flows.
+"""VAE on static MNIST with a mean-field posterior or inverse autoregressive flows.
 
 Altosaar, github.com/jaanli/variational-autoencoder (PyTorch): 784-256-256-128, RMSprop 1e-3, batches of 128, 65,000
 steps. Its README states a test log p(x) of -97.10 (mean field) and -95.33 (flow). Three differences: there log p(x) is

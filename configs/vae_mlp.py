@@ -1,4 +1,4 @@
-"""VAE 784-500-20-500-784, the network of the original paper, on grey levels or on static binary MNIST.
+"""VAE 784-500-20-500-784, the network of the original paper, on grey or binary images.
 
 Kingma and Welling 2014, arXiv:1312.6114, section 5. Grey levels under a Bernoulli have no exact likelihood, so the ELBO
 is a surrogate. On `mnist_static` this is Flax's VAE example: Adam 1e-3, batches of 128, 50,000 training images, and the

@@ -1,4 +1,4 @@
-"""VAE of the VampPrior paper on static MNIST: gated layers 300-300, a latent of 40, a standard or a VampPrior.
+"""VAE of the VampPrior paper on static MNIST, with a standard prior or a VampPrior.
 
 Tomczak and Welling 2018, arXiv:1705.07120, table 1, VAE (L = 1): a test -log p(x) of 88.56 with the standard prior,
 85.57 with 500 pseudo-inputs. Adam 5e-4, batches of 100; the KL weight rises over 100 epochs. The paper stops when 50

@@ -9,6 +9,7 @@ import inspect
 import itertools
 import pathlib
 import re
+import subprocess
 import sys
 import textwrap
 import types
@@ -19,7 +20,7 @@ import absl.flags
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from ae_jax.commands import help, keys, listing, signatures  # noqa: E402
+from ae_jax.commands import help, keys, listing, reproduce, signatures, tables  # noqa: E402
 from ae_jax.core import docstrings, lookup  # noqa: E402
 
 # Papers that have no arXiv number, by the words with which docstrings cite them.
@@ -254,8 +255,26 @@ PAGES = {
 }
 
 
+def speed() -> str:
+    """Return the table of speeds."""
+    command = [sys.executable, str(ROOT / "benchmarks" / "pairs.py")]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.rstrip()
+
+
+def with_blocks(text: str) -> str:
+    """Return the text of a page with its tables of results and of speeds rendered again."""
+    text = tables.fill(text, reproduce.read())
+    head, tail = "<!-- speed -->", "<!-- /speed -->"
+    if head not in text:
+        return text
+    before, rest = text.split(head)
+    return f"{before}{head}\n{speed()}\n{tail}{rest.split(tail)[1]}"
+
+
 def main() -> None:
-    """Write every page."""
+    """Write every page, and the blocks of the others."""
+    for path in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        path.write_text(with_blocks(path.read_text()))
     for name, page in PAGES.items():
         path = ROOT / "docs" / name
         path.parent.mkdir(exist_ok=True)

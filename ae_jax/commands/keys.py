@@ -14,15 +14,6 @@ from ae_jax.data import corruptions, splits
 from ae_jax.experiments import parts, reference, resolved, sections
 from ae_jax.training import optim
 
-# {role in the section model: kind of the part}.
-_PARTS = {
-    "name": "models",
-    "encoder": "nets",
-    "decoder": "nets",
-    "likelihood": "likelihoods",
-    "posterior": "posteriors",
-    "prior": "priors",
-}
 _WEIGHT = "weight of the term TERM of the objective; terms are listed with each objective"
 _REQUIRED = "required"
 _VARYING = "a number that the model reads at every step"
@@ -114,14 +105,14 @@ def _of_functions() -> Iterator[Key]:
 
 def _of_parts() -> Iterator[Key]:
     """Yield the keys that are fields of models and of their parts."""
-    for role, kind in _PARTS.items():
-        expected = {"encoder": "Encoder", "decoder": "Decoder"}.get(role, "")
-        for name in lookup.choices(kind, expected):
-            part = lookup.find(kind, name, expected or lookup.REGISTRIES[kind][1])
+    for role, (kind, defined) in {"name": ("models", "Model"), **parts.NETS, **parts.PARTS}.items():
+        for name in lookup.choices(kind, defined):
+            part = lookup.find(kind, name, defined)
             meanings = {**meanings_of(part), **meanings_of(sections.Model)}
             reader = ("model" if role == "name" else role, name)
             for field, parameter in parts.fields_of(part, role).items():
-                if field not in ("encoder", "decoder"):
+                # The fields that hold parts are keys of the fixed sections, or named by their roles.
+                if field not in parts.NETS:
                     yield _key(f"model.{field}", parameter, meanings.get(field, ""), reader)
             for word in getattr(part, "varying", ()):
                 yield Key(

@@ -26,6 +26,7 @@ _KINDS = {
     "likelihoods": "likelihoods",
     "posteriors": "posteriors",
     "priors": "priors",
+    "quantizers": "quantizers",
     "samplers": "samplers",
     "tasks": "tasks",
     "data": "sources",

@@ -144,7 +144,7 @@ def _describe(name: str, run: rundir.RunDir, base: pathlib.Path) -> _Described:
     lines, timings = rundir.read_lines(run.metrics), _timings(rundir.read_lines(run.timings))
     versions = json.loads(run.versions.read_text()) if run.versions.exists() else {}
     packages = {**versions.get("packages", {})}
-    packages |= {key: versions.get(key) for key in ("python", "git", "device", "devices")}
+    packages |= {key: versions.get(key) for key in ("python", "git", "dirty", "device", "devices")}
     if "compile_seconds" in versions:
         timings = {**timings, "compile_seconds": versions["compile_seconds"]}
     scores = _scores(run, config, lines)

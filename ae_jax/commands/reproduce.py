@@ -1,4 +1,4 @@
-"""Rows of the results table: configs with published values, the values obtained, and the verdict.
+"""Rows of the results table: configs with published values, and what was obtained.
 
 A row is a config with an `expected` or a `regression` section: `configs/NAME.py`, or one for each entry of its
 `rows()`, {row: argument}. `benchmarks/results.json` holds the results of full-length runs, and `docs/results.md` shows
@@ -69,7 +69,7 @@ def tables() -> dict[str, Any]:
 
 
 def groups() -> dict[str, list[str]]:
-    """Return {group: its rows}. Groups are tables, and configs whose name is not the name of a row."""
+    """Return {group: its rows}. Groups are tables, and configs whose name is not that of a row."""
     there = rows()
     found: dict[str, list[str]] = {}
     for row in there.values():
@@ -104,7 +104,7 @@ def select(names: list[str]) -> list[Row]:
 
 
 def config_hash(config: Any) -> str:
-    """Return eight hex digits that identify everything in a config that decides the result, except the seed.
+    """Return eight hex digits of everything in a config that decides the result but the seed.
 
     Keys that are switched off (None, False, "") are left out, so that a new option leaves older results valid. A number
     that is 0 is a value like any other. A metric or a data source whose rules changed has a constant PROTOCOL, the
@@ -120,7 +120,7 @@ def config_hash(config: Any) -> str:
 
 
 def _is_off(value: Any) -> bool:
-    """Return whether the value of a key is as good as an absent key. 0 equals False, and is not off."""
+    """Return whether a value is as good as an absent key; 0 equals False, and is not off."""
     return value is None or value is False or value == ""
 
 
@@ -134,7 +134,7 @@ def _protocols(config: Any) -> dict[str, int]:
 
 
 def metrics_of(config: Any) -> tuple[str, ...]:
-    """Return the metrics of a row: its eval.metrics, and those of expected scores that are too slow for training."""
+    """Return a row's eval.metrics, and those of expected scores that are too slow for training."""
     names = tuple(config.eval.metrics)
     scores = {key for name in names for key in lookup.module("metrics", name).BETTER}
     missing = [key for key in config.expected if key not in scores]
@@ -186,7 +186,7 @@ def _place(folder: pathlib.Path, row: Row, seed: int) -> pathlib.Path:
 
 
 def device() -> str:
-    """Describe the devices: their kind and number; for a CPU, how many cores this process may use."""
+    """Describe the devices: their kind and number, and of a CPU the usable cores."""
     import jax
 
     kind = jax.devices()[0]

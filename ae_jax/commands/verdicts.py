@@ -1,4 +1,4 @@
-"""Verdicts: the results of a row or a run, judged by its config's `expected` and `regression` sections.
+"""Verdicts on the results of a row or a run, by its config's expected and earlier values.
 
 A result passes `expected` if it is worse by at most the allowance, which is the larger of
 
@@ -68,12 +68,12 @@ class Line:
 
     @property
     def passed(self) -> bool:
-        """Return whether the row neither misses a value, nor is better without an explanation, nor has changed."""
+        """Return whether the row neither misses, nor is flagged, nor has changed."""
         return self.verdict not in (MISSES, FLAGGED) and self.trend != CHANGED
 
 
 def lines(row: Row, stored: Mapping[str, Any]) -> list[Line]:
-    """Return the table lines of a row: a line for each metric that its config expects or remembers.
+    """Return the table lines of a row, one for each metric with an expected or earlier value.
 
     Args:
       row: the row.
@@ -87,7 +87,7 @@ def lines(row: Row, stored: Mapping[str, Any]) -> list[Line]:
 
 
 def judge(name: str, config: Any, expectations: Mapping[str, Any], stored: Mapping[str, Any]) -> list[Line]:
-    """Return the table lines of a row or run for some of the config's `expected` metrics, and all of `regression`.
+    """Return the table lines of a row or run for some expected and all earlier values.
 
     Args:
       name: the name of the row or run in `stored`.
@@ -166,7 +166,7 @@ def _trend(past: Mapping[str, Any], mean: float, spread: float, seeds: int) -> s
 def _expected(
     name: str, metric: str, expected: Mapping[str, Any], past: Mapping[str, Any], stored: Mapping[str, Any]
 ) -> tuple[float, float]:
-    """Return (expected value, allowance); the allowance is NaN if it is unknown for a single seed."""
+    """Return (expected value, allowance), which is NaN if it is unknown for a single seed."""
     obtained = by_seed(name, metric, stored)
     if "value" in expected:
         value, rounding = float(expected["value"]), half_a_unit(expected["value"])
@@ -190,7 +190,7 @@ def _expected(
 
 
 def _paired(obtained: Mapping[str, float], references: Mapping[str, float]) -> list[float]:
-    """Return the differences of the same seeds, or of every seed to the mean if the seeds are others."""
+    """Return the differences of the same seeds; of other seeds, those to the mean."""
     if obtained.keys() <= references.keys():
         return [one - references[seed] for seed, one in obtained.items()]
     middle = statistics.fmean(references.values())
@@ -198,7 +198,7 @@ def _paired(obtained: Mapping[str, float], references: Mapping[str, float]) -> l
 
 
 def _se_of_seeds(differences: Sequence[float], past: Mapping[str, Any]) -> float:
-    """Return the standard error over seeds; for one seed the earlier standard deviation, NaN if there is none."""
+    """Return the standard error over seeds; for one seed the earlier deviation, or else NaN."""
     if len(differences) > 1:
         return statistics.stdev(differences) / math.sqrt(len(differences))
     return past["sd"] if past.get("sd") is not None else math.nan
@@ -210,7 +210,7 @@ def _se_of_examples(name: str, metric: str, stored: Mapping[str, Any]) -> float:
 
 
 def half_a_unit(value: float) -> float:
-    """Return half a unit of the last place of a figure as it is written: 0.005 for 88.71, and 0.5 for 104."""
+    """Return half a unit of the last place of a figure: 0.005 for 88.71, and 0.5 for 104."""
     exponent = decimal.Decimal(str(value)).as_tuple().exponent
     assert isinstance(exponent, int), "a published value is finite"
     return 0.5 * 10.0**exponent
@@ -229,7 +229,7 @@ def by_seed(row: str, metric: str, stored: Mapping[str, Any]) -> dict[str, float
 
 
 def of_seeds(row: str, metric: str, stored: Mapping[str, Any]) -> tuple[float, float]:
-    """Return the mean and the standard deviation of a metric over the seeds of a row; the latter is NaN for one seed.
+    """Return mean and standard deviation over the seeds of a row; the latter is NaN for one.
 
     Raises:
       UserError: if the row was run without that metric.

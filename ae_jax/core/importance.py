@@ -40,7 +40,10 @@ def log_mean_exp(log_w: Float[Array, "..."], axis: int = 0) -> Float[Array, "...
 
 
 def normalised(log_w: Float[Array, "S *rest"]) -> Float[Array, "S *rest"]:
-    """Return weights divided by their sum over the samples; 0 if all of them underflow, where a softmax is NaN."""
+    """Return weights divided by their sum over the samples.
+
+    If all of them underflow they are 0, where a softmax would be NaN.
+    """
     total = jax.nn.logsumexp(log_w, axis=0)
     return jnp.exp(log_w - jnp.where(jnp.isneginf(total), 0, total)[None])
 
@@ -54,7 +57,7 @@ def weighted(weights: Float[Array, "..."] | float, values: Float[Array, "*shape"
 
 
 def effective_samples(log_sum: Float[Array, "*shape"], log_sum_of_squares: Float[Array, "*shape"]) -> Array:
-    """Return the effective sample size (sum w)^2 / sum w^2 of importance weights; 0 if all weights are 0.
+    """Return the effective sample size (sum w)^2 / sum w^2; 0 if all weights are 0.
 
     Kong 1992, "A note on importance sampling using standardized weights".
 

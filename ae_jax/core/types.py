@@ -103,7 +103,7 @@ class DataSpec:
     bar: int = 16
 
     def __post_init__(self) -> None:
-        """Turn lists, which come from JSON or a user's data source, into tuples, which can be hashed."""
+        """Turn lists, which JSON and data sources give, into tuples, which can be hashed."""
         for field in ("shape", "names", "mean", "deviation", "features"):
             object.__setattr__(self, field, tuple(getattr(self, field)))
 

@@ -146,7 +146,7 @@ def describe_range(values: Any, spec: DataSpec) -> str:
 
 
 def by_example(function: Callable) -> Callable:
-    """Return a function of (batch, keys [B]) that calls `function(batch, key)` on every example with a key of its own.
+    """Return a function of (batch, keys [B]) that gives each example a call with its own key.
 
     Args:
       function: maps a batch of one example and a key to a pytree of arrays [1, ...].
@@ -169,7 +169,7 @@ def keys_of_examples(key: Any, first: Any, count: int) -> Any:
 
 
 def keyed(prepare: Callable[[Batch, Any], Batch], key: Any) -> Callable[[Any, Batch], Batch]:
-    """Return the function (step, batch) -> batch that prepares each example with random draws of its own.
+    """Return the function (step, batch) -> batch that prepares each example by its own key.
 
     Args:
       prepare: the function (batch, key) -> batch that binarises, dequantises and corrupts.

@@ -32,9 +32,13 @@ def folder(cache: str, source: str, key: list) -> Path:
       source: the data source.
       key: a name, and whatever else distinguishes the set from others; JSON can hold it.
     """
-    root = Path(cache or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "ae_jax")).expanduser()
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
-    return root / source / f"{key[0].replace('/', '-').replace(':', '-')}-{digest}"
+    return root(cache) / source / f"{key[0].replace('/', '-').replace(':', '-')}-{digest}"
+
+
+def root(cache: str) -> Path:
+    """Return the folder of all caches; "" stands for ~/.cache/ae_jax, or ae_jax in $XDG_CACHE_HOME."""
+    return Path(cache or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "ae_jax")).expanduser()
 
 
 def stamps(files: Iterable[Path]) -> list:

@@ -277,5 +277,5 @@ def _joined(splits: Mapping[str, Any], names: Sequence[str] = ("train", "validat
 
 
 def depend_on_seed(config: Any) -> bool:
-    """Tell whether runs of other seeds may see other data, as they do that began before format 4."""
+    """Tell whether runs of other seeds may see other data, as they do before format 4."""
     return config.data.binarize == "fixed"

@@ -173,7 +173,7 @@ def _codes(network, variables, batch, key):
 
 
 def _sampler(model, variables, data, key, sampler) -> Callable:
-    """Return the function that draws samples [B, *shape] of a model for a batch and its examples' keys.
+    """Return the function that draws samples [B, *shape] of a model for a batch and keys [B].
 
     There are as many samples as examples in the batch, with the same labels.
 

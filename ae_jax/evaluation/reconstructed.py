@@ -1,4 +1,4 @@
-"""Examples and reconstructions in the units of the data, also where a model sees dequantised pixels."""
+"""Examples and reconstructions in the units of the data, without noise of dequantisation."""
 
 from typing import Any
 

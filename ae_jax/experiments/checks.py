@@ -102,7 +102,7 @@ def _check_are_sections(config: ConfigDict) -> None:
 
 
 def _check_values_of_metrics(section: str, kind: type, values: ConfigDict, needed: str, form: str) -> None:
-    """Raise UserError for an entry of section expected or regression without what it needs, or with an unknown key.
+    """Raise UserError for an incomplete entry of a section of metrics, or an unknown key in it.
 
     Args:
       section: the name of the section.

@@ -18,8 +18,8 @@ from ae_jax.models.priors import Prior
 from ae_jax.models.quantizers import Quantizer
 
 # The parts of a model that a config names: {key of section model: (folder, what the module exposes)}.
-_NETS = {"encoder": ("nets", "Encoder"), "decoder": ("nets", "Decoder")}
-_PARTS = {
+NETS = {"encoder": ("nets", "Encoder"), "decoder": ("nets", "Decoder")}
+PARTS = {
     "likelihood": ("likelihoods", "Likelihood"),
     "posterior": ("posteriors", "Posterior"),
     "prior": ("priors", "Prior"),
@@ -70,7 +70,7 @@ def resolve(section: Mapping[str, Any], open_run: Callable | None = None) -> Par
             mine = _options_for(part, role, given)
             arguments = _arguments(part, role, mine) | _opener(part, open_run)
             # The other parts get the size of the latent or the spec of the data from the model, when it is set up.
-            made[role] = part(**arguments) if role in _NETS else functools.partial(part, **arguments)
+            made[role] = part(**arguments) if role in NETS else functools.partial(part, **arguments)
             read |= {role, *mine}
     own = {key: value for key, value in given.items() if key in fields_of(family, "name") and key not in made}
     words = varying(classes)
@@ -105,14 +105,14 @@ def named(section: Mapping[str, Any]) -> dict[str, type[nn.Module]]:
     if "likelihood" in family_fields:
         _check_is_given("likelihood", "likelihoods", section)
     classes: dict[str, type[nn.Module]] = {"name": family}
-    for role, (kind, class_name) in {**_NETS, **_PARTS}.items():
+    for role, (kind, class_name) in {**NETS, **PARTS}.items():
         if role in family_fields and section.get(role) is not None:
             classes[role] = _checked(role, lookup.find(kind, section[role], class_name))
     return classes
 
 
 def varying(classes: Mapping[str, Any]) -> dict[str, type[nn.Module]]:
-    """Return {key: class that reads it} of the numbers that may vary, of the model and of its parts."""
+    """Return {key: class that reads it} of the numbers that may vary, of model and parts."""
     return {word: classes[role] for role in _VARY if role in classes for word in classes[role].varying}
 
 
@@ -135,7 +135,7 @@ def fields_of(part: type[nn.Module], role: str) -> dict[str, inspect.Parameter]:
       role: the key of section model that names it, "name" for the model.
     """
     # Linen or the model sets these. The size of the latent is one key of the model, which it gives to its parts.
-    of_others = ("parent", "name", "spec", "open_run", *(["latent_dim"] if role in _PARTS else []))
+    of_others = ("parent", "name", "spec", "open_run", *(["latent_dim"] if role in PARTS else []))
     return options.of(part, skip=of_others)
 
 

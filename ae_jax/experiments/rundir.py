@@ -7,7 +7,6 @@ import importlib.metadata
 import json
 import os
 import pathlib
-import subprocess
 import sys
 import uuid
 from collections.abc import Iterable, Mapping
@@ -16,7 +15,7 @@ from typing import Any
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import FORMAT, DataSpec
 from ae_jax.devices import processes
-from ae_jax.experiments import configuration, stored_scaling
+from ae_jax.experiments import configuration, revision, stored_scaling
 
 SWEEP = "sweep.json"  # a directory with this file is that of a sweep
 # The keys that a resumed run may change: its length, its logging, its checkpoints and its devices.
@@ -222,16 +221,11 @@ def versions() -> Mapping[str, Any]:
         except importlib.metadata.PackageNotFoundError:
             return None
 
-    git = ["git", "-C", str(configuration.ROOT), "rev-parse", "HEAD"]
-    try:
-        revision = subprocess.run(git, capture_output=True, text=True).stdout.strip() or None
-    except OSError:  # git is not installed
-        revision = None
     devices = jax.devices()
     return {
         "python": sys.version.split()[0],
         "packages": {name: version(name) for name in _PACKAGES},
-        "git": revision,
+        **revision.of_checkout(configuration.ROOT),
         "device": devices[0].device_kind,
         "platform": devices[0].platform,
         "devices": len(devices),

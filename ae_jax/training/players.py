@@ -36,9 +36,9 @@ def owner(module: str, players: Sequence[str], roles: Mapping[str, str] | None =
 
 
 def reported(losses: Mapping[str, Any]) -> Any:
-    """Return the loss that is logged: the sum over players, or the decoder's beside an encoder's.
+    """Return the loss that is logged: the sum over players, or that of the decoder alone.
 
-    Encoder and decoder then maximise bounds on the same log p(x), and the sum of two bounds would be no bound.
+    An encoder and a decoder maximise bounds on the same log p(x), and the sum of two bounds would be no bound.
 
     Args:
       losses: {player: loss}.

@@ -104,7 +104,7 @@ def test_another_data_name_is_other_data(monkeypatch, tmp_path):
         config.data.dir = "/of/my/own"
     configuration.override(config, "data.name", "pictures")
     assert (config.data.name, config.data.dir) == ("pictures", "/of/my/own")
-    config = configuration.load("configs/conv_ae.py:mnist")
+    config = configuration.load("configs/simple_ae.py:mnist")
     assert config.expected
     configuration.override_all(config, [("data.dir", "/of/my/own"), ("data.name", "digits")])
     assert (config.data.source, config.data.dir) == ("digits", "/of/my/own") and not config.expected

@@ -16,7 +16,7 @@ from ae_jax.core.errors import UserError
 TAKES_ARGUMENTS = True
 WHAT = (
     "models", "configs", "metrics", "figures", "objectives", "corruptions", "likelihoods", "posteriors", "priors",
-    "samplers", "tasks", "data", "keys",
+    "quantizers", "samplers", "tasks", "data", "keys",
 )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Train rows that have published or earlier values, and print expected and obtained values and the verdict.
+"""Train rows that have published or earlier values, and print the verdicts.
 
     ae-jax reproduce                                  (lists the rows)
     ae-jax reproduce simple_ae denoising_ae

@@ -23,6 +23,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from ae_jax.data import downloads
+
 _SIZES = {"celeb_a": 64}  # pixels a side to which the images of a set are shrunk
 _OWN_SOURCE = ("freyfaces", "mnist_static")  # sets that are read by a source of their name
 
@@ -30,9 +32,9 @@ _OWN_SOURCE = ("freyfaces", "mnist_static")  # sets that are read by a source of
 def named(name: str) -> dict[str, Any]:
     """Return the keys of section `data` that read the data set of this name.
 
-    They name $AE_JAX_DATA_DIR/NAME, in MNIST's own format, where that folder is there; else TensorFlow Datasets, but
-    for the digits and the generated images, which are at hand, the latents of a run, `codes`, and `melodies_2bar`,
-    `scales_2bar` and their like.
+    They name $AE_JAX_DATA_DIR/NAME, in MNIST's own format, where that folder is there. MNIST and Fashion-MNIST are
+    downloaded otherwise, and other sets come from TensorFlow Datasets, but for the digits and the generated images,
+    which are at hand, the latents of a run, `codes`, and `melodies_2bar`, `scales_2bar` and their like.
     """
     if name in _OWN_SOURCE:
         return {"source": name}
@@ -41,6 +43,8 @@ def named(name: str) -> dict[str, Any]:
     folder = pathlib.Path(os.environ.get("AE_JAX_DATA_DIR", "")) / name
     if os.environ.get("AE_JAX_DATA_DIR") and folder.is_dir():
         return {"source": "idx", "dir": str(folder.absolute())}
+    if name in downloads.SETS:
+        return {"source": "idx"}
     return {"source": "tfds", **({"size": _SIZES[name]} if name in _SIZES else {})}
 
 
@@ -48,6 +52,6 @@ def called(section: Mapping[str, Any]) -> str:
     """Name the data of a section `data`: NAME, or SOURCE:PLACE for a user's own."""
     name, source = section["name"], section["source"]
     place = section.get("path") or section.get("dir") or ""
-    if source in (name, name.partition("_")[0], "tfds") or source == "idx" and pathlib.Path(place).name == name:
+    if source in (name, name.partition("_")[0], "tfds") or source == "idx" and pathlib.Path(place or name).name == name:
         return name
     return f"{source}:{place}" if place else source

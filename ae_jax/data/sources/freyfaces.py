@@ -1,4 +1,4 @@
-"""The Frey faces: 1,965 grey images of 28x20 pixels from a video of one face (Roweis, 8 bits a pixel).
+"""The Frey faces: 1,965 grey images of 28x20 pixels from a video of one face.
 
 They are split as in the code of Tomczak and Welling 2018, "VAE with a VampPrior": 1,565 training, 200 validation and
 200 test images after a shuffle. The frames of a video are alike, so test images have close neighbours in training.

@@ -14,13 +14,15 @@ import numpy as np
 
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import FORMAT, DataSpec
-from ae_jax.data import cached, labels
+from ae_jax.data import cached, downloads, labels
 
 # The names that the files of each split have: those of MNIST, and of EMNIST after a prefix such as "emnist-letters-".
 STEMS = {"train": ("train",), "test": ("t10k", "test")}
 
 
-def load(dir: str = "", cache: str = "", format_number: int = FORMAT, *, prefix: str = "") -> tuple[DataSpec, dict]:
+def load(
+    name: str = "", dir: str = "", cache: str = "", format_number: int = FORMAT, *, prefix: str = ""
+) -> tuple[DataSpec, dict]:
     """Read the images of a folder and, where they are, their labels.
 
     The files are {train,t10k}-images-idx3-ubyte and {train,t10k}-labels-idx1-ubyte, plain or with .gz; also under their
@@ -28,6 +30,7 @@ def load(dir: str = "", cache: str = "", format_number: int = FORMAT, *, prefix:
     processes one reads, and all map its arrays from the cache.
 
     Args:
+      name: name of the set; mnist and fashion_mnist are downloaded once if `dir` is empty.
       dir: the folder.
       cache: the folder of the cache; ~/.cache/ae_jax by default, or ae_jax in $XDG_CACHE_HOME.
       format_number: the rules by which the run reads its data, see `ae_jax.core.types.FORMAT`.
@@ -39,8 +42,8 @@ def load(dir: str = "", cache: str = "", format_number: int = FORMAT, *, prefix:
     Raises:
       UserError: a file is missing, damaged or at odds with another; the message names it.
     """
-    folder = Path(dir).expanduser()
-    if not dir or not folder.is_dir():
+    folder = downloads.folder(name, cache) if not dir and name in downloads.SETS else Path(dir).expanduser()
+    if folder == Path() or not folder.is_dir():
         raise UserError(f"data.dir must be a folder with train-images-idx3-ubyte[.gz] and its sisters; got {dir!r}")
 
     def home():

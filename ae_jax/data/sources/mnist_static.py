@@ -1,4 +1,4 @@
-"""Larochelle's static binarisation of MNIST: 50,000 training, 10,000 validation and 10,000 test images of bits.
+"""Larochelle's static binarisation of MNIST: 50,000, 10,000 and 10,000 images of bits.
 
 Larochelle and Murray 2011, "The neural autoregressive distribution estimator". Published numbers for "static MNIST" are
 of exactly these bits. A number for other binarised images, or for grey levels, cannot be compared with them.
@@ -22,7 +22,7 @@ _PARTS = {"train": "train", "validation": "valid", "test": "test"}
 
 
 def load(dir: str = "", cache: str = "", validation: int = 0) -> tuple[DataSpec, dict]:
-    """Read the bits from a file of packed bits, or else from TensorFlow Datasets' `binarized_mnist`.
+    """Read a file of packed bits, or else TensorFlow Datasets' `binarized_mnist`.
 
     Args:
       dir: folder with binarized_mnist_packed.npz, where `train`, `valid` and `test` are uint8 [N, 98], eight pixels a

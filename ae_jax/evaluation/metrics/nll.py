@@ -59,7 +59,7 @@ def evaluate(
 
 
 def _warn_if_few(name: str, share: float, samples: int) -> None:
-    """Warn on standard error if few of the samples carry the weight: the estimate may then be far too large."""
+    """Warn if few samples carry all the weight, because the estimate may be far too large."""
     if share < _FEW:
         print(
             f"warning: {name} rests on {share * samples:.1f} effective samples of {samples} ({share:.2%}), so it may "

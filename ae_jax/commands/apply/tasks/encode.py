@@ -19,7 +19,7 @@ def run(
     start_bar: int = 0,
     layout: str = "",
 ) -> shared.Result:
-    """Encode examples into latents: posterior means where there is a posterior, indices where latents are discrete.
+    """Encode examples into latents: posterior means, or indices of discrete latents.
 
     Args:
       trained: the opened run.

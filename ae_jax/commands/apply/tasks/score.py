@@ -83,6 +83,7 @@ def _training_scores(trained: Trained, threshold: str, score: str, **options: An
     if not outliers.reads_training_scores(threshold):
         return None
     arrays = trained.splits["train"]
+    # A conditional model reads the training examples' own labels, whatever --label says of the user's.
     labels = batched.by_name(trained, arrays.get("label")) if trained.model.reads_label else None
     x = batched.in_own_units(trained, np.asarray(arrays["x"]))
     return scores.anomaly(using.score(trained, x, label=labels, **options), score)
