@@ -118,7 +118,7 @@ class DataSpec:
         return self.label_dim or self.classes
 
     def restored(self, x: Array) -> Array:
-        """Return examples x [..., *shape] in the units that they had before scaling."""
+        """Return examples x [..., *shape] in the units that they had before they were scaled."""
         if not self.mean:
             return x
         axes = (1,) * (x.ndim - 1) + (-1,)

@@ -82,25 +82,25 @@ def of_inputs(trained: Trained, x: Any) -> dict[str, np.ndarray]:
 
 
 def of_prepared(x: np.ndarray) -> dict[str, np.ndarray]:
-    """Return inputs [N, *input_shape] that are scaled as the model reads them as a batch without "x"."""
+    """Return inputs [N, *input_shape], scaled as the model reads them, as a batch without "x"."""
     return {"inputs": x.astype(np.float32, copy=False), **blank(len(x))}
 
 
 def as_stored(trained: Trained, x: np.ndarray) -> np.ndarray:
-    """Return examples [N, *shape] in their own units as a split of the run's data stores them: scaled, where it is."""
+    """Return examples [N, *shape] as a split of the run's data stores them: scaled, where it is."""
     own = scaling.of(trained.spec, bool(trained.experiment.config.data.clip))
     return own.scaled(x) if own else x
 
 
 def by_name(trained: Trained, label: Any) -> Any:
-    """Return labels of the run's own data as `as_labels` takes them, classes by name and "?" where one is unknown."""
+    """Return labels of the run's own data with classes by name, and "?" for an unknown one."""
     if label is None or not trained.spec.classes:
         return label
     return np.array([*trained.spec.class_names, "?"])[np.asarray(label)]  # an example without a label has -1
 
 
 def in_own_units(trained: Trained, x: np.ndarray) -> np.ndarray:
-    """Return examples [N, *shape] in the units that the data had before the run scaled them, if it did."""
+    """Return examples [N, *shape] in the units that the data had before they were scaled."""
     own = scaling.of(trained.spec)
     if own is None:
         return x
@@ -132,7 +132,7 @@ def _labels(trained: Trained, label: Any, count: int) -> dict[str, np.ndarray]:
 
 
 def as_labels(trained: Trained, label: Any) -> np.ndarray:
-    """Return labels as models read them: classes [N], given by name or number, or vectors [N, L].
+    """Return labels as models read them: classes [N], given by name or number, or vectors.
 
     Raises:
       UserError: they are none of the run's labels.

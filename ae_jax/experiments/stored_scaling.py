@@ -1,4 +1,7 @@
-"""The scaling of a run's data in a file of its own: that of a wide table is long, and its numbers are kept exactly."""
+"""The scaling of a run's data, in a file of its own.
+
+That of a wide table is long, and its numbers are kept exactly.
+"""
 
 import dataclasses
 import io

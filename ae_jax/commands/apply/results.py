@@ -42,7 +42,7 @@ class Form:
 
 
 def form_of(spec: DataSpec, layout: str = "") -> Form:
-    """Return how examples that come from no file are written: images and melodies as such.
+    """Return how examples that come from no file are written, by their kind.
 
     Args:
       spec: what they look like.

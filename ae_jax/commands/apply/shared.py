@@ -88,7 +88,7 @@ def read(
 
 
 def form_of(trained: Trained) -> Form:
-    """Return how results that come from no file are written: arrays in the run's layout."""
+    """Return how results that come from no file are written, arrays in the run's layout."""
     return results.form_of(trained.spec, reading_of(trained.experiment.config.data).layout)
 
 

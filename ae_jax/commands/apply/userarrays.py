@@ -51,7 +51,7 @@ def read(
 
 
 def _read_table(file: Path, spec: DataSpec, reading: Reading) -> Found:
-    """Read the columns that were features in training; the column of labels may be missing."""
+    """Read the columns of a table that were features in training; labels may be missing."""
     columns, _ = tables.read_columns(file)
     label = reading.label
     if label and label not in columns:
@@ -60,7 +60,7 @@ def _read_table(file: Path, spec: DataSpec, reading: Reading) -> Found:
 
 
 def _checked_label(file: Path, label: np.ndarray | None, count: int) -> np.ndarray | None:
-    """Return labels [N] or [N, L], classes always as [N]. Raise UserError for others."""
+    """Return labels [N] or [N, L]; classes of shape [N, 1] as [N]. Raise UserError for others."""
     if label is None:
         return None
     if label.ndim == 2 and label.shape[1] == 1 and label.dtype.kind != "f":
@@ -125,7 +125,7 @@ def _fitting_layouts(x: np.ndarray, shape: tuple[int, ...]) -> list[str]:
 
 
 def _reshaped(values: np.ndarray, ours: tuple[int, ...], shape: tuple[int, ...], is_single: bool) -> np.ndarray:
-    """Return results in the form of a file whose examples have the shape `ours`."""
+    """Return results [M, *other] in the form of a file whose examples have the shape `ours`."""
     if is_single and len(values) == 1:
         values = values[0]
     start = values.ndim - len(shape)
@@ -137,7 +137,7 @@ def _reshaped(values: np.ndarray, ours: tuple[int, ...], shape: tuple[int, ...],
 
 
 def _stretched(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Stretch images, float32 [N, H, W, C], to [N, *shape], bicubic and without overshoot."""
+    """Stretch images [N, H, W, C] to [N, *shape] by bicubic interpolation."""
     from PIL import Image
 
     size = (shape[1], shape[0])
@@ -150,7 +150,7 @@ def _stretched(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _values(file: Path, x: np.ndarray, spec: DataSpec) -> tuple[np.ndarray, int | None]:
-    """Return examples as `using` takes them, and the level that 1 becomes in results."""
+    """Return (values as `using` takes them, level that 1 becomes in results) of examples."""
     kind = spec.unscaled or spec.kind
     if x.dtype.kind not in "buif":
         raise UserError(f"{file} is of {x.dtype}\nexpected numbers")
@@ -177,14 +177,11 @@ def _values(file: Path, x: np.ndarray, spec: DataSpec) -> tuple[np.ndarray, int 
 
 
 def check_finite(file: Path, rows: np.ndarray) -> None:
-    """Check that values are finite.
+    """Raise UserError where rows hold NaN or infinity.
 
     Args:
-      file: the file that the error names.
-      rows: the values [N, ...].
-
-    Raises:
-      UserError: a row holds NaN or infinity.
+      file: the file that they are from, for the error.
+      rows: [N, ...].
     """
     bad = np.flatnonzero(~np.isfinite(rows).reshape(len(rows), -1).all(axis=1))
     if bad.size:

@@ -65,7 +65,7 @@ def read_codes(path: str, dimension: int, limit: int | None = None) -> Codes:
 
 
 def _read_table(file: Path) -> dict[str, np.ndarray]:
-    """Return {"code": [N, D], "names": [N], "label"?: [N]} of a .csv, or raise UserError.
+    """Return {"code", "names", "label"?} of a .csv, or raise UserError for another table.
 
     The columns z0_scale, z1_scale, ... may stand beside the latents. They are not read: decoding needs no scales.
     """
