@@ -14,6 +14,7 @@ import numpy as np
 
 from ae_jax.commands.apply.results import numbered
 from ae_jax.commands.apply.userfiles import check_finite, label_of, load_arrays
+from ae_jax.core import cells
 from ae_jax.core.errors import UserError
 
 
@@ -81,4 +82,5 @@ def _read_table(file: Path) -> dict[str, np.ndarray]:
         codes = np.array([[row[place] for place in columns] for row in rows], np.float32)
     except (csv.Error, ValueError) as error:
         raise UserError(f"{file} cannot be read as a table of codes: {error}") from None
-    return {"code": codes.reshape(len(rows), len(columns)), "names": np.array([row[0] for row in rows])}
+    names = np.array([cells.unquote(row[0]) for row in rows])
+    return {"code": codes.reshape(len(rows), len(columns)), "names": names}
