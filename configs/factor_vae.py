@@ -1,4 +1,4 @@
-"""FactorVAE: a critic estimates the total correlation of the latent, which the encoder reduces.
+"""FactorVAE: a critic estimates the total correlation, which the encoder reduces.
 
 Kim and Mnih 2018, "Disentangling by factorising", arXiv:1802.05983. Its gamma is weights.total_correlation.
 

@@ -1,4 +1,4 @@
-"""VAE with discrete latents: 200 binary choices, or 20 choices among 10 classes with `:categorical`.
+"""VAE with discrete latents: 200 binary choices, or 20 with 10 classes (`:categorical`).
 
 Jang et al. 2017, "Categorical reparameterization with Gumbel-softmax", arXiv:1611.01144, table 1: static MNIST,
 networks 784-200-784 without hidden layers, SGD with momentum, a bound of the discrete model by 1,000 samples. Training

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 [ -d .venv/bin ] && PATH=$PWD/.venv/bin:$PATH
 folders="ae_jax configs docs scripts tests benchmarks"
 # The folders that follow the rules for docstrings: Google's style, and imperative first lines.
-documented="ae_jax/core ae_jax/objectives ae_jax/devices ae_jax/sweeps ae_jax/data/music ae_jax/plots
+documented="ae_jax/core ae_jax/objectives ae_jax/devices ae_jax/data ae_jax/sweeps ae_jax/plots
     ae_jax/evaluation ae_jax/commands ae_jax/models ae_jax/training ae_jax/experiments
     ae_jax/__init__.py ae_jax/__main__.py scripts configs benchmarks"
 if [ "${1:-}" = --fix ]; then ruff format -q --line-length 120 $folders; fi

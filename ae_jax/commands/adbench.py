@@ -203,12 +203,18 @@ def run(stored: bool = False) -> None:
     # Written after each table, so that a run that is stopped keeps what it has measured.
     for name, file in there.items():
         results[name] = measure(file)
-        rundir.write_json(RESULTS, {each: results[each] for each in there if each in results})
+        rundir.write_json(RESULTS, results)
         means = "  ".join(f"{method} {np.mean(each):.3f}" for method, each in results[name]["auc_roc"].items())
         print(f"{name}: {means}", flush=True)
-    print(adbench_tables.markdown(results))
+    print(adbench_tables.markdown(read()))
 
 
 def read() -> dict[str, Any]:
-    """Return {table: what `measure` found} of all that was run."""
-    return json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    """Return {table: what `measure` found} of all that was run, in alphabetical order."""
+    stored = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    found = {name: stored[name] for name in sorted(stored, key=str.lower)}
+    for entry in found.values():
+        # The file has its keys sorted; the tables show the baselines first.
+        for metric in METRICS:
+            entry[metric] = {method: entry[metric][method] for method in (*BASELINES, *MODELS)}
+    return found

@@ -35,6 +35,7 @@ def mean_ranks(results: Mapping[str, Any], metric: str) -> dict[str, float]:
     from scipy.stats import rankdata
 
     values = means(results, metric)
+    # Rank 1 is the largest value, and rankdata ranks the smallest first.
     ranks = rankdata(-np.stack(list(values.values())), axis=0)
     return dict(zip(values, ranks.mean(axis=1).tolist(), strict=True))
 

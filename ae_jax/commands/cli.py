@@ -78,7 +78,14 @@ def main(command: str | None = None) -> None:
             print(errors.unknown("command", command, names), file=sys.stderr)
             sys.exit(2)
     _mark_global_flags_as_parsed()
-    sys.exit(run(command, arguments, own_process=True))
+    try:
+        status = run(command, arguments, own_process=True)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader of the output, such as `head`, has read enough. Nothing more can be printed, not even at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    sys.exit(status)
 
 
 def run(command: str, arguments: Sequence[str], own_process: bool = False) -> int:

@@ -1,4 +1,4 @@
-"""The help of commands: flags in sections, a line for each metric, figure or task, and the options of one of them."""
+"""The help of commands: flags in sections, and a line for each metric, figure or task."""
 
 import re
 import textwrap
@@ -18,7 +18,7 @@ _SHARED = {
 
 
 def of_command(command: str, entry: ModuleType, values: flags.FlagValues) -> str:
-    """Return the help of a command: its docstring, its flags in sections, and the names that it takes.
+    """Return the help of a command: its docstring, flags in sections, and names that it takes.
 
     Args:
       command: its name.

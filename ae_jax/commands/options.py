@@ -1,4 +1,4 @@
-"""Flags that several commands share, and flags made from the signatures of metrics, figures and tasks."""
+"""Flags that commands share, and flags made from signatures of metrics, figures and tasks."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -115,7 +115,7 @@ def options(given: FlagValues, kind: str, attribute: str, asked: Sequence[str]) 
 
 
 def define_shared_flags(into: FlagValues, kind: str, attribute: str) -> None:
-    """Define a flag --KEYWORD, where there is none yet, for every keyword-only argument that any module of a kind has.
+    """Define a flag --KEYWORD for every keyword-only argument of the modules of a kind.
 
     Args: as for `define_option_flags`.
     """
@@ -156,7 +156,7 @@ def _define(into: FlagValues, name: str, default: object, help_text: str) -> Non
 
 
 def _parts(flag: str, value: Sequence[str], default: tuple) -> Sequence[object]:
-    """Return the parts of a list as its default has them: numbers, or else paths. Raises UserError."""
+    """Return the parts of a list as numbers or paths, like its default. Raise UserError."""
     if not (default and isinstance(default[0], float)):
         return cli.paths(value)
     try:

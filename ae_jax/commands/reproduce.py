@@ -69,7 +69,7 @@ def tables() -> dict[str, Any]:
 
 
 def groups() -> dict[str, list[str]]:
-    """Return {group: its rows}. Groups are tables, and configs whose name is not the name of a row."""
+    """Return {group: its rows}. Groups are tables, and configs whose name is not that of a row."""
     there = rows()
     found: dict[str, list[str]] = {}
     for row in there.values():
@@ -186,7 +186,7 @@ def _place(folder: pathlib.Path, row: Row, seed: int) -> pathlib.Path:
 
 
 def device() -> str:
-    """Describe the devices: their kind and number; for a CPU, how many cores this process may use."""
+    """Describe the devices: their kind and number, and of a CPU the usable cores."""
     import jax
 
     kind = jax.devices()[0]

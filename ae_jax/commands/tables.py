@@ -1,4 +1,4 @@
-"""Tables of results, as text or in Markdown: one line per metric, or in the layout of a paper."""
+"""Tables of results, in text or Markdown: a line per metric, or the layout of a paper."""
 
 import math
 import re
@@ -130,7 +130,7 @@ def fill(page: str, stored: Mapping[str, Any]) -> str:
 
 
 def groups(stored: Mapping[str, Any]) -> list[str]:
-    """Return one line for each group of rows: its name, its rows, and the minutes that they took."""
+    """Return one line for each group of rows: its name, its rows, and their minutes."""
     listed = []
     for name, members in reproduce.groups().items():
         seconds = [statistics.fmean(stored[row]["seconds"].values()) for row in members if row in stored]

@@ -59,7 +59,7 @@ def kl(q: OneHot, p: OneHot) -> Float[Array, "*batch V"]:
 def relaxed_log_sample(
     key: Key, logits: Float[Array, "*batch K"], temperature: Scalar, n: int
 ) -> Float[Array, "{n} *batch K"]:
-    """Draw log y of n relaxed one-hot vectors y = softmax((logits + Gumbel noise) / temperature)."""
+    """Draw log y of n relaxed one-hot vectors softmax((logits + Gumbel noise) / temperature)."""
     noise = jax.random.gumbel(key, (n, *logits.shape))
     return jax.nn.log_softmax((logits[None] + noise) / temperature, axis=-1)
 
@@ -67,7 +67,7 @@ def relaxed_log_sample(
 def relaxed_log_prob(
     log_y: Float[Array, "*samples K"], logits: Float[Array, "*batch K"], temperature: Scalar
 ) -> Float[Array, "*samples"]:
-    """Return the log density of log y for relaxed one-hot vectors y (Maddison et al., appendix C.3).
+    """Return the log density of log y for relaxed one-hot vectors y (Maddison et al., C.3).
 
     That of y itself is smaller by the sum of log y. In this form no power of y overflows.
     """

@@ -64,6 +64,7 @@ def mmd2(
     """
     weights = jnp.ones(len(a)) if mask is None else mask
     count = weights.sum()
+    # Padding has the weight zero, so a padded batch gives the estimate of its examples alone.
     pairs = weights[:, None] * weights[None]
 
     def within(x: Float[Array, "N D"]) -> Float[Array, ""]:

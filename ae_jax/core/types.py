@@ -30,7 +30,9 @@ Scalar: TypeAlias = int | float | Float[Array, ""]  # a constant, or a number th
 #   2  validation is the data set's own validation split, or else drawn from the training split by a fixed permutation
 #   3  melodies are split by families of tunes, see `ae_jax.data.music.families`
 #   4  data.binarize=fixed draws by a seed of its own, data.binarize_seed, and not by the seed of the run
-FORMAT = 4
+#   5  classes are numbered in sorted order without gaps, data.labelled keeps labels evenly over the training split,
+#      transparent images are put on data.background, and folders named train, val and test are splits
+FORMAT = 5
 
 # A batch is a dict of arrays whose first axis has length B.
 #   "x"       what the model explains: [B, *spec.shape], float32
@@ -81,8 +83,10 @@ class DataSpec:
       levels: number of different values of a pixel, an event or a token.
       names: names of the classes; empty if a class is called by its number.
       label_dim: length L of labels that are vectors [L] of floats. 0 if the labels are not vectors.
-      mean: of reals that were standardised, the mean that each number of the last axis had before; else empty.
-      deviation: the standard deviation of each, likewise.
+      mean: of reals that were scaled, the offset that was subtracted from each number of the last axis; else empty.
+      deviation: the divisor of each, likewise. These two are the means and standard deviations of standardised data.
+      unscaled: kind that scaled examples had before, which are reals now; else empty.
+      features: names of the numbers of the last axis, as the columns of a table have them; empty where they have none.
       bar: number of events in a bar; only melodies have bars.
     """
 
@@ -94,13 +98,14 @@ class DataSpec:
     label_dim: int = 0
     mean: tuple[float, ...] = ()
     deviation: tuple[float, ...] = ()
+    unscaled: str = ""
+    features: tuple[str, ...] = ()
     bar: int = 16
 
     def __post_init__(self) -> None:
-        """Turn lists, which come from JSON or a user's data source, into tuples, which can be hashed."""
-        lists = {"shape": self.shape, "names": self.names, "mean": self.mean, "deviation": self.deviation}
-        for field, values in lists.items():
-            object.__setattr__(self, field, tuple(values))
+        """Turn lists, which JSON and data sources give, into tuples, which can be hashed."""
+        for field in ("shape", "names", "mean", "deviation", "features"):
+            object.__setattr__(self, field, tuple(getattr(self, field)))
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -113,7 +118,7 @@ class DataSpec:
         return self.label_dim or self.classes
 
     def restored(self, x: Array) -> Array:
-        """Return examples x [..., *shape] in the units that they had before they were standardised, if they were."""
+        """Return examples x [..., *shape] in the units that they had before scaling."""
         if not self.mean:
             return x
         axes = (1,) * (x.ndim - 1) + (-1,)
@@ -123,7 +128,11 @@ class DataSpec:
     @property
     def labels(self) -> str:
         """Describe the labels for an error message."""
-        return f"vectors [N, {self.label_dim}]" if self.label_dim else f"classes 0 to {self.classes - 1}"
+        if self.label_dim:
+            return f"vectors [N, {self.label_dim}]"
+        if not self.names:
+            return f"classes 0 to {self.classes - 1}"
+        return f"classes {', '.join(self.names[:20])}{', ...' if len(self.names) > 20 else ''}"
 
 
 class Latent(flax.struct.PyTreeNode):

@@ -1,4 +1,7 @@
-"""Batches of a split, each a pure function of (arrays, key, step): there is no iterator whose state must be saved."""
+"""Batches of a split, each a pure function of (arrays, key, step).
+
+There is no iterator whose state must be saved.
+"""
 
 import dataclasses
 import functools
@@ -60,12 +63,15 @@ def permuted(key: Any, index: Any, n: int) -> Any:
 
 
 def evenly(count: int, n: int) -> np.ndarray:
-    """Return `count` of the numbers 0 .. n-1 at even distances, since data may be sorted; int [count]."""
+    """Return `count` of the numbers 0 to n-1 at even distances; int [count].
+
+    Data may be sorted, and then the first ones would be of one class.
+    """
     return np.linspace(0, n - 1, count).round().astype(int)
 
 
 def present(values: Any, spec: DataSpec) -> Any:
-    """Return stored values as models see them, as float32: pixels become value / (levels - 1), in [0, 1]."""
+    """Return stored values as models see them, float32; pixels become value / (levels - 1)."""
     values = values.astype(jnp.float32)
     return values / (spec.levels - 1) if spec.kind == "pixels" else values
 
@@ -89,11 +95,13 @@ def outside(values: Any, spec: DataSpec, support: tuple[float, float]) -> str:
     least, greatest = present(np.array(mapped.extremes(values)), spec)
     if not (np.isfinite(least) and np.isfinite(greatest)):
         return "NaN or infinity"
+    if spec.kind in ("events", "tokens") and not mapped.are_whole(values):
+        return "values that are not whole numbers"
     return "" if _within((least, greatest), support) else f"values from {least:g} to {greatest:g}"
 
 
 def _within(values: Any, support: tuple[float, float]) -> bool:
-    """Return whether two numbers (least, greatest) are finite and of the support, but for rounding."""
+    """Return whether (least, greatest) are finite and in the support, but for rounding."""
     (least, greatest), (low, high) = values, support
     margin = _ROUNDING * (high - low) if np.isfinite(high - low) else 0
     are_finite = np.isfinite(least) and np.isfinite(greatest)
@@ -113,16 +121,28 @@ def check_support(values: Any, spec: DataSpec, support: tuple[float, float], nam
       UserError: some have none; the message names their range, and what to do.
     """
     low, high = support
-    found = outside(values, spec, support)
-    if found and np.isinf(high):
+    if not (found := outside(values, spec, support)):
+        return
+    if np.isinf(high) and np.isinf(low):
         raise UserError(f"the {name} split has {found}\nleave out the examples that are not finite")
-    if found and spec.kind == "events":
+    if spec.kind in ("events", "tokens"):
         raise UserError(f"the {name} split has {found}\nexpected whole numbers from {low:g} to {high:g}")
-    if found:
-        raise UserError(
-            f"the {name} split has {found}, and the model's likelihood is for values from {low:g} to {high:g}\n"
-            "try --config.model.likelihood=gaussian (in Python likelihood=gaussian.Likelihood), or scale the data"
-        )
+    if spec.mean:
+        remedy = "--config.data.clip=True moves those outside of the training split's range to its ends, or try"
+    else:
+        remedy = "scale the data: --config.data.scale=minmax, or try"
+    raise UserError(
+        f"the {name} split has {found}, and the model's likelihood is for values from {low:g} to {high:g}\n"
+        f"{remedy} --config.model.likelihood=gaussian (in Python likelihood=gaussian.Likelihood)"
+    )
+
+
+def describe_range(values: Any, spec: DataSpec) -> str:
+    """Describe the range of stored values, and what may help a training that failed."""
+    least, greatest = present(np.array(mapped.extremes(values)), spec)
+    scaling = "--config.data.scale=standardize, or " * (spec.kind == "reals" and not spec.mean)
+    remedy = f"try {scaling}a smaller --config.optimizer.learning_rate"
+    return f"the training data have values from {least:g} to {greatest:g}: {remedy}"
 
 
 def by_example(function: Callable) -> Callable:
@@ -165,7 +185,9 @@ def keyed(prepare: Callable[[Batch, Any], Batch], key: Any) -> Callable[[Any, Ba
 
 @dataclasses.dataclass(frozen=True)
 class Batches:
-    """A split of a data set, cut into batches. The last batch of an epoch is padded; its "mask" is 0 there.
+    """A split of a data set, cut into batches.
+
+    The last batch of an epoch is padded; its "mask" is 0 there.
 
     Args:
       arrays: {"x": [N, *shape], "label"?: [N]}, as stored. Pixels in uint8 stay uint8 on the device.
@@ -202,11 +224,11 @@ class Batches:
         return -(-self.num_examples // self.batch_size)
 
     def on_device(self) -> "Batches":
-        """Return the same batches with their arrays on the devices, each device with a part of the rows."""
+        """Return the same batches with their arrays on the devices, sharded by rows."""
         return dataclasses.replace(self, arrays={name: mesh.put_examples(array) for name, array in self.arrays.items()})
 
     def feed(self, key: Any, start: int) -> Callable[[int, int], Iterable[tuple[Mapping[str, Any], int]]]:
-        """Return the function (step, target) -> [(arrays, until), ...] that serves batches to the devices.
+        """Return the function (step, target) -> [(arrays, until), ...] that serves batches.
 
         The batches from number `step` up to `until` are to be taken from the first arrays, those from there up to the
         next `until` from the next arrays, and so on up to `target`.
@@ -242,7 +264,7 @@ class Batches:
         return {**batch, "x": x, "inputs": x, "mask": (position < n).astype(jnp.float32), "num_examples": size}
 
     def spread(self, count: int) -> tuple["Batches", np.ndarray]:
-        """Return (batches of `count` of these examples at even distances, or of all of them; their numbers)."""
+        """Return batches of `count` of these examples at even distances, and their numbers."""
         count = min(count, self.num_examples)
         numbers = evenly(count, self.num_examples)
         return self if count == self.num_examples else self.only(numbers), numbers
@@ -270,6 +292,9 @@ class Batches:
 
 
 def _in_memory(values: Any, numbers: np.ndarray) -> np.ndarray:
-    """Return the rows `numbers` [N] of an array; only these are read of one that is mapped from a file."""
+    """Return the rows `numbers` [N] of an array.
+
+    Only these are read of one that is mapped from a file.
+    """
     values = values if isinstance(values, mapped.Rows) else np.asarray(values)
     return np.asarray(values[numbers])

@@ -1,4 +1,7 @@
-"""What takes long to read, to decode or to check, kept in a folder of the cache; later runs map arrays from there."""
+"""What takes long to read, to decode or to check, kept in a folder of the cache.
+
+Later runs map arrays from there.
+"""
 
 import contextlib
 import dataclasses
@@ -39,12 +42,12 @@ def root(cache: str) -> Path:
 
 
 def stamps(files: Iterable[Path]) -> list:
-    """Return the path, size and time of change of each file, for a `folder`'s key: they differ once a file changes."""
+    """Return the path, size and time of change of each file, for the key of a `folder`."""
     return [[str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
 
 
 def kept(home: Path, make: Callable[[], None]) -> tuple[DataSpec, dict]:
-    """Return the set in the folder `home`, memory-mapped, after `make()` has put it there if it is not.
+    """Return the set in the folder `home`, memory-mapped; `make()` puts it there if it is not.
 
     One of several processes calls `make()`, and the others wait.
 
@@ -57,7 +60,9 @@ def kept(home: Path, make: Callable[[], None]) -> tuple[DataSpec, dict]:
 
 
 def shared(home: Callable[[], Path], load: Callable[[], tuple[DataSpec, dict]]) -> tuple[DataSpec, dict]:
-    """Return what `load()` returns. One of several processes calls it and writes a folder that all of them map.
+    """Return what `load()` returns.
+
+    One of several processes calls it and writes a folder that all of them map.
 
     Args:
       home: the function that returns the folder, which is asked only where there are several processes.
@@ -109,7 +114,9 @@ def write_spec(home: Path, spec: DataSpec) -> None:
 
 @contextlib.contextmanager
 def written_whole(home: Path) -> Iterator[Path]:
-    """Yield a folder to write into, which becomes `home` at the end of the `with` statement, whole or not at all.
+    """Yield a folder to write into, which becomes `home` at the end of the `with` statement.
+
+    It appears as a whole or not at all.
 
     Raises:
       UserError: the folder cannot be written.
@@ -133,7 +140,7 @@ def written_whole(home: Path) -> Iterator[Path]:
 
 
 def remembered(cache: str, file: Path, find: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return what `find()` returns of a file, which is called anew only once the file has changed.
+    """Return what `find()` returns of a file; it is called again once the file has changed.
 
     Args:
       cache: as for `folder`.

@@ -1,6 +1,7 @@
 """From a data section to the examples: their source, their splits, and their labels."""
 
 import inspect
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -10,11 +11,14 @@ from ml_collections import ConfigDict
 from ae_jax.core import errors, forms, lookup, options
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import FORMAT, DataSpec
-from ae_jax.data import corruptions, mapped, sources
-from ae_jax.data.batching import outside
+from ae_jax.data import corruptions, labels, mapped, scaling, sources
+from ae_jax.data.batching import evenly, outside
 
 # The keys of section data that are read outside of its source. All others are arguments of the source.
-READ_HERE = ("source", "validation", "binarize", "binarize_seed", "labelled", "train_on_test", "transpose", "stream")
+READ_HERE = (
+    *("source", "validation", "binarize", "binarize_seed", "labelled", "train_on_test", "transpose", "stream"),
+    *("scale", "clip"),
+)
 # The arguments that every section has, empty where they are not set.
 _COMMON = ("name", "dir", "path", "split", "cache", "size")
 # The parameter of a source that needs another run. It receives the function that opens it.
@@ -24,7 +28,12 @@ _GIVEN = ("validation", "whole", "format_number", _OPENER)
 
 
 def load(
-    section: Any, seed: int, format: int = FORMAT, whole: bool = False, open_run: Callable | None = None
+    section: Any,
+    seed: int,
+    format: int = FORMAT,
+    whole: bool = False,
+    open_run: Callable | None = None,
+    fitted: DataSpec | None = None,
 ) -> tuple[DataSpec, dict[str, Any]]:
     """Read the examples that a data section names, and split and prepare them as it says.
 
@@ -34,6 +43,7 @@ def load(
       format: the rules by which validation is held out, see `ae_jax.core.types.FORMAT`.
       whole: whether to ask the source for all examples as one split, "all"; not every source can.
       open_run: the function that opens another run, for a source with a parameter `open_run`.
+      fitted: the spec of a run that was trained before, whose scaling is kept; by default it is fitted.
 
     Returns:
       The DataSpec, and {"train", "validation"?, "test"}, or {"all"}: {"x": [N, *shape], "label"?: [N]}, as stored.
@@ -42,13 +52,15 @@ def load(
       UnknownKey: the source has no argument of a key that is set.
       UserError: a key has a value that it may not have, or the examples cannot be had or split so.
     """
+    scaling.check(section.get("scale") or "none")
     spec, splits = _read(section, format, whole, open_run)
     if section.validation and (format == 1 or "validation" not in splits):
         splits = {**splits, **_hold_out(splits["train"], section.validation, format)}
     if section.labelled is not None:
-        splits["train"] = _with_labels(splits["train"], section.labelled)
+        splits["train"] = _with_labels(splits["train"], section.labelled, format)
     if section.train_on_test:
         splits["train"] = _joined(splits, ("train", "test"))
+    spec, splits = _scaled(section, spec, splits, fitted)
     if section.binarize != "none" and spec.kind == "reals":
         _check_probabilities(spec, splits)
     if section.binarize == "fixed":
@@ -56,6 +68,19 @@ def load(
         its_own = section.get("binarize_seed") or 0
         spec, splits = corruptions.binarize_once(spec, splits, its_own if format > 3 else seed)
     return spec, splits
+
+
+def _scaled(
+    section: Any, spec: DataSpec, splits: dict[str, Any], fitted: DataSpec | None
+) -> tuple[DataSpec, dict[str, Any]]:
+    """Scale the examples as data.scale says, and make reals in memory float32."""
+    if section.get("scale", "none") != "none":
+        return scaling.apply(section.scale, bool(section.get("clip")), spec, splits, fitted)
+    if section.get("clip"):
+        raise UserError("data.clip is for scaled data, and data.scale is none\nset --config.data.scale=minmax too")
+    if spec.kind != "reals":
+        return spec, splits
+    return spec, {name: {**arrays, "x": mapped.as_float32(arrays["x"])} for name, arrays in splits.items()}
 
 
 def _read(section: Any, format: int, whole: bool, open_run: Callable | None) -> tuple[DataSpec, dict[str, Any]]:
@@ -161,18 +186,29 @@ def _check_probabilities(spec: DataSpec, splits: Mapping[str, Any]) -> None:
             )
 
 
-def _with_labels(split: Mapping[str, Any], count: int) -> dict[str, Any]:
-    """Return a split whose first `count` examples keep their class; the others have -1."""
+def _with_labels(split: Mapping[str, Any], count: int, format: int) -> dict[str, Any]:
+    """Return a split of which `count` examples keep their class; the others have -1.
+
+    They are taken at even distances, because the first examples of a sorted file are of one class. In formats up to 4
+    they are the first ones.
+    """
     label = np.asarray(split.get("label", np.zeros(0)))
     if label.ndim > 1:
         raise UserError(f"data.labelled={count} is for classes, and these labels are vectors\nleave it out")
     if count > len(label):
         raise UserError(f"data.labelled={count} of {len(label)} labels\nexpected at most those")
-    return {**split, "label": np.where(np.arange(len(label)) < count, label, -1).astype(label.dtype)}
+    keeps = np.zeros(len(label), bool)
+    keeps[evenly(count, len(label)) if format > 4 else np.arange(count)] = True
+    return {**split, "label": np.where(keeps, label, -1).astype(label.dtype)}
 
 
 def other(
-    config: Any, spec: DataSpec, name: str, whole: bool = False, open_run: Callable | None = None
+    config: Any,
+    spec: DataSpec,
+    name: str,
+    whole: bool = False,
+    open_run: Callable | None = None,
+    format: int = FORMAT,
 ) -> dict[str, Any]:
     """Read other data than a config's own, prepared as its own are.
 
@@ -182,6 +218,7 @@ def other(
       name: "NAME" or "SOURCE:PATH".
       whole: whether to return one split, "all", of all examples: in the order of the file where the source keeps it.
       open_run: as for `load`.
+      format: as for `load`.
 
     Returns:
       {"train", "validation"?, "test"}, as the source splits them, or {"all"}.
@@ -198,21 +235,41 @@ def other(
     section.update({key: None for key in section if key not in takes and key not in READ_HERE})
     if "digest" in takes:
         section.digest = ""  # it is of the run that the config's own data are made of
+    if spec.features and "columns" in takes:
+        section.columns = spec.features  # another table may have them in another order
     if path:
         section["path" if "path" in takes else "dir"] = path
-    found, splits = load(section, config.seed, whole=whole, open_run=open_run)
+    found, splits = load(section, config.seed, format, whole, open_run, fitted=spec)
     kinds = [f"{one.shape} of {one.kind}" + f" in {one.levels} levels" * (one.kind != "reals") for one in (found, spec)]
     if kinds[0] != kinds[1]:
         raise UserError(f"--data={name} has examples {kinds[0]}\nthis model was trained on {kinds[1]}")
-    if found.label_dim != spec.label_dim:
-        splits = {
-            side: {key: array for key, array in arrays.items() if key != "label"} for side, arrays in splits.items()
-        }
+    splits = _labelled_alike(splits, found, spec, name)
     return {"all": _joined(splits)} if whole else splits
 
 
+def _labelled_alike(splits: Mapping[str, Any], found: DataSpec, spec: DataSpec, name: str) -> dict[str, Any]:
+    """Return other data of a run with classes numbered as in the run.
+
+    Without labels where they are of other kinds.
+    """
+    if found.label_dim == spec.label_dim and not (found.classes and spec.classes):
+        return dict(splits)
+    numbered = {}
+    for split, arrays in splits.items():
+        if found.label_dim == spec.label_dim and "label" in arrays:
+            numbered[split] = labels.renumbered(np.asarray(arrays["label"]), found.class_names, spec.class_names)
+    if any(label is None for label in numbered.values()):
+        print(f"--data={name} has classes that the run lacks: its labels are left out", file=sys.stderr)
+        numbered = {}
+    rest = {split: {key: x for key, x in arrays.items() if key != "label"} for split, arrays in splits.items()}
+    return {split: {**rest[split], **({"label": numbered[split]} if split in numbered else {})} for split in rest}
+
+
 def _joined(splits: Mapping[str, Any], names: Sequence[str] = ("train", "validation", "test")) -> dict[str, Any]:
-    """Join the splits of these names that there are into one. A split "all" is what the source has joined already."""
+    """Join the splits of these names that there are into one.
+
+    A split "all" is what the source has joined already.
+    """
     if "all" in splits:
         return splits["all"]
     parts = [splits[name] for name in names if name in splits]

@@ -1,4 +1,4 @@
-"""Batches of data larger than memory: the same ones in the same order, read while the devices compute.
+"""Batches of data larger than memory, read while the devices compute.
 
 A chunk holds some batches in the order in which training takes them. Grain reads the next chunks while one is computed
 with. Which examples a chunk holds follows from the key and the step alone, so the step is the whole position in the
@@ -72,7 +72,10 @@ class Streamed(Batches):
         return Batches(self.arrays, self.spec, self.batch_size, self.finish, self.num_examples).on_device()
 
     def gather(self, arrays: Mapping[str, Any], step: Any, index: Any) -> Batch:
-        """Return the examples of batch number `step` from its chunk; its order is that of `index` already."""
+        """Return the examples of batch number `step` from its chunk.
+
+        Its order is that of `index` already.
+        """
         return {name: values[step % self.steps_per_chunk][: self.batch_size] for name, values in arrays.items()}
 
     def feed(self, key: Any, start: int) -> Callable[[int, int], Iterator[tuple[Mapping[str, Any], int]]]:
@@ -106,7 +109,10 @@ class Streamed(Batches):
         return iter(grain.MapDataset.range(first, last).map(read).to_iter_dataset(options))
 
     def _read(self, sharding, rows, key, number):
-        """Return chunk `number` on the devices, its batches of `rows` examples; in stored order without a `key`."""
+        """Return chunk `number` on the devices, its batches of `rows` examples.
+
+        In stored order without a `key`.
+        """
         steps = number * self.steps_per_chunk + np.arange(self.steps_per_chunk)
         places = steps[:, None] % self.steps_per_epoch * self.batch_size + np.arange(rows)
         index = np.minimum(places, self.num_examples - 1)
@@ -115,7 +121,7 @@ class Streamed(Batches):
         return {name: self._place(array, index, sharding) for name, array in self.arrays.items()}
 
     def _permuted(self, key, epochs, index):
-        """Return the numbers of the examples at places `index` [steps, B] of the orders of `epochs` [steps]."""
+        """Return the examples at places `index` [steps, B] of the orders of `epochs` [steps]."""
         # The devices are busy with training, and what they compute here would wait for it.
         with jax.default_device(jax.local_devices(backend="cpu")[0]):
             return np.asarray(_permuted(jax.random.wrap_key_data(key), epochs, index, self.num_examples))

@@ -89,7 +89,7 @@ def load(
       seed: the seed of all noise in evaluations.
       split: the split that is evaluated, as in `eval_data.data_of`.
       batch_size: examples per device call.
-      limit: the number of examples of each split that are read; all of them by default.
+      limit: the number of examples of each split that are read, evenly over it; all of them by default.
       data: other data to evaluate on, "NAME" or "SOURCE:PATH".
       trust: the modules outside ae_jax that stored configs may name, as a sequence or joined by commas.
 

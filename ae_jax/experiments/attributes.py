@@ -41,7 +41,7 @@ def shift(
     functions = [lookup.function(attributes, name, ("events",), "attribute") for name, _ in amounts]
     corpus = batched.gathered(trained.data.corpus.spread(_CORPUS)[0])
     if label is None and trained.model.reads_label:
-        label = corpus.get("label")
+        label = batched.by_name(trained, corpus.get("label"))
     codes = using.encode(trained, corpus["inputs"], label=label, key=key, batch_size=batch_size)
     melodies = corpus["inputs"].astype(np.uint8)
     total = np.zeros(codes.shape[1:], codes.dtype)

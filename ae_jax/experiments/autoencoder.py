@@ -1,4 +1,4 @@
-"""The library object: train an autoencoder on arrays, or open a trained run, and use it on arrays.
+"""The library object: a trained autoencoder that is used on arrays.
 
 `ae_jax.fit` and `ae_jax.load` return an `Autoencoder`. It wraps an opened run, and its methods call the functions of
 `ae_jax.experiments.using`, which the command line calls too.
@@ -19,11 +19,11 @@ import numpy as np
 
 from ae_jax.core import lookup
 from ae_jax.core.errors import UserError
-from ae_jax.experiments import analysis, rundir, using
+from ae_jax.experiments import analysis, batched, rundir, using
 
 
 class Home:
-    """A temporary directory with a run and its data, removed with the last reference to this object."""
+    """A temporary directory with a run and its data, removed with this object."""
 
     def __init__(self, path: pathlib.Path):
         """Take charge of a directory."""
@@ -142,7 +142,8 @@ class Autoencoder:
         names = self.config.eval.metrics if metrics is None else metrics
         built, data = self.trained.experiment, self.trained.data
         if x is not None:
-            arrays = {"x": self._with_channels(x), **({} if y is None else {"label": np.asarray(y)})}
+            arrays = {"x": batched.as_stored(self.trained, self._with_channels(x))}
+            arrays |= {} if y is None else {"label": batched.as_labels(self.trained, y)}
             data = data.replace(test=built.held_out(arrays, batch_size, self.trained.seed))
         return analysis.evaluate(built, self.variables, names, data, self.trained.seed, options)
 
@@ -172,6 +173,7 @@ class Autoencoder:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the files of a run that `fit` made, and only the path of a run that `load` opened."""
         options = {"trust": self.trained.experiment.trust}
+        # Whoever unpickles a run that lies at a path of the user's expects to read it from there.
         if self._home is None:
             return _load, (str(self.trained.run.path), options)
         with io.BytesIO() as packed:
@@ -180,7 +182,7 @@ class Autoencoder:
             return _unpacked, (packed.getvalue(), options)
 
     def save(self, path: str) -> None:
-        """Copy the run, and the data that `fit` was given, to a new directory, which `ae_jax.load` opens.
+        """Copy the run, and the data that `fit` was given, to a new directory for `ae_jax.load`.
 
         Args:
           path: the new directory.
@@ -201,7 +203,7 @@ class Autoencoder:
 
 
 def load(workdir: str, **options: Any) -> Autoencoder:
-    """Open the trained run in a directory; the options are those of `ae_jax.experiments.analysis.load`."""
+    """Open a trained run; the options are those of `ae_jax.experiments.analysis.load`."""
     return Autoencoder(analysis.load(workdir, **options))
 
 

@@ -1,5 +1,6 @@
 """Run a function of a trained model over arrays of any length, in device calls of one size."""
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -7,7 +8,8 @@ import jax
 import numpy as np
 
 from ae_jax.core.errors import UserError
-from ae_jax.core.types import Batch, DataSpec
+from ae_jax.core.types import Batch
+from ae_jax.data import labels, scaling
 from ae_jax.data.batching import keys_of_examples, present
 from ae_jax.evaluation import gather
 from ae_jax.experiments.analysis import Trained
@@ -62,7 +64,8 @@ def of_inputs(trained: Trained, x: Any) -> dict[str, np.ndarray]:
 
     Args:
       trained: the opened run.
-      x: [N, *input_shape]: floats as the model reads them, or integers, which are levels of pixels or events.
+      x: [N, *input_shape]: floats as the model reads them, or integers, which are levels of pixels or events. Where the
+        run scales its data, values in the units that they had before.
 
     Raises:
       UserError: the examples have another shape.
@@ -71,8 +74,38 @@ def of_inputs(trained: Trained, x: Any) -> dict[str, np.ndarray]:
     if x.shape[1:] != shape or not len(x):
         expected = ", ".join(map(str, ("N", *shape)))
         raise UserError(f"x has shape {list(x.shape)}, and this model reads others\nexpected [{expected}]")
-    x = present(x, trained.spec) if np.issubdtype(x.dtype, np.integer) else x.astype(np.float32, copy=False)
-    return {"inputs": x, **blank(len(x))}
+    own = scaling.of(trained.spec, bool(trained.experiment.config.data.clip))
+    if np.issubdtype(x.dtype, np.integer) and not (own and trained.spec.unscaled == "reals"):
+        kind = trained.spec.unscaled or trained.spec.kind
+        x = np.asarray(present(x, dataclasses.replace(trained.spec, kind=kind)))
+    return of_prepared(own.scaled(x) if own else x)
+
+
+def of_prepared(x: np.ndarray) -> dict[str, np.ndarray]:
+    """Return inputs [N, *input_shape] that are scaled as the model reads them as a batch without "x"."""
+    return {"inputs": x.astype(np.float32, copy=False), **blank(len(x))}
+
+
+def as_stored(trained: Trained, x: np.ndarray) -> np.ndarray:
+    """Return examples [N, *shape] in their own units as a split of the run's data stores them: scaled, where it is."""
+    own = scaling.of(trained.spec, bool(trained.experiment.config.data.clip))
+    return own.scaled(x) if own else x
+
+
+def by_name(trained: Trained, label: Any) -> Any:
+    """Return labels of the run's own data as `as_labels` takes them, classes by name and "?" where one is unknown."""
+    if label is None or not trained.spec.classes:
+        return label
+    return np.array([*trained.spec.class_names, "?"])[np.asarray(label)]  # an example without a label has -1
+
+
+def in_own_units(trained: Trained, x: np.ndarray) -> np.ndarray:
+    """Return examples [N, *shape] in the units that the data had before the run scaled them, if it did."""
+    own = scaling.of(trained.spec)
+    if own is None:
+        return x
+    # Reals keep float64: float32 has too few digits for a small range far from zero.
+    return own.undone(x).astype(np.float32 if trained.spec.unscaled == "pixels" else np.float64)
 
 
 def gathered(batches: Iterable[Batch]) -> dict[str, np.ndarray]:
@@ -94,19 +127,26 @@ def _labels(trained: Trained, label: Any, count: int) -> dict[str, np.ndarray]:
     expected = f"expected {'an .npz whose label is' if spec.label_dim else '--label=CLASS, of'} {spec.labels}"
     if label is None:
         raise UserError(f"this model is conditional, and there are no labels\n{expected}")
-    label = np.atleast_1d(label)
-    label = label[np.arange(count) % len(label)]
+    label = as_labels(trained, label)
+    return {"label": label[np.arange(count) % len(label)]}
+
+
+def as_labels(trained: Trained, label: Any) -> np.ndarray:
+    """Return labels as models read them: classes [N], given by name or number, or vectors [N, L].
+
+    Raises:
+      UserError: they are none of the run's labels.
+    """
+    spec, label = trained.spec, np.atleast_1d(label)
+    expected = f"expected {'an .npz whose label is' if spec.label_dim else '--label=CLASS, of'} {spec.labels}"
     if label.ndim == 2:
         is_wide = label.shape[1] == spec.label_width and np.issubdtype(label.dtype, np.number)
         if not is_wide or not np.isfinite(label).all():
             raise UserError(f"labels [N, {label.shape[1]}] {label.dtype} are none that this model reads\n{expected}")
-        return {"label": label.astype(np.float32)}
-    for each in label:
-        if not _is_class(each, spec):
+        return label.astype(np.float32)
+    names = () if spec.label_dim else spec.class_names
+    numbers = labels.numbers_of(names, label)
+    for number, each in zip(numbers, label):
+        if number < 0:
             raise UserError(f"label {str(each)!r} is no class of this model\n{expected}")
-    return {"label": label.astype(np.int32)}
-
-
-def _is_class(label: Any, spec: DataSpec) -> bool:
-    """Return whether a number, or its digits as a text, is a class of the data."""
-    return not spec.label_dim and str(label).isdecimal() and int(label) < spec.classes
+    return numbers

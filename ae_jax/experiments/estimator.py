@@ -1,4 +1,4 @@
-"""A scikit-learn transformer: autoencoders in a `Pipeline`, in `GridSearchCV`, and beside `PCA`."""
+"""A scikit-learn transformer: autoencoders in a `Pipeline` and in `GridSearchCV`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ _ROWS = 64
 
 
 class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Reduce the dimension of a table with an autoencoder, as `sklearn.decomposition.PCA` does with a projection.
+    """Reduce the dimension of a table with an autoencoder.
 
     Columns should have similar scales: put `StandardScaler` before it.
 
@@ -102,7 +102,7 @@ class AutoencoderTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
         return -float(np.mean(np.square(reconstructed - X)))
 
     def _checked(self, X: Any) -> np.ndarray:
-        """Return a table as floats, of the precision that it has. Raise ValueError for another number of columns."""
+        """Return a table as floats. Raise ValueError for another number of columns."""
         check_is_fitted(self)
         return validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
 

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ae_jax.core.errors import UserError
-from ae_jax.data import splits
-from ae_jax.data.batching import Batches, outside
+from ae_jax.data import mapped, splits
+from ae_jax.data.batching import Batches, evenly, outside
 from ae_jax.evaluation.data import EvalData
 from ae_jax.experiments import experiment, rundir
 
@@ -37,7 +37,7 @@ def data_of(
       split: the split that is evaluated, `split_of(split, other)`. "all" of other data includes their training
         examples.
       batch_size: examples per device call.
-      limit: the number of examples of each split that are read; all of them by default.
+      limit: the number of examples of each split that are read, evenly over it; all of them by default.
       seed: the seed of the noise that prepares the batches.
       other: "NAME" or "SOURCE:PATH" of data to read in place of the run's own.
       run: the run's directory, for the lines of metrics.jsonl.
@@ -48,7 +48,7 @@ def data_of(
     from ae_jax.experiments import analysis  # analysis imports this module
 
     def batches(name: str, limit: int | None) -> Batches:
-        arrays = {key: values[:limit] for key, values in _split(built, name, other).items()}
+        arrays = _subsampled(_split(built, name, other), limit)
         if other:
             _check_support(built, arrays["x"], other)
         if "label" not in arrays:
@@ -73,10 +73,21 @@ def data_of(
 
 def _split(built: experiment.Experiment, name: str, other: str) -> Mapping[str, Any]:
     """Return the arrays {"x", "label"?} of a split; raise UserError if there is no such split."""
-    found = splits.other(built.config, built.spec, other, name == "all", built.open_run) if other else built.splits
+    if not other:
+        found: Mapping[str, Any] = built.splits
+    else:
+        found = splits.other(built.config, built.spec, other, name == "all", built.open_run, built.format)
     if name not in found:
         raise UserError(f"no split {name!r} in these data\nwhat exists: {', '.join(found)}")
     return found[name]
+
+
+def _subsampled(arrays: Mapping[str, Any], limit: int | None) -> dict[str, Any]:
+    """Return at most `limit` examples of a split at even distances, because data may be sorted."""
+    count = len(arrays["x"])
+    if not limit or limit >= count:
+        return dict(arrays)
+    return {key: mapped.rows(values, evenly(limit, count)) for key, values in arrays.items()}
 
 
 def _check_support(built: experiment.Experiment, values: Any, other: str) -> None:

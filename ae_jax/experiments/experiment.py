@@ -57,7 +57,7 @@ class Experiment:
         """Return the arrays as stored, {"train", "validation"?, "test"}."""
 
         def load(config):
-            return splits.load(config.data, config.seed, self.format, open_run=self.open_run)[1]
+            return splits.load(config.data, config.seed, self.format, open_run=self.open_run, fitted=self.spec)[1]
 
         if self.opened is not None:
             return self.opened
@@ -142,7 +142,7 @@ class Experiment:
     @functools.cached_property
     def _init(self):
         """Return the function that makes the first state, cached so that it compiles once."""
-        return jax.jit(make_init(self.model, self.tx, self.prepare, self._averages, self._precision))
+        return jax.jit(make_init(self.model, self.tx, self.prepare, self.config.train.ema != 0, self._precision))
 
     def state_shapes(self) -> TrainState:
         """Return the state before the first step as ShapeDtypeStructs; nothing is computed."""
@@ -184,11 +184,6 @@ class Experiment:
     def _precision(self) -> str | None:
         return self.config.train.precision
 
-    @property
-    def _averages(self) -> bool:
-        """Return whether the run keeps an exponential moving average (EMA) of its parameters."""
-        return self.config.train.ema != 0
-
     def example(self, count: int = 2) -> dict[str, Any]:
         """Return a batch of zeros."""
         x = np.zeros((count, *self.spec.shape), np.float32)
@@ -222,7 +217,9 @@ class Shapes:
         return self, None
 
 
-def build(config: Any, spec: DataSpec | None = None, format: int = FORMAT, *, trust: Sequence[str] = ()) -> Experiment:
+def build(
+    config: Any, spec: DataSpec | None = None, format: int = FORMAT, *, trust: Sequence[str] = (), fitted: Any = None
+) -> Experiment:
     """Build the experiment of a config.
 
     Building imports every module that the config names. Call `trusted.check` first on a config that was read from disk.
@@ -232,6 +229,7 @@ def build(config: Any, spec: DataSpec | None = None, format: int = FORMAT, *, tr
       spec: the specification of one example, if known. The data are then not opened.
       format: the run's `types.FORMAT`, if the run exists.
       trust: modules that runs opened beside this one may name, beside those that the config names.
+      fitted: the spec of a run that goes on, whose scaling of the data is kept.
 
     Raises:
       UnknownKey: the config has an unknown key.
@@ -245,7 +243,7 @@ def build(config: Any, spec: DataSpec | None = None, format: int = FORMAT, *, tr
     open_run, examples = RunOpener(trust), None
     resolved = resolve(config, open_run)
     if spec is None:
-        spec, examples = splits.load(config.data, config.seed, format, open_run=open_run)
+        spec, examples = splits.load(config.data, config.seed, format, open_run=open_run, fitted=fitted)
     model = resolved.model.build(spec)
     _check_kind(config.data, spec)
     # Binarised pixels stay in {0, 1}, whatever the likelihood: noise between levels would undo the binarisation.

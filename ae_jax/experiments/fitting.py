@@ -61,6 +61,7 @@ def fit(
     config = configuration.load(model)
     home = make_home()
     arrays = _named_arrays(x, y, x_test, y_test)
+    # The arrays take the way of a user's file, so that the same checks and the same scaling apply to them.
     np.savez(home.data, **arrays)
     given = {"seed": seed, "data.source": "files", "data.path": str(home.data)}
     given |= {"train.steps": steps, "train.epochs": epochs}

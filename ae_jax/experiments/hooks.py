@@ -245,7 +245,7 @@ def profiled(run: rundir.RunDir) -> Any:
 
 
 class Stop:
-    """A switch that the first Ctrl-C or SIGTERM sets, so that the run saves a checkpoint and ends.
+    """A switch that the first Ctrl-C or SIGTERM sets, so that the run saves and ends.
 
     A second signal ends the process at once.
     """

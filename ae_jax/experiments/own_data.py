@@ -30,7 +30,7 @@ def source_for(config: ConfigDict, assigned: Collection[str]) -> str:
 
 
 def follow(config: ConfigDict, before: str, assigned: Collection[str]) -> None:
-    """Reset the keys that described the data of another source, and what is expected of those data.
+    """Reset the keys that described the data of another source, and the expected values.
 
     Args:
       config: the config, whose keys are set; it is changed.
@@ -46,6 +46,7 @@ def follow(config: ConfigDict, before: str, assigned: Collection[str]) -> None:
             if key in _PLACES:
                 section[key] = _PLACES[key]
             elif key not in takes:
+                # A key that the new source does not take would be refused as unknown.
                 section[key] = None
     if section.source != before or {"data.path", "data.dir"} & set(assigned):
         config.expected = {}

@@ -112,7 +112,7 @@ def named(section: Mapping[str, Any]) -> dict[str, type[nn.Module]]:
 
 
 def varying(classes: Mapping[str, Any]) -> dict[str, type[nn.Module]]:
-    """Return {key: class that reads it} of the numbers that may vary, of the model and of its parts."""
+    """Return {key: class that reads it} of the numbers that may vary, of model and parts."""
     return {word: classes[role] for role in _VARY if role in classes for word in classes[role].varying}
 
 

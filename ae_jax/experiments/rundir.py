@@ -13,7 +13,7 @@ from ae_jax.core import errors, files
 from ae_jax.core.errors import RunFailed, UserError
 from ae_jax.core.types import FORMAT, DataSpec
 from ae_jax.devices import processes
-from ae_jax.experiments import configuration, versions
+from ae_jax.experiments import configuration, stored_scaling, versions
 
 SWEEP = "sweep.json"  # a directory with this file is that of a sweep
 # The keys that a resumed run may change: its length, its logging, its checkpoints and its devices.
@@ -45,6 +45,7 @@ class RunDir:
     tensorboard = property(lambda self: self.path / "tensorboard")
     profile = property(lambda self: self.path / "profile")
     result = property(lambda self: self.path / "result.json")
+    scaling = property(lambda self: self.path / "scaling.npz")
 
     @property
     def format(self) -> int:
@@ -68,10 +69,11 @@ class RunDir:
             raise UserError(f"{no_run}\nexpected the --workdir of a training run")
         try:
             stored = json.loads(self.config.read_text())
-            return configuration.from_stored(stored["config"], self.config), DataSpec(**stored["spec"])
+            config, spec = configuration.from_stored(stored["config"], self.config), DataSpec(**stored["spec"])
         except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             why = errors.first_line(error)
             raise UserError(f"{self.config} cannot be read: {why}\nexpected the file that training wrote") from None
+        return config, stored_scaling.merged(self.scaling, config, spec)
 
 
 def format_in(file: pathlib.Path) -> int:
@@ -186,7 +188,9 @@ def begin(
     """
     run = RunDir(pathlib.Path(workdir).absolute())
     _make(run.path, workdir)
-    stored = {"format": format, "config": configuration.to_plain(config), "spec": dataclasses.asdict(spec)}
+    if spec.mean:
+        write_text(run.scaling, stored_scaling.packed(spec), flush=flush)
+    stored = {"format": format, "config": configuration.to_plain(config), "spec": stored_scaling.without(spec)}
     write_json(run.config, stored, flush=flush)
     write_json(run.versions, {**versions.of_process(), **more}, flush=flush)
     return run
@@ -197,22 +201,17 @@ def write_json(path: pathlib.Path, value: Any, *, flush: bool = True) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n", flush=flush)
 
 
-def write_text(path: pathlib.Path, text: str, *, flush: bool = True) -> None:
-    """Write a text by `write_bytes`."""
-    write_bytes(path, text.encode(), flush=flush)
-
-
-def write_bytes(path: pathlib.Path, content: bytes, *, flush: bool = True) -> None:
+def write_text(path: pathlib.Path, text: str | bytes, *, flush: bool = True) -> None:
     """Write a file atomically, in the first process: a crash leaves the old file or the new one.
 
     Args:
       path: the file.
-      content: its contents.
+      text: its contents.
       flush: whether the file is on disk when this returns. For hundreds of files, one `os.sync` at the end is faster.
     """
     if processes.leads():
         with files.atomic_write(path, flush) as file:
-            file.write(content)
+            file.write(text if isinstance(text, bytes) else text.encode())
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any] | None:

@@ -16,6 +16,7 @@ import numpy as np
 from ae_jax.core import errors, lookup
 from ae_jax.core.errors import RunFailed, UserError
 from ae_jax.core.types import FORMAT
+from ae_jax.data.batching import describe_range
 from ae_jax.devices import mesh, processes
 from ae_jax.evaluation import gather
 from ae_jax.experiments import analysis, checks, eval_data, experiment, hooks, locks, open_run, rundir, versions
@@ -70,7 +71,8 @@ def _checked_and_trained(config, workdir, say, profile, trust):
     with processes.agreeing():
         (config,) = open_run.pinned([config], trust)
         rundir.check_new_or_same(workdir, config)
-        built = checked(config, paths.format, trust=trust)
+        fitted = paths.read()[1] if paths.config.exists() else None
+        built = checked(config, paths.format, trust=trust, fitted=fitted)
     locks.check_shared(workdir)
     with contextlib.ExitStack() as lock:
         with processes.agreeing():
@@ -118,7 +120,8 @@ def _train(built, workdir, say, profile, notes, compiling):
         checkpoints.wait()  # the newest may still be on its way to the disk
         steps_saved = checkpoints.steps()
         last_good = f"step {steps_saved[-1]}" if steps_saved else "none"
-        raise RunFailed(f"{error}\nlast good checkpoint: {last_good} in {run.checkpoints}") from None
+        found = describe_range(built.splits["train"]["x"], built.spec)
+        raise RunFailed(f"{error}; {found}\nlast good checkpoint: {last_good} in {run.checkpoints}") from None
     finally:
         watch.close()
         seconds = round(compiling.seconds, 2)
@@ -130,18 +133,14 @@ def _train(built, workdir, say, profile, notes, compiling):
     return int(state.step), watch.scores
 
 
-def checked(config: Any, format: int = FORMAT, *, trust: Sequence[str] = ()) -> experiment.Experiment:
+def checked(
+    config: Any, format: int = FORMAT, *, trust: Sequence[str] = (), fitted: Any = None
+) -> experiment.Experiment:
     """Build the experiment of a config, and check that its parts and its metrics fit together.
 
-    Args:
-      config: the config.
-      format: as for `experiment.build`.
-      trust: as for `experiment.build`.
-
-    Raises:
-      UserError: they do not, or as `experiment.build` does.
+    The arguments are those of `experiment.build`. Raise UserError where they do not, or as that does.
     """
-    built = experiment.build(config, format=format, trust=trust)
+    built = experiment.build(config, format=format, trust=trust, fitted=fitted)
     built.check()
     analysis.check_metrics(built)
     return built

@@ -92,8 +92,8 @@ def _fitted(trained: Trained, sampler: str, count: int, key: Any, batch_size: in
     fit = second_stage.fit_of(sampler)
     key_encode, key_fit, key_draw = jax.random.split(key, 3)
     train = batched.gathered(trained.data.train)
-    label = train.get("label") if trained.model.reads_label else None
-    batch = batched.of_inputs(trained, train["inputs"])
+    label = batched.by_name(trained, train.get("label")) if trained.model.reads_label else None
+    batch = batched.of_prepared(train["inputs"])
     codes = batched.compute(trained, samplers.one_draw, batch, label=label, key=key_encode, batch_size=batch_size)
     return np.asarray(fit(codes, key_fit)(key_draw, count))
 

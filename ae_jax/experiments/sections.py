@@ -25,13 +25,17 @@ class Data:
       path: file or folder of the user's own examples, for sources that read them.
       split: the examples to train and to test on, in the form that the source defines.
       validation: number of training examples that are held out for validation.
-      size: width and height in pixels to which images are shrunk, for sources that can; None keeps their size.
+      size: pixels a side to which images are brought, or height and width, for sources that can; None leaves them as
+        they are.
+      scale: how values are scaled: "none"; "minmax", to [0, 1]; "standardize", to mean 0 and standard deviation 1. The
+        scaling is fitted to the training split, column by column or channel by channel, and results are scaled back.
+      clip: whether scaled values outside [0, 1] are moved to its ends, as those of test examples may lie.
       binarize: "none"; "dynamic" draws pixels in {0, 1} anew at each presentation; "fixed" draws them once.
       binarize_seed: seed of binarize="fixed", so that runs of different seeds share one test set; None stands for 0.
       transpose: largest random transposition of training melodies, in semitones up or down; 0 for none.
       cache: folder for decoded arrays; by default $XDG_CACHE_HOME/ae_jax, or ~/.cache/ae_jax.
       train_on_test: whether to train on the test examples too, as some published numbers do.
-      labelled: number of training examples that keep their label; None keeps all.
+      labelled: number of training examples that keep their label, evenly over the split; None keeps all.
       stream: whether to stream examples from memory or disk during training instead of storing them on the device; None
         streams memory-mapped files above 256 MB, and data that take more than half of the devices' memory.
     """
@@ -42,7 +46,9 @@ class Data:
     path: str | None = ""
     split: str | None = ""
     validation: Count = 0
-    size: Size | None = None
+    size: Annotated[int | tuple[int, ...], Limits(least=1)] | None = None
+    scale: str = "none"
+    clip: bool | None = False
     binarize: str = "none"
     binarize_seed: Count | None = None
     transpose: Count | None = 0

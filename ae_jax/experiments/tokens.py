@@ -1,4 +1,4 @@
-"""Discrete latents of a trained model: examples to indices, indices to examples, and indices to bytes and back."""
+"""Discrete latents of a trained model: examples to indices, to bytes, and back."""
 
 from typing import Any
 
@@ -25,7 +25,7 @@ def are_there(trained: Trained) -> bool:
 
 
 def encode(trained: Trained, x: Any, *, label: Any = None, key: Any, batch_size: int = 500) -> np.ndarray:
-    """Return the indices [N, *code_spec.shape] of examples, in the smallest type of integers that holds them.
+    """Return the indices [N, *code_spec.shape] of examples, in the smallest integer type.
 
     Raises:
       UserError: the latent is not discrete, or the model does not read such examples.
@@ -46,7 +46,7 @@ def decode(trained: Trained, indices: Any, *, label: Any = None, key: Any, batch
 
 
 def checked(trained: Trained, indices: Any) -> np.ndarray:
-    """Return indices as int32. Raise UserError unless they are those of entries of the model's codebook."""
+    """Return indices as int32. Raise UserError unless they are of the model's codebook."""
     indices, spec = np.asarray(indices), trained.model.code_spec
     if not are_there(trained):
         raise UserError(
@@ -82,7 +82,7 @@ def prior_of(trained: Trained, sampler: str) -> Trained:
 
 
 def compress(prior: Trained, indices: np.ndarray, batch_size: int) -> tuple[np.ndarray, float]:
-    """Return the indices [N, ...] as words of a range coder, uint32, and the bits that the prior states for them.
+    """Return the indices [N, ...] as words of a range coder, uint32, and the stated bits.
 
     Args:
       prior: the run of the prior.
@@ -105,7 +105,7 @@ def compress(prior: Trained, indices: np.ndarray, batch_size: int) -> tuple[np.n
 
 
 def decompress(prior: Trained, words: np.ndarray, count: int, batch_size: int) -> np.ndarray:
-    """Return the indices [count, *spec.shape], int32, of which `compress` made words with the same batch size."""
+    """Return the indices [count, *spec.shape], int32, of which `compress` made words."""
     coder = _coder()
     decoder = coder.queue.RangeDecoder(words)
 
@@ -116,7 +116,7 @@ def decompress(prior: Trained, words: np.ndarray, count: int, batch_size: int) -
 
 
 def _walk(prior: Trained, count: int, batch_size: int, symbols_of: Any) -> np.ndarray:
-    """Visit the tokens of all examples in the order of the stream; return them, int32 [count, T].
+    """Visit the tokens of all examples in the stream's order; return them, int32 [count, T].
 
     Both directions run this one program, step by step, in batches of one shape. Computed for all places at once, the
     probabilities would differ in their last bits, and the stream could not be read.

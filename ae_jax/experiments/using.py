@@ -4,8 +4,9 @@ The functions take an opened run, `ae_jax.experiments.analysis.load(workdir)`, a
 arrays. They share these arguments:
 
     x: examples [N, *input_shape]: floats as the model reads them, pixels in [0, 1]; or integers, which are levels of
-        pixels, or events.
-    label: for a conditional model, classes [M] or vectors [M, L]. They are taken in turn where there are more examples.
+        pixels, or events. Where the run scales its data, examples and results are in the units before that.
+    label: for a conditional model, classes [M], by name or number, or vectors [M, L]. They are taken in turn where
+        there are more examples.
     key: the random key of all that is drawn; by default that of the run's seed, as the command `apply` has it.
     batch_size: the number of examples in a device call.
 """
@@ -78,7 +79,8 @@ def reconstruct(trained: Trained, x: Any, *, label: Any = None, key: Any = None,
       UserError: the model does not read such examples or labels, or has no latents.
     """
     batch, key = batched.of_inputs(trained, x), _key(trained, key)
-    return batched.compute(trained, _reconstruct, batch, label=label, key=key, batch_size=batch_size)
+    means = batched.compute(trained, _reconstruct, batch, label=label, key=key, batch_size=batch_size)
+    return batched.in_own_units(trained, means)
 
 
 def sample(
@@ -114,7 +116,8 @@ def sample(
     sampling.check(trained.model, count, sampler, temperature, event_temperature, top_k)
     options = {"label": label, "key": _key(trained, key), "batch_size": batch_size}
     if sampler == "prior":
-        return sampling.from_prior(trained, count, temperature, event_temperature, **options)
+        drawn = sampling.from_prior(trained, count, temperature, event_temperature, **options)
+        return batched.in_own_units(trained, drawn)
     codes, options["label"] = sampling.latents(trained, sampler, count, temperature, top_k, **options)
     return _means_at(trained, codes, **options)
 
@@ -212,7 +215,8 @@ def dimension(trained: Trained) -> int:
 
 
 def _means_at(trained: Trained, codes: np.ndarray, **options: Any) -> np.ndarray:
-    return batched.compute(trained, _decode, {"code": codes, **batched.blank(len(codes))}, **options)
+    means = batched.compute(trained, _decode, {"code": codes, **batched.blank(len(codes))}, **options)
+    return batched.in_own_units(trained, means)
 
 
 def _key(trained: Trained, key: Any) -> Any:

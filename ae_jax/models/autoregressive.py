@@ -138,7 +138,7 @@ class Autoregressive(base.Family):
 
 
 def tempered(logits, temperature: float, top_k: int):
-    """Return logits [..., K] divided by a temperature, of which only the `top_k` largest are finite; 0 keeps all."""
+    """Return logits [..., K] over a temperature, only the `top_k` largest finite; 0 keeps all."""
     if top_k:
         least = jax.lax.top_k(logits, min(top_k, logits.shape[-1]))[0][..., -1:]
         logits = jnp.where(logits < least, -jnp.inf, logits)

@@ -1,4 +1,4 @@
-"""FactorVAE: a critic estimates the total correlation of the latent dimensions, which the encoder makes small.
+"""FactorVAE: a critic estimates the total correlation, which the encoder reduces.
 
 Kim and Mnih 2018, "Disentangling by factorising", arXiv:1802.05983.
 """
@@ -15,7 +15,7 @@ from ae_jax.models.nets import mlp
 
 
 class Critic(nn.Module):
-    """Classify latents: return the log-odds that they come from q(z) and not from the product of its marginals.
+    """Classify latents: log-odds of q(z) against the product of its marginals.
 
     Args:
       hidden: the widths of the dense layers.
@@ -54,6 +54,8 @@ class Model(vae.Model):
         if not train and not self.is_initializing():
             return outputs
         z = outputs.latents[-1].sample[0]
+        # Different examples for the two samples, as the paper takes two batches: then the critic cannot recognise one
+        # sample by the other.
         half = (len(z) + 1) // 2
         joint = self.critic(z[:half])
         product = self.critic(permute_dimensions(self.make_rng("sampling"), z[half:]))
@@ -66,11 +68,11 @@ class Model(vae.Model):
 
 
 def _shares(mask, half: int):
-    """Return the weights of the two halves of a batch by which a mean over the batch is the mean over the half."""
+    """Return the weights by which a mean over the batch is the mean over one half."""
     first, second = mask[:half].sum(), mask[half:].sum()
     return mask.sum() / jnp.maximum(first, 1), mask.sum() / jnp.maximum(second, 1)
 
 
 def permute_dimensions(key, z):
-    """Permute each dimension of latents [B, D] over the batch, independently of the other dimensions."""
+    """Permute each dimension of latents [B, D] over the batch, independently of the others."""
     return jax.random.permutation(key, z, axis=0, independent=True)

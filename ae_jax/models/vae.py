@@ -74,7 +74,7 @@ class Model(ae.Model):
         self._check_kinds()
 
     def _check_kinds(self):
-        """Raise UserError unless posterior and prior are both discrete or both not, in one layer of latents."""
+        """Raise UserError unless posterior and prior are both discrete or both continuous."""
         if self.q_z.is_discrete != self.p_z.is_discrete:
             raise UserError(
                 "model.posterior and model.prior are not both of discrete latents\n"

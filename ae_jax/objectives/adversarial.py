@@ -1,4 +1,4 @@
-"""Objectives with two players, an autoencoder and a critic, for families whose penalties are those of a critic."""
+"""Objectives with two players, an autoencoder and a critic."""
 
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import Batch, Outputs, Terms
@@ -18,7 +18,7 @@ def adversarial(outputs: Outputs, batch: Batch) -> dict[str, Terms]:
 
 
 def factor(outputs: Outputs, batch: Batch) -> dict[str, Terms]:
-    """Return the terms of the negative ELBO with "total_correlation" as the critic estimates it, and of the critic.
+    """Return the terms of the negative ELBO with "total_correlation", and of the critic.
 
     Kim and Mnih 2018, "Disentangling by factorising", arXiv:1802.05983, equation 2.
 

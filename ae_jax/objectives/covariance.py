@@ -37,6 +37,7 @@ def dip(outputs: Outputs, batch: Batch, *, kind: str = "ii") -> Terms:
     posterior, mask = outputs.latents[-1].posterior, batch.get("mask")
     covariance = _covariance(posterior.loc, mask)
     if kind == "ii":
+        # The law of total variance: the covariance of the means, and the mean of the posterior covariances.
         variances = jnp.broadcast_to(jnp.exp(2 * posterior.log_scale), posterior.loc.shape)
         covariance += jnp.diag(masked_mean(variances, mask))
     diagonal = jnp.diagonal(covariance)

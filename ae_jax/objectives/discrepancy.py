@@ -82,6 +82,7 @@ def swae(outputs: Outputs, batch: Batch, *, key: Key, projections: int = 50) -> 
     key_directions, key_prior = jax.random.split(key)
     z = _latents(outputs)
     directions = jax.random.normal(key_directions, (z.shape[1], projections))
+    # Unit vectors: a projection keeps the scale of the latents.
     directions /= jnp.linalg.norm(directions, axis=0)[None]
     draws = _prior_draws(outputs, key_prior)
     squares = sliced_wasserstein2(z @ directions, draws @ directions, batch.get("mask"))

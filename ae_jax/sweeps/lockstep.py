@@ -20,6 +20,7 @@ from typing import Any
 import jax
 
 from ae_jax.core.errors import UserError, first_line
+from ae_jax.data.batching import describe_range
 from ae_jax.experiments import analysis, configuration, eval_data, experiment, hooks, rundir, runner, versions
 from ae_jax.sweeps import compiled, directory, fleet, results
 from ae_jax.sweeps.history import History
@@ -169,7 +170,8 @@ class _Training:
             member = self._members[i]
             member.seconds += window.seconds
             if window.bad_steps >= member.config.train.max_bad_steps:
-                self._fail(member, str(loop.NonFiniteError(window.step, window.totals, window.bad_steps)))
+                error, built = loop.NonFiniteError(window.step, window.totals, window.bad_steps), self._machine.built
+                self._fail(member, f"{error}; {describe_range(built.splits['train']['x'], built.spec)}")
                 continue
             metrics = loop.means(window.totals)
             losses.append(metrics["loss"])

@@ -230,6 +230,15 @@ def test_unknown_names_are_reported_before_jax_is_imported(command, words, meant
     assert meant in done.stderr
 
 
+def test_a_reader_that_has_read_enough_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)  # as `head` does once it has its lines
+    command = [sys.executable, "-m", "ae_jax", "list", "metrics"]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, cwd=SCRIPTS.parent)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_one_length_may_be_set_and_the_other_removed(order):
     values = flags.FlagValues()

@@ -140,7 +140,7 @@ def test_a_reconstruction_is_of_the_kind_that_was_given(load, photos, tmp_path):
     np.save(tmp_path / "levels.npy", DIGITS[:12])
     ((path,), _) = apply(trained, "reconstruct", tmp_path / "levels.npy", out)
     assert path == out / "levels.npy"
-    rounded(np.load(path)[..., 0], expected, 16)
+    rounded(np.load(path), expected, 16)
 
     np.savez(tmp_path / "floats.npz", x=x[..., None], label=np.arange(12))
     ((path,), _) = apply(trained, "reconstruct", tmp_path / "floats.npz", out, batch_size=7)
@@ -312,7 +312,15 @@ def array(values):
 
 BAD = [
     ("vae", "encode", "nothing", {}, None, "does not exist"),
-    ("vae", "encode", "bad.csv", {}, table("x"), "none of what this model reads.*expected .png, .*or .npz"),
+    ("vae", "encode", "bad.csv", {}, table("a\nx\n"), "holds text, 'x' in row 1"),
+    (
+        "vae",
+        "encode",
+        "bad.mid",
+        {},
+        lambda path: path.with_suffix(".mid").touch(),
+        "none of what this model reads.*expected .png, .*or .npz",
+    ),
     ("vae", "encode", "bad.npy", {}, array(np.zeros((3, 7, 7))), r"\[3, 7, 7\].*\[N, 8, 8, 1\] or \[N, 8, 8\]\ntry"),
     ("vae", "encode", "bad.npy", {"resize": True}, array(np.zeros((2, 9, 9, 3))), r"\[2, 9, 9, 3\].*\[N, 8, 8\]$"),
     ("vae", "encode", "bad.npy", {"resize": True}, array(np.zeros((9, 9, 3))), r"\[9, 9, 3\].*\[N, 8, 8\]$"),

@@ -187,7 +187,7 @@ def test_the_users_vectors_go_with_the_users_examples_and_codes(run, tmp_path):
     np.savez(tmp_path / "examples.npz", x=x, label=label)
     z = encoded(trained, x, label)
     found = apply(trained, "reconstruct", tmp_path / "examples.npz", tmp_path / "out", batch_size=2)["x"]
-    np.testing.assert_allclose(found, np.rint(255 * decoded(trained, z, label))[..., None], atol=1)
+    np.testing.assert_allclose(found, np.rint(255 * decoded(trained, z, label)), atol=1)
 
     np.savez(tmp_path / "codes.npz", code=z, names=[f"{n}.png" for n in range(5)], label=label[::-1])
     paths, _ = shared.apply(trained, "decode", str(tmp_path / "codes.npz"), str(tmp_path / "out"), {"batch_size": 2})
@@ -197,7 +197,7 @@ def test_the_users_vectors_go_with_the_users_examples_and_codes(run, tmp_path):
     for n in range(2):
         np.savez(tmp_path / f"{n}.npz", x=x[n : n + 1], label=label[n : n + 1])
     ends = ",".join(str(tmp_path / f"{n}.npz") for n in range(2))
-    found = apply(trained, "interpolate", ends, tmp_path / "out", steps=3)["x"][..., 0]
+    found = apply(trained, "interpolate", ends, tmp_path / "out", steps=3)["x"]
     np.testing.assert_allclose(found[2], 255 * decoded(trained, z[1:2], label[:1])[0], atol=1)
 
     np.savez(tmp_path / "labels.npz", label=label[:2])

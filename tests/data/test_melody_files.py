@@ -37,7 +37,7 @@ def folder(tmp_path):
 
 
 def read(path, **options):
-    return userfiles.read_examples(str(path), SPEC, SPEC.shape, **options)
+    return userfiles.read_examples(str(path), userfiles.Wanted(SPEC, SPEC.shape), **options)
 
 
 def test_a_file_of_two_voices_and_a_short_one_are_left_out_and_named(folder):

@@ -86,11 +86,13 @@ def test_what_is_mapped_from_a_file_stays_there(tmp_path, monkeypatch):
     np.testing.assert_array_equal(found["train"]["x"], np.delete(own["train"]["x"], held, axis=0))
 
 
-def test_labels_are_kept_of_the_first_examples_only():
-    whole, few = (splits.load(section(**changes).data, 0)[1] for changes in ({}, {"labelled": 7}))
-    np.testing.assert_array_equal(few["train"]["label"][:7], whole["train"]["label"][:7])
-    assert set(few["train"]["label"][7:]) == {-1} and few["train"]["label"].dtype == np.int32
-    np.testing.assert_array_equal(few["test"]["label"], whole["test"]["label"])
+def test_labels_are_kept_of_examples_evenly_over_the_split_or_in_format_4_of_the_first():
+    whole = splits.load(section().data, 0)[1]
+    for number, kept in ((5, np.linspace(0, 1499, 7).round().astype(int)), (4, np.arange(7))):
+        few = splits.load(section(labelled=7).data, 0, number)[1]
+        np.testing.assert_array_equal(few["train"]["label"][kept], whole["train"]["label"][kept])
+        assert set(np.delete(few["train"]["label"], kept)) == {-1} and few["train"]["label"].dtype == np.int32
+        np.testing.assert_array_equal(few["test"]["label"], whole["test"]["label"])
     with pytest.raises(UserError, match="labelled=1501 of 1500 labels"):
         splits.load(section(labelled=1501).data, 0)
 

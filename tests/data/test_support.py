@@ -122,6 +122,13 @@ def test_values_are_judged_as_models_see_them(values, spec, support, found):
     assert batching.outside(np.array(values, dtype), spec, support) == found
 
 
+def test_categories_are_whole_numbers():
+    spec = DataSpec((2,), "events", levels=90)
+    assert batching.outside(np.array([[3.0, 89.0]]), spec, (0, 89)) == ""
+    with pytest.raises(UserError, match="not whole numbers\nexpected whole numbers from 0 to 89"):
+        batching.check_support(np.array([[3.5, 89.0]]), spec, (0, 89))
+
+
 def test_a_mapped_file_is_read_in_pieces(tmp_path, monkeypatch):
     np.save(tmp_path / "x.npy", VECTORS)
     values = np.load(tmp_path / "x.npy", mmap_mode="r")

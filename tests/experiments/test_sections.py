@@ -191,13 +191,13 @@ import optax
 from ae_jax.core.types import DataSpec
 
 
-def noise(count: int = 64, *, scale: float = 1.0, centred: bool = False):
+def noise(count: int = 64, *, deviation: float = 1.0, centred: bool = False):
     """Draw noise.
 
     Args:
       count: how many examples there are.
     """
-    x = scale * np.random.RandomState(0).normal(size=(count, 4)).astype(np.float32) + (not centred)
+    x = deviation * np.random.RandomState(0).normal(size=(count, 4)).astype(np.float32) + (not centred)
     return DataSpec((4,), "reals"), {"train": {"x": x}, "test": {"x": x[:8]}}
 
 
@@ -233,7 +233,7 @@ def of_noise(*assignments):
 
 def test_the_keywords_of_a_data_source_are_keys_of_data(theirs):
     assert len(experiment.build(of_noise()).splits["train"]["x"]) == 64
-    config = of_noise(("data.count", "512"), ("data.scale", "0"), ("data.centred", "true"))
+    config = of_noise(("data.count", "512"), ("data.deviation", "0"), ("data.centred", "true"))
     x = experiment.build(config).splits["train"]["x"]
     assert x.shape == (512, 4) and not x.any()
     for assignment, says in (

@@ -1,5 +1,7 @@
 """Likelihoods, posteriors and priors: the scales of a Gaussian, fixed, learned and optimal; what a mixture learns."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -135,3 +137,14 @@ def test_the_vamp_prior_is_the_mixture_of_the_posteriors_of_its_inputs(key):
             players.check(players.by_player(objective(outputs, batch)), model)
     with pytest.raises(UserError, match="plain VAE"):
         hierarchical.Model(SPEC, prior=vamp.Prior).init({"params": key, "latent": key}, batch)
+
+
+def test_min_log_scale_bounds_the_scales_of_the_posterior_and_of_the_likelihood(key):
+    features = jax.random.normal(key, (8, 4)) * 10
+    free, bounded = (diagonal_normal.Posterior(3, min_log_scale=low) for low in (-math.inf, -1.0))
+    variables = free.init(key, features)
+    scales = [module.apply(variables, features).log_scale for module in (free, bounded)]
+    np.testing.assert_array_equal(scales[1], np.maximum(scales[0], -1))
+    assert scales[0].min() < -1
+    likelihood = gaussian.Likelihood(DataSpec((4,), "reals"), scale=1e-3, min_log_scale=-2.0)
+    assert likelihood.apply({}, features[None], {}).log_scale == -2

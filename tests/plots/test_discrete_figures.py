@@ -1,5 +1,7 @@
 """Figures of discrete latents: the use of the codebook, codes as images, and samples beside training examples."""
 
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from ae_jax.models import pixelcnn, vq_vae
 from ae_jax.models.nets import conv
 from ae_jax.models.quantizers import fsq
 from ae_jax.plots.figures import code_grids, codebook_usage, interpolations, nearest_examples
+from ae_jax.sweeps.figures import rate_distortion
 
 KEY = jax.random.key(0)
 X = np.random.default_rng(0).integers(0, 2, (6, 8, 8, 1)).astype(np.uint8)
@@ -74,3 +77,13 @@ def test_the_nearest_example_of_a_copy_is_the_example_itself(trained, monkeypatc
     np.testing.assert_array_equal(found["nearest"], X[[4, 1]])
     np.testing.assert_allclose(found["distance"], [1 / 8, 0], atol=1e-6)
     drawn(nearest_examples, found)
+
+
+def test_a_sweep_over_codebooks_has_a_rate_and_a_distortion():
+    scores = {"codebook": {"codebook_entropy_bits": 3.5}, "mse": {"mse_per_pixel": 0.1}}
+    runs = [SimpleNamespace(axes={"model.codes": size}, scores=lambda metric: scores[metric]) for size in ("8", "16")]
+    survey = SimpleNamespace(runs=runs, axes={"model.codes": ["8", "16"]})
+    found = rate_distortion.arrays(survey, KEY, axis="model.codes", of="codebook")
+    np.testing.assert_array_equal([found["rate"], found["distortion"]], [[3.5, 3.5], [0.1, 0.1]])
+    axes = rate_distortion.figure(found).axes[0]
+    assert "bits" in axes.get_xlabel() and "squared error" in axes.get_ylabel()

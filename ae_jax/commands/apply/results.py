@@ -2,9 +2,10 @@
 
 import csv
 import dataclasses
+import functools
 import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,8 +15,9 @@ from ae_jax.core import cells
 from ae_jax.core import files as core_files
 from ae_jax.core.errors import RunFailed, UserError
 from ae_jax.core.types import DataSpec
+from ae_jax.data import layout as layouts
+from ae_jax.data.formats.images import SUFFIXES as IMAGES
 from ae_jax.data.music import audio, events, midi
-from ae_jax.data.sources.files import IMAGES
 from ae_jax.plots import style
 
 
@@ -24,24 +26,36 @@ class Form:
     """The way in which values are written.
 
     Args:
-      suffix: ".png" for an image each, ".mid" for a melody each, ".npy" or ".npz" for all in one array.
-      scale: the value of uint8 that 1 becomes; None for floats.
+      suffix: ".png" for an image each, ".mid" for a melody each, ".npy" or ".npz" for all in one array, ".csv" for all
+        in one table.
+      scale: the value of uint8, or above 255 of uint16, that 1 becomes; None for floats.
       sound: whether each melody is also written as sound, ".wav".
+      restored: the function from examples [N, *shape] to an array of the shape that the input file has.
+      features: the names of the columns of a table.
       bar: of melodies, the number of events in a bar.
     """
 
     suffix: str
     scale: int | None = None
     sound: bool = False
+    restored: Callable[[np.ndarray], np.ndarray] = np.asarray
+    features: tuple[str, ...] = ()
     bar: int = events.STEPS
 
 
-def form_of(spec: DataSpec) -> Form:
-    """Return how examples that come from no file are written, by their kind."""
+def form_of(spec: DataSpec, layout: str = "") -> Form:
+    """Return how examples are written that come from no file: as images or melodies, where they are such.
+
+    Args:
+      spec: what they look like.
+      layout: the axes of an array, as data.layout; "" for channels last.
+    """
     if spec.kind == "events":
         return Form(".mid", bar=spec.bar)
-    is_image = spec.kind == "pixels" and len(spec.shape) == 3 and spec.shape[-1] in (1, 3)
-    return Form(".png", 255) if is_image else Form(".npy")
+    is_image = "pixels" in (spec.kind, spec.unscaled) and len(spec.shape) == 3 and spec.shape[-1] in (1, 3)
+    if is_image:
+        return Form(".png", 255)
+    return Form(".npy", restored=functools.partial(layouts.from_examples, layout=layout)) if layout else Form(".npy")
 
 
 def numbered(stem: str, count: int) -> list[str]:
@@ -63,11 +77,14 @@ def rendered(values: np.ndarray, names: Sequence[str], stem: str, form: Form) ->
     """
     # Rounded to the nearest level: a cast alone would darken every image by half a level.
     if form.scale:
-        values = np.rint(np.clip(values, 0, 1) * form.scale).astype(np.uint8)
+        values = np.rint(np.clip(values, 0, 1) * form.scale).astype(np.uint8 if form.scale < 256 else np.uint16)
     if form.suffix == ".npz":
-        return {f"{stem}.npz": {"x": values}}
+        return {f"{stem}.npz": {"x": form.restored(values)}}
     if form.suffix == ".npy":
-        return {f"{stem}.npy": values}
+        return {f"{stem}.npy": form.restored(values)}
+    if form.suffix == ".csv":
+        table = [[f"{value:.9g}" for value in row] for row in form.restored(values)]
+        return {f"{stem}.csv": [list(form.features), *table] if form.features else table}
     if form.suffix == ".mid":
         melodies = [melody([grid], name, form.sound, form.bar) for name, grid in zip(names, values, strict=True)]
         return {file: content for files in melodies for file, content in files.items()}

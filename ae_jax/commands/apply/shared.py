@@ -11,9 +11,11 @@ import numpy as np
 
 from ae_jax.commands.apply import results, userfiles
 from ae_jax.commands.apply.results import Form
-from ae_jax.commands.apply.userfiles import Examples
+from ae_jax.commands.apply.userfiles import Examples, Wanted
 from ae_jax.core import lookup
 from ae_jax.core.errors import UserError
+from ae_jax.data.formats import Reading
+from ae_jax.data.sources import files
 from ae_jax.experiments import batched
 from ae_jax.experiments.analysis import Trained
 
@@ -58,7 +60,9 @@ def apply(
     return results.write(result.files, folder, result.originals), result.unreadable
 
 
-def read(trained: Trained, source: str, resize: bool = False, track: int = -1, start_bar: int = 0) -> Examples:
+def read(
+    trained: Trained, source: str, resize: bool = False, track: int = -1, start_bar: int = 0, layout: str = ""
+) -> Examples:
     """Read the user's examples, or without a `source` those of the run's own split.
 
     Args:
@@ -67,12 +71,35 @@ def read(trained: Trained, source: str, resize: bool = False, track: int = -1, s
       resize: as for `userfiles.read_examples`.
       track: as for `userfiles.read_examples`.
       start_bar: as for `userfiles.read_examples`.
+      layout: the axes of an array, as data.layout; by default those of the arrays that the run was trained on.
     """
     if not source:
         return _own(trained)
-    limit, built = trained.context.get("limit"), trained.experiment
+    built = trained.experiment
+    wanted = Wanted(
+        spec=built.spec,
+        shape=built.input_shape,
+        resize=resize,
+        limit=trained.context.get("limit"),
+        reading=reading_of(built.config.data, layout),
+    )
     beats = built.config.data.get("beats") or ""
-    return userfiles.read_examples(source, built.spec, built.input_shape, resize, limit, track, start_bar, beats)
+    return userfiles.read_examples(source, wanted, track, start_bar, beats)
+
+
+def form_of(trained: Trained) -> Form:
+    """Return how results that come from no file are written: arrays in the layout of the run's own."""
+    return results.form_of(trained.spec, reading_of(trained.experiment.config.data).layout)
+
+
+def reading_of(data: Any, layout: str = "") -> Reading:
+    """Return how the files of a run are read, by its section `data`; with another layout where one is given."""
+    keys = [field.name for field in dataclasses.fields(Reading) if data.source == "files"]
+    given = {key: data[key] for key in keys if data.get(key) not in (None, "")}
+    given["columns"] = tuple(given.get("columns", ()))
+    if "size" in given:
+        given["size"] = files.pair(given["size"])
+    return Reading(**{**given, "layout": layout or given.get("layout", "")})
 
 
 def _own(trained: Trained) -> Examples:
@@ -80,9 +107,10 @@ def _own(trained: Trained) -> Examples:
     # The files are written in the levels of the stored data, so that they can be read as the data were.
     name, spec = trained.context["split"], trained.spec
     found = batched.gathered(trained.data.test)
-    form = Form(".npz", spec.levels - 1 if spec.kind == "pixels" else None)
+    form = Form(".npz", spec.levels - 1 if "pixels" in (spec.kind, spec.unscaled) else None)
     names = results.numbered(name, len(found["inputs"]))
-    return Examples(found["inputs"], names, name, form, found.get("label"))
+    inputs = batched.in_own_units(trained, found["inputs"])
+    return Examples(inputs, names, name, form, batched.by_name(trained, found.get("label")))
 
 
 def read_uncorrupted(
@@ -94,23 +122,23 @@ def read_uncorrupted(
     name, test = trained.context["split"], trained.data.test
     x = np.asarray(test.arrays["x"][: test.num_examples])
     label = test.arrays["label"][: len(x)] if "label" in test.arrays else None
-    return Examples(x, results.numbered(name, len(x)), name, Form(".npz"), label)
+    names = results.numbered(name, len(x))
+    return Examples(batched.in_own_units(trained, x), names, name, Form(".npz"), batched.by_name(trained, label))
 
 
 def label_column(trained: Trained, label: np.ndarray | None) -> dict[str, list[str]]:
     """Return the column "label" of a table.
 
     Args:
-      trained: the opened run, whose data name the classes.
-      label: classes [N] or vectors [N, L]; None where there are none.
+      trained: the opened run.
+      label: classes [N], as in the user's file, or vectors [N, L]; None where there are none.
 
     Returns:
       {"label": texts [N]}, classes by name; {} without labels, or where they are vectors.
     """
     if label is None or label.ndim != 1:
         return {}
-    names = dict(enumerate(trained.spec.names))
-    return {"label": [names.get(each, str(each)) for each in label.tolist()]}
+    return {"label": list(map(str, label.tolist()))}
 
 
 def label_for(trained: Trained, flag: Sequence[str], own: np.ndarray | None = None) -> Any:

@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from ae_jax.commands.apply.results import numbered
-from ae_jax.commands.apply.userfiles import check_finite, label_of, load_arrays
+from ae_jax.commands.apply.userarrays import check_finite
+from ae_jax.commands.apply.userfiles import label_of, load_arrays
 from ae_jax.core import cells
 from ae_jax.core.errors import UserError
+from ae_jax.data.batching import evenly
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +41,7 @@ def read_codes(path: str, dimension: int, limit: int | None = None) -> Codes:
     Args:
       path: the file.
       dimension: D, the length of the model's latents.
-      limit: how many of the first latents are read; all of them by default.
+      limit: how many of the latents are read, evenly over them; all of them by default.
 
     Raises:
       UserError: there is no such file, it is damaged, or its latents are not the model's.
@@ -58,14 +60,15 @@ def read_codes(path: str, dimension: int, limit: int | None = None) -> Codes:
     if len(names) != len(codes):
         raise UserError(f"{file} holds {len(codes)} codes and {len(names)} names")
     label = label_of(file, stored, len(codes))
-    return Codes(codes[:limit].astype(np.float32), names[:limit], None if label is None else label[:limit])
+    chosen = evenly(min(limit or len(codes), len(codes)), len(codes))
+    label = None if label is None else label[chosen]
+    return Codes(codes[chosen].astype(np.float32), [names[number] for number in chosen], label)
 
 
 def _read_table(file: Path) -> dict[str, np.ndarray]:
-    """Return {"code": [N, D], "names": [N]} of a .csv. Raise UserError for another table.
+    """Return {"code": [N, D], "names": [N], "label"?: [N]} of a .csv. Raise UserError for another table.
 
-    The columns label, z0_scale, z1_scale, ... may stand beside the latents. They are not read: decoding needs no
-    scales, and a class is stored by its name.
+    The columns z0_scale, z1_scale, ... may stand beside the latents. They are not read: decoding needs no scales.
     """
     try:
         # Spreadsheets begin their files with a byte order mark, which utf-8-sig drops.
@@ -83,4 +86,5 @@ def _read_table(file: Path) -> dict[str, np.ndarray]:
     except (csv.Error, ValueError) as error:
         raise UserError(f"{file} cannot be read as a table of codes: {error}") from None
     names = np.array([cells.unquote(row[0]) for row in rows])
-    return {"code": codes.reshape(len(rows), len(columns)), "names": names}
+    found = {"code": codes.reshape(len(rows), len(columns)), "names": names}
+    return {**found, "label": np.array([row[1] for row in rows])} if header[1:2] == ["label"] else found

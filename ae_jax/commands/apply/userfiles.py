@@ -1,7 +1,7 @@
 """Read the user's own examples.
 
-They are a folder of PNG or JPEG images, one such image, a .npy, or an .npz with `x` and optionally `label`; for a model
-of melodies also a MIDI file, or a folder of them.
+They are a folder of images, one image, an array (.npy, .npz) or a table (.csv, .tsv, .parquet); for a model of melodies
+also a MIDI file, or a folder of them.
 """
 
 import dataclasses
@@ -11,16 +11,34 @@ from pathlib import Path
 
 import numpy as np
 
-from ae_jax.commands.apply import usermelodies
+from ae_jax.commands.apply import userarrays, usermelodies
 from ae_jax.commands.apply.results import Form, form_of, numbered
 from ae_jax.core import errors
 from ae_jax.core.errors import RunFailed, UserError
 from ae_jax.core.types import DataSpec
+from ae_jax.data.batching import evenly
+from ae_jax.data.formats import Reading, folders, images
 from ae_jax.data.music import midi
-from ae_jax.data.sources.files import IMAGES, find_images, read_images
 
-# Noise takes pixels out of [0, 1], but not this far: such floats are of another scale.
-_FAR = 10
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """The examples that a model reads, and how files are read for it.
+
+    Args:
+      spec: what the model's data look like.
+      shape: the shape of the inputs that the model reads.
+      resize: whether images of another size, arrays of them too, are stretched (bicubic), and files in colour are made
+        grey for a model of grey images.
+      limit: how many of the examples are read, evenly over them; all of them by default.
+      reading: how the files that the model was trained on are read.
+    """
+
+    spec: DataSpec
+    shape: tuple[int, ...]
+    resize: bool = False
+    limit: int | None = None
+    reading: Reading = Reading()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,27 +64,15 @@ class Examples:
     unreadable: tuple[str, ...] = ()
 
 
-def read_examples(
-    path: str,
-    spec: DataSpec,
-    shape: tuple[int, ...],
-    resize: bool = False,
-    limit: int | None = None,
-    voice: int = -1,
-    start_bar: int = 0,
-    beat_file: str = "",
-) -> Examples:
+def read_examples(path: str, wanted: Wanted, voice: int = -1, start_bar: int = 0, beat_file: str = "") -> Examples:
     """Read the examples in a folder or file.
 
-    Images are values / 255. Arrays of uint8 are levels of `spec`, and arrays of floats are taken as they are.
+    Images become values in [0, 1]. Arrays of unsigned integers are levels of pixels, and other arrays are taken as they
+    are.
 
     Args:
       path: the folder or file.
-      spec: what the model's data look like.
-      shape: the shape of the inputs that the model reads.
-      resize: whether images of another size, arrays of them too, are stretched (bicubic), and files in colour are made
-        grey for a model of grey images.
-      limit: how many of the first examples are read; all of them by default.
+      wanted: what the model reads.
       voice: the voice of a MIDI file, counted from 0; -1 for the only melodic one.
       start_bar: the first bar of a MIDI file that is read, counted from 1 as if all were as long as those of the model.
         With 0 a melody is cut into as many examples as it takes, from its first bar on.
@@ -77,7 +83,7 @@ def read_examples(
       UserError: the examples are of another size or kind.
       RunFailed: nothing in a folder can be read.
     """
-    file = Path(path).expanduser()
+    file, spec = Path(path).expanduser(), wanted.spec
     # Not pathlib's exists, which raises where a folder on the way may not be entered.
     if not os.path.exists(file):
         raise UserError(f"--input: {path!r} does not exist")
@@ -86,23 +92,28 @@ def read_examples(
     if start_bar < 0:
         raise UserError(f"--start_bar={start_bar}\nexpected a bar from 1 on, or 0 for all")
     if spec.kind == "events" and (file.is_dir() or file.suffix.lower() in midi.SUFFIXES):
-        return _read_melodies(file, spec, limit, voice, start_bar, beat_file)
+        return _read_melodies(file, wanted, voice, start_bar, beat_file)
     if voice >= 0 or start_bar:
         raise UserError(f"--track and --start_bar are for MIDI files, and --input is {path!r}\nleave them out")
-    if form_of(spec).suffix == ".png" and (file.is_dir() or file.suffix.lower() in IMAGES):
-        return _read_images(file, shape, resize, limit)
-    if file.suffix not in (".npy", ".npz"):
-        readable = (*{".mid": midi.SUFFIXES, ".png": IMAGES}.get(form_of(spec).suffix, ()), ".npy")
+    reads_images = spec.kind in ("pixels", "reals") and len(wanted.shape) == 3 and wanted.shape[-1] in (1, 3)
+    if reads_images and (file.is_dir() or file.suffix.lower() in images.SUFFIXES):
+        return _read_images(file, wanted)
+    if file.suffix.lower() not in userarrays.SUFFIXES:
+        readable = (*{".mid": midi.SUFFIXES, ".png": images.SUFFIXES[:3]}.get(form_of(spec).suffix, ()), ".npy")
+        readable += (".csv",) if spec.kind == "reals" else ()
         raise UserError(
-            f"--input: {path!r} is none of what this model reads: {shape} of {spec.kind}\n"
+            f"--input: {path!r} is none of what this model reads: {wanted.shape} of {spec.kind}\n"
             f"expected {', '.join(readable)} or .npz"
         )
-    stored = load_arrays(file, "x", "label")
-    x, form = _values(file, _arranged(file, stored["x"], shape, resize), spec)
-    x = x if x.shape[1:] == shape else _stretched(x, shape)
-    label = label_of(file, stored, len(x))
-    label = None if label is None else label[:limit]
-    return Examples(x[:limit], numbered(file.stem, len(x[:limit])), file.stem, form, label, (file,))
+    x, form, label = userarrays.read(file, spec, wanted.shape, wanted.resize, wanted.reading)
+    chosen, names = _chosen(len(x), wanted.limit), numbered(file.stem, len(x))
+    label = None if label is None else label[chosen]
+    return Examples(x[chosen], [names[number] for number in chosen], file.stem, form, label, (file,))
+
+
+def _chosen(count: int, limit: int | None) -> np.ndarray:
+    """Return the numbers of at most `limit` of `count` examples, at even distances."""
+    return evenly(min(limit or count, count), count)
 
 
 def label_of(file: Path, stored: Mapping[str, np.ndarray], count: int) -> np.ndarray | None:
@@ -122,118 +133,61 @@ def label_of(file: Path, stored: Mapping[str, np.ndarray], count: int) -> np.nda
     return label
 
 
-def _read_images(source: Path, shape: tuple[int, ...], resize: bool, limit: int | None) -> Examples:
+def _read_images(source: Path, wanted: Wanted) -> Examples:
     """Read an image or a folder of images. Images that cannot be read are left out and named."""
-    files = find_images(source)[:limit] if source.is_dir() else [source]
+    members = folders.members(source, images.SUFFIXES) if source.is_dir() else [folders.Member(source)]
+    members = [members[number] for number in _chosen(len(members), wanted.limit)]
     folder = source if source.is_dir() else source.parent
-    images, originals, unreadable = [], [], []
-    for file in files:
+    found: list[np.ndarray] = []
+    kept: list[folders.Member] = []
+    unreadable: list[str] = []
+    transparent = 0
+    for member in members:
         try:
-            image = read_images([file])[0]
+            image, is_transparent = images.read_one(member.file, wanted.reading)
         except UserError as error:
             unreadable.append(str(error))
             continue
-        images.append(_fitted(image, file, shape, resize))
-        originals.append(file)
-    if not images:
+        found.append(_fitted(image, member.file, wanted))
+        kept.append(member)
+        transparent += is_transparent
+    if not found:
         raise RunFailed("\n".join(unreadable))
-    names = [file.relative_to(folder).as_posix() for file in originals]
+    images.say_transparent(str(folder), transparent, wanted.reading)
+    names = [member.file.relative_to(folder).as_posix() for member in kept]
     stem = source.resolve().name if source.is_dir() else source.stem
-    inputs = np.stack(images).astype(np.float32) / 255
-    return Examples(inputs, names, stem, Form(".png", 255), None, tuple(originals), tuple(unreadable))
+    label = np.array([member.label for member in kept]) if kept[0].label else None
+    originals = tuple(member.file for member in kept)
+    form = form_of(wanted.spec, wanted.reading.layout)
+    return Examples(np.stack(found), names, stem, form, label, originals, tuple(unreadable))
 
 
-def _read_melodies(
-    source: Path, spec: DataSpec, limit: int | None, voice: int, start_bar: int, beat_file: str
-) -> Examples:
-    """Read a MIDI file or a folder of them, and cut the melodies into windows."""
-    found, files, unreadable = usermelodies.read(source, spec, voice, start_bar, beat_file)
+def _read_melodies(source: Path, wanted: Wanted, voice: int, start_bar: int, beat_file: str) -> Examples:
+    """Read a MIDI file or a folder of them, and cut its melodies into windows."""
+    found, files, unreadable = usermelodies.read(source, wanted.spec, voice, start_bar, beat_file)
     stem = source.resolve().name if source.is_dir() else source.stem
-    inputs = np.asarray(list(found.values())[:limit], np.float32)
-    return Examples(inputs, list(found)[:limit], stem, form_of(spec), None, tuple(files), tuple(unreadable))
+    chosen, names = _chosen(len(found), wanted.limit), list(found)
+    inputs = np.asarray(list(found.values()), np.float32)[chosen]
+    kept = [names[number] for number in chosen]
+    return Examples(inputs, kept, stem, form_of(wanted.spec), None, tuple(files), tuple(unreadable))
 
 
-def _fitted(image: np.ndarray, file: Path, shape: tuple[int, ...], resize: bool) -> np.ndarray:
-    """Return an image, uint8 [H, W, 1 or 3], in the model's shape, or raise UserError."""
+def _fitted(image: np.ndarray, file: Path, wanted: Wanted) -> np.ndarray:
+    """Return an image [H, W, 1 or 3] in the model's shape, pixels in [0, 1]. Raise UserError for another size."""
+    shape = wanted.shape
     (height, width, channels), found = image.shape, f"{image.shape[1]}x{image.shape[0]}"
-    if resize and image.shape != shape:
+    if wanted.resize and image.shape != shape and image.dtype == np.uint8:
         from PIL import Image
 
         whole = Image.fromarray(image[..., 0] if channels == 1 else image).convert("L" if shape[-1] == 1 else "RGB")
-        return np.asarray(whole.resize((shape[1], shape[0]), Image.Resampling.BICUBIC)).reshape(shape)
+        image = np.asarray(whole.resize((shape[1], shape[0]), Image.Resampling.BICUBIC)).reshape(shape)
+        (height, width, channels) = shape
     if (height, width) != shape[:2]:
         raise UserError(f"{file} is {found}, and this model reads images of {shape[1]}x{shape[0]}\ntry --resize")
     if channels > shape[-1]:
         raise UserError(f"{file} is in colour, and this model reads grey images\ntry --resize, which makes it grey")
-    # A grey image has the same value in each channel of a coloured one.
-    return np.broadcast_to(image, shape)
-
-
-def _arranged(file: Path, x: np.ndarray, shape: tuple[int, ...], resize: bool) -> np.ndarray:
-    """Return an array as [N, *shape].
-
-    It may lack the axis of examples, or that of a single channel. With `resize` images keep their size.
-    """
-    shapes = (shape, shape[:-1]) if len(shape) == 3 and shape[-1] == 1 else (shape,)
-    if x.size and (x.shape in shapes or x.shape[1:] in shapes):
-        return x.reshape(-1, *shape)
-    with_channel = x if x.ndim > 2 and x.shape[-1] in (1, 3) else x[..., None]
-    are_images = len(shape) == 3 and x.size and with_channel.ndim in (3, 4) and with_channel.shape[-1] == shape[-1]
-    if are_images and resize:
-        return with_channel.reshape(-1, *with_channel.shape[-3:])
-    expected = " or ".join(f"[N, {', '.join(map(str, each))}]" for each in shapes)
-    also = "\ntry --resize" if are_images else ""
-    raise UserError(f"{file} has shape {list(x.shape)}, and this model reads {expected}{also}")
-
-
-def _stretched(x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Stretch images, float32 [N, H, W, C], to [N, *shape] by bicubic interpolation."""
-    from PIL import Image
-
-    size = (shape[1], shape[0])
-
-    def of_one(plane):
-        return np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BICUBIC))
-
-    # Pillow resizes floats one channel at a time. Bicubic interpolation overshoots at edges, so the result is clipped.
-    planes = np.stack([[of_one(plane) for plane in np.moveaxis(image, -1, 0)] for image in x])
-    return np.moveaxis(planes, 1, -1).clip(x.min(axis=(1, 2, 3), keepdims=True), x.max(axis=(1, 2, 3), keepdims=True))
-
-
-def _values(file: Path, x: np.ndarray, spec: DataSpec) -> tuple[np.ndarray, Form]:
-    """Return (float32 [N, ...], form of the results) for examples, or raise UserError."""
-    if x.dtype == np.uint8 and spec.kind == "pixels":
-        if x.max() >= spec.levels:
-            raise UserError(
-                f"{file} holds {x.max()}, and this model's pixels are 0 to {spec.levels - 1}\n"
-                "expected such values, or floats in [0, 1]"
-            )
-        return x.astype(np.float32) / (spec.levels - 1), Form(file.suffix, spec.levels - 1)
-    if spec.kind == "events":
-        if not np.isin(x, np.arange(spec.levels)).all():
-            raise UserError(
-                f"{file} holds {x.min()} to {x.max()}\nexpected events, whole numbers 0 to {spec.levels - 1}"
-            )
-        return x.astype(np.float32), Form(file.suffix)
-    if not np.issubdtype(x.dtype, np.floating):
-        also = "uint8 or " if spec.kind == "pixels" else ""
-        raise UserError(f"{file} is of {x.dtype}\nexpected {also}floats")
-    check_finite(file, x)
-    if spec.kind == "pixels" and np.abs(x).max() > _FAR:
-        raise UserError(f"{file} holds values from {x.min():g} to {x.max():g}\nexpected uint8, or floats in [0, 1]")
-    return x.astype(np.float32), Form(file.suffix)
-
-
-def check_finite(file: Path, rows: np.ndarray) -> None:
-    """Raise UserError where rows hold NaN or infinity.
-
-    Args:
-      file: the file that they are of.
-      rows: [N, ...].
-    """
-    bad = np.flatnonzero(~np.isfinite(rows).reshape(len(rows), -1).all(axis=1))
-    if bad.size:
-        raise UserError(f"{file}: {bad.size} of {len(rows)} rows hold NaN or infinity, first number {bad[0]}")
+    greatest = np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1
+    return np.broadcast_to(image, shape).astype(np.float32) / greatest
 
 
 def load_arrays(file: Path, main: str, *others: str) -> dict[str, np.ndarray]:

@@ -2,6 +2,7 @@ r"""Train a config in a run directory, or resume the run that is there.
 
 ae-jax train --config=vae:digits --workdir=runs/digits
 ae-jax train --config=vae:mnist --workdir=runs/mnist --config.train.steps=2000
+ae-jax train --help --config=vae    (prints the keys of a config; ae-jax list configs prints the configs)
 ae-jax train --config=vae --workdir=runs/warm --config.weights.kl=linear:0:1:1000
 ae-jax train --config=vae --workdir=/shared/vae --coordinator=host0:4711 --num_processes=2 \
     --process_id=0    (on the other host --process_id=1; Slurm and TPU pods need no such flags)

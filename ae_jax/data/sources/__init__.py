@@ -1,9 +1,10 @@
 """One source of examples a file. Each exposes `load(...) -> (DataSpec, splits)`.
 
 `splits` is `{"train": {"x": [N, *spec.shape], "label": [N] int32}, "test": the same}`; "label" is [N, spec.label_dim]
-float32 where labels are vectors, and absent where there are none. Arrays are NumPy's: uint8 for pixels and events,
-float32 for reals. They may be memory-mapped, as `numpy.memmap` or as rows of one, `ae_jax.data.mapped.Rows`; those stay
-where they are, and only the examples of a batch are read.
+float32 where labels are vectors, and absent where there are none. Arrays are NumPy's: uint8 or uint16 for pixels, uint8
+for events, and floats for reals. Floats keep their precision until `ae_jax.data.scaling` has read them. Arrays may be
+memory-mapped, as `numpy.memmap` or as rows of one, `ae_jax.data.mapped.Rows`; those stay where they are, and only the
+examples of a batch are read.
 
 The arguments of a source are keys of section `data`. Every section has `name`, `dir`, `path`, `split` and `cache`,
 texts that are empty where unset, and `size`, a number of pixels or None. Arguments of other names have a default, or
@@ -29,7 +30,7 @@ _OWN_SOURCE = ("freyfaces", "mnist_static")  # sets that are read by a source of
 
 
 def named(name: str) -> dict[str, Any]:
-    """The keys of section `data` that read the data set of this name.
+    """Return the keys of section `data` that read the data set of this name.
 
     They name $AE_JAX_DATA_DIR/NAME, in MNIST's own format, where that folder is there. MNIST and Fashion-MNIST are
     downloaded otherwise, and other sets come from TensorFlow Datasets, but for the digits and the generated images,

@@ -1,4 +1,4 @@
-"""The latents of a trained run, as the data of another: a second stage, which learns a prior for them."""
+"""The latents of a trained run, as the data of a second stage, which learns their prior."""
 
 import dataclasses
 import functools
@@ -29,7 +29,7 @@ def load(
     *,
     open_run: Any,
 ) -> tuple[DataSpec, dict]:
-    """Encode the examples of a run, uncorrupted, and serve their latents, split as they are, with their labels.
+    """Encode the examples of a run, and serve their latents with their splits and labels.
 
     Args:
       path: the directory of the run.
@@ -70,7 +70,10 @@ def load(
 
 
 def _draw_of(parent: Any, path: str, draw: str, layer: str) -> str:
-    """Return what is served of the latents. Raise UserError where the run's model has no such latents."""
+    """Return what is served of the latents.
+
+    Raise UserError where the run's model has no such latents.
+    """
     if parent.data.input_shape != parent.spec.shape:
         raise UserError(
             f"the model of {path!r} reads inputs {parent.data.input_shape}, and its examples are {parent.spec.shape}\n"
@@ -123,7 +126,7 @@ def _latents(parent: Any, split: str, encode: Any, key: Any) -> np.ndarray:
 
 
 def _spec_of(parent: Any, x: np.ndarray, draw: str) -> DataSpec:
-    """Return what the latents x [N, ...] look like: as the family says, or else as vectors of reals."""
+    """Describe the latents x [N, ...]: as the family says, or else as vectors of reals."""
     described, size = parent.model.code_spec, math.prod(x.shape[1:])
     if draw == "indices":
         if described is None or described.kind != "tokens":
@@ -138,7 +141,10 @@ def _spec_of(parent: Any, x: np.ndarray, draw: str) -> DataSpec:
 
 
 def _standardise(spec: DataSpec, splits: dict, key: Any) -> DataSpec:
-    """Standardise the latents of all splits in place. Return the spec with the statistics of the training split."""
+    """Standardise the latents of all splits in place.
+
+    Return the spec with the statistics of the training split.
+    """
     if spec.kind != "reals":
         raise UserError(f"data.standardise of {spec.kind}\nleave it out: integers that name entries have no mean")
     train = splits["train"]["x"]

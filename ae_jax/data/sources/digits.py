@@ -1,4 +1,7 @@
-"""The 1,797 real 8x8 digits that ship inside scikit-learn: no network, no files, 17 grey levels, 10 classes."""
+"""The 1,797 real 8x8 digits that ship inside scikit-learn.
+
+They have 17 grey levels and 10 classes, and need no network and no files.
+"""
 
 import importlib.util
 from pathlib import Path
@@ -11,7 +14,10 @@ TEST = 297  # the last ones in file order
 
 
 def load() -> tuple[DataSpec, dict]:
-    """The digits of the UCI Optical Recognition set: x [N, 8, 8, 1], values 0..16; 1,500 train, 297 test."""
+    """Read the digits of the UCI Optical Recognition set: x [N, 8, 8, 1], values 0 to 16.
+
+    The last 297 are the test split.
+    """
     # Importing scikit-learn takes seconds, parsing the table that it ships takes milliseconds.
     package = importlib.util.find_spec("sklearn")
     assert package is not None and package.submodule_search_locations, "scikit-learn is a dependency"

@@ -1,4 +1,7 @@
-"""Coloured images made up on the spot: discs before a background that fades. For trials where no data can be had."""
+"""Coloured images made up on the spot: discs before a background that fades.
+
+For trials where no data can be had.
+"""
 
 import numpy as np
 
@@ -8,7 +11,14 @@ TRAIN, TEST = 448, 64
 
 
 def load(size: int = 64) -> tuple[DataSpec, dict]:
-    """x [N, size, size, 3] uint8: three discs of random places, sizes and colours each; the same every time."""
+    """Draw images of three discs of random places, sizes and colours; the same ones every time.
+
+    Args:
+      size: the sides of the images, in pixels.
+
+    Returns:
+      The DataSpec, and {"train", "test"}: {"x": [N, size, size, 3] uint8}.
+    """
     draw = np.random.RandomState(0)  # the same in every version of NumPy
     x = np.stack([_image(draw, size) for _ in range(TRAIN + TEST)])
     return DataSpec(shape=(size, size, 3)), {"train": {"x": x[:TRAIN]}, "test": {"x": x[TRAIN:]}}

@@ -7,61 +7,98 @@ each dimension as a big-endian 32-bit integer, then the values in C order.
 import gzip
 import math
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ae_jax.core.errors import UserError
-from ae_jax.core.types import DataSpec
-from ae_jax.data import cached, downloads
+from ae_jax.core.types import FORMAT, DataSpec
+from ae_jax.data import cached, downloads, labels
 
-STEMS = {"train": "train", "test": "t10k"}
+# The names that the files of each split have: those of MNIST, and of EMNIST after a prefix such as "emnist-letters-".
+STEMS = {"train": ("train",), "test": ("t10k", "test")}
 
 
-def load(name: str = "", dir: str = "", cache: str = "") -> tuple[DataSpec, dict]:
-    """Read {train,t10k}-images-idx3-ubyte[.gz] and, if they exist, {train,t10k}-labels-idx1-ubyte[.gz].
+def load(
+    name: str = "", dir: str = "", cache: str = "", format_number: int = FORMAT, *, prefix: str = ""
+) -> tuple[DataSpec, dict]:
+    """Read the images of a folder and, where they are, their labels.
 
-    Of several processes one reads, and all map its arrays from the cache.
+    The files are {train,t10k}-images-idx3-ubyte and {train,t10k}-labels-idx1-ubyte, plain or with .gz; also under their
+    dotted names, train-images.idx3-ubyte, and under those of EMNIST, emnist-letters-test-images-idx3-ubyte. Of several
+    processes one reads, and all map its arrays from the cache.
 
     Args:
       name: name of the set; mnist and fashion_mnist are downloaded once if `dir` is empty.
-      dir: the folder of the files.
+      dir: the folder.
       cache: the folder of the cache; ~/.cache/ae_jax by default, or ae_jax in $XDG_CACHE_HOME.
+      format_number: the rules by which the run reads its data, see `ae_jax.core.types.FORMAT`.
+      prefix: what stands before the names of the files, where the folder holds several sets, such as emnist-letters.
 
     Returns:
-      The DataSpec, and {"train", "test"}: {"x": [N, H, W, 1] uint8, "label"?: [N]}.
+      The DataSpec, and {"train", "test"}: {"x": [N, H, W, 1] uint8, "label"?: [N] int32}.
 
     Raises:
-      UserError: a file is missing, damaged or contradicts another; the message names it.
+      UserError: a file is missing, damaged or at odds with another; the message names it.
     """
     folder = downloads.folder(name, cache) if not dir and name in downloads.SETS else Path(dir).expanduser()
     if folder == Path() or not folder.is_dir():
         raise UserError(f"data.dir must be a folder with train-images-idx3-ubyte[.gz] and its sisters; got {dir!r}")
-    home = lambda: cached.folder(cache, "idx", [folder.name, cached.stamps(sorted(folder.glob("*-ubyte*")))])
-    return cached.shared(home, lambda: _load(folder))
+
+    def home():
+        stamps = cached.stamps(sorted(folder.glob("*-ubyte*")))
+        return cached.folder(cache, "idx", [folder.name, stamps, prefix, format_number])
+
+    return cached.shared(home, lambda: _load(folder, prefix, format_number))
 
 
-def _load(folder: Path) -> tuple[DataSpec, dict]:
-    splits = {split: {"x": _read(folder, f"{stem}-images-idx3-ubyte", 3)[..., None]} for split, stem in STEMS.items()}
+def _load(folder: Path, prefix: str, format_number: int) -> tuple[DataSpec, dict]:
+    """Read all files of a folder, and check that they agree."""
+    prefix = f"{prefix}-" if prefix else _only_prefix(folder)
+    splits: dict[str, dict[str, np.ndarray]] = {}
+    for split, stems in STEMS.items():
+        splits[split] = {"x": _read(folder, [f"{prefix}{stem}-images" for stem in stems], 3)[..., None]}
     (shape, other) = (splits[split]["x"].shape[1:] for split in STEMS)
     if shape != other:
         raise UserError(f"{folder}: training images are {shape[:2]}, test images {other[:2]}; expected one size")
-    if any(folder.glob("*-labels-idx1-ubyte*")):
-        for split, stem in STEMS.items():
-            label = _read(folder, f"{stem}-labels-idx1-ubyte", 1).astype(np.int32)
-            count = len(splits[split]["x"])
-            if len(label) != count:
-                raise UserError(f"{folder}: {stem} has {count} images but {len(label)} labels")
-            splits[split]["label"] = label
-    classes = max((int(arrays["label"].max()) + 1 for arrays in splits.values() if "label" in arrays), default=0)
-    return DataSpec(shape=shape, classes=classes), splits
+    if not any(folder.glob(f"{prefix}*-labels?idx1-ubyte*")):
+        return DataSpec(shape=shape), splits
+    stored = {}
+    for split, stems in STEMS.items():
+        stored[split] = _read(folder, [f"{prefix}{stem}-labels" for stem in stems], 1)
+        count = len(splits[split]["x"])
+        if len(stored[split]) != count:
+            raise UserError(f"{folder}: {split} has {count} images but {len(stored[split])} labels")
+    found, fields = labels.read(stored, {split: len(stored[split]) for split in stored}, str(folder))
+    if format_number < 5:
+        # Runs that were begun under older rules have a class for every number from 0 on.
+        found = {split: label.astype(np.int32) for split, label in stored.items()}
+        fields = {"classes": max(int(label.max()) for label in stored.values()) + 1}
+    for split, label in found.items():
+        splits[split]["label"] = label
+    return DataSpec(shape=shape, **fields), splits
 
 
-def _read(folder: Path, name: str, rank: int) -> np.ndarray:
-    """The uint8 array of `rank` dimensions in `folder/name` or `folder/name.gz`."""
-    file = next((f for f in (folder / name, folder / f"{name}.gz") if f.is_file()), None)
+def _only_prefix(folder: Path) -> str:
+    """Return what stands before "train-images" in the names of the files.
+
+    Raise UserError where there are several.
+    """
+    found = {file.name.partition("train-images")[0] for file in folder.glob("*train-images?idx3-ubyte*")}
+    if len(found) > 1:
+        names = ", ".join(sorted(name.rstrip("-") for name in found if name))
+        raise UserError(f"{folder} holds several sets: {names}\nset --config.data.prefix to one of them")
+    return next(iter(found), "")
+
+
+def _read(folder: Path, names: Sequence[str], rank: int) -> np.ndarray:
+    """Return the uint8 array of `rank` dimensions in the file of one of these names."""
+    ends = [f"{dot}idx{rank}-ubyte{gz}" for dot in "-." for gz in ("", ".gz")]
+    candidates = [folder / f"{name}{end}" for name in names for end in ends]
+    file = next((each for each in candidates if each.is_file()), None)
     if file is None:
-        raise UserError(f"{folder} holds neither {name} nor {name}.gz")
+        raise UserError(f"{folder} holds neither {candidates[0].name} nor {candidates[1].name}")
     try:
         with (gzip.open if file.suffix == ".gz" else open)(file, "rb") as stream:
             data = stream.read()

@@ -1,4 +1,4 @@
-"""Melodies that wander along a scale, made up on the spot: for a first try, and for tests, without any file."""
+"""Melodies that wander along a scale, made up on the spot, for trials without any file."""
 
 import re
 
@@ -14,9 +14,17 @@ _COUNT = {"train": 1088, "test": 64}
 
 
 def load(name: str = "") -> tuple[DataSpec, dict]:
-    """The windows of `name`, such as "scales_2bar" (the default): x [N, 16 bars] uint8, as `music.events` has it.
+    """Draw melodies of a number of bars; the same ones every time.
 
-    The label is the place in _RHYTHMS of the rhythm that a melody prefers. Raises UserError for another name.
+    Args:
+      name: "scales_2bar", which is the default, "scales_16bar", or any other number of bars.
+
+    Returns:
+      The DataSpec, and {"train", "test"}: "x" [N, 16 bars] uint8, events as `ae_jax.data.music.events` has them, and
+      "label", the place in _RHYTHMS of the rhythm that a melody prefers.
+
+    Raises:
+      UserError: the name is none of these.
     """
     bars = re.fullmatch(r"scales_([1-9]\d*)bar", name or "scales_2bar")
     if not bars:
@@ -30,7 +38,10 @@ def load(name: str = "") -> tuple[DataSpec, dict]:
 
 
 def _melody(generator: np.random.Generator, rhythm: int, steps: int) -> np.ndarray:
-    """A grid [steps] of quarters in one rhythm, four times out of five, or in any; neighbours are a step apart."""
+    """Draw a grid [steps] of quarters in one rhythm four times out of five, or in any.
+
+    Neighbours are a step apart.
+    """
     durations: list[int] = []
     for _ in range(steps // 4):
         durations += _RHYTHMS[rhythm if generator.random() < 0.8 else generator.integers(len(_RHYTHMS))]

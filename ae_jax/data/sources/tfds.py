@@ -1,4 +1,4 @@
-"""Any image set of TensorFlow Datasets, decoded once into arrays that later runs map from a file.
+"""Any image set of TensorFlow Datasets, decoded once into arrays that later runs map.
 
 Reading a prepared set and decoding it needs no TensorFlow; preparing one does, so that happens in a process of its own:
 `python -m ae_jax.data.sources.tfds NAME DIR MANUAL_DIR`. Where the cache holds the decoded arrays, TFDS is not
@@ -32,17 +32,26 @@ _OF_A_COMMUNITY = re.compile(r"[\w-]+:[^\W\d]")  # "namespace:name"; after the n
 def load(
     name: str = "", dir: str = "", path: str = "", split: str = "", cache: str = "", size: int = 0, validation: int = 0
 ) -> tuple[DataSpec, dict]:
-    """Reads the TFDS image set `name`, such as "mnist", "celeb_a" or "emnist/letters", preparing it where need be.
+    """Read an image set of TFDS, and prepare it where need be.
 
-    dir    data directory of TFDS (default $TFDS_DATA_DIR, or ~/tensorflow_datasets)
-    path   folder of upstream files, taken instead of downloads (default `dir`/downloads/manual)
-    split  what to train and to test on, as TFDS writes splits (default "train,test"; where any `validation` is wanted,
-           also the set's own split of that name, if it has one)
-    cache  folder for the decoded arrays (default ~/.cache/ae_jax, or below $XDG_CACHE_HOME)
-    size   pixels a side to which the centre square of each image is shrunk, by means over areas (default: as they are)
+    Args:
+      name: the set, such as "mnist", "celeb_a" or "emnist/letters".
+      dir: the data directory of TFDS; by default $TFDS_DATA_DIR, or ~/tensorflow_datasets.
+      path: a folder of upstream files, which are taken in place of downloads; by default `dir`/downloads/manual.
+      split: what to train and to test on, as TFDS writes splits; "train,test" by default. Then the set's own validation
+        split is read too, if it has one and any `validation` is wanted.
+      cache: the folder for decoded arrays; ~/.cache/ae_jax by default, or ae_jax in $XDG_CACHE_HOME.
+      size: the pixels a side to which the centre square of each image is shrunk, by means over areas; by default images
+        stay as they are.
+      validation: how many examples are wanted for validation.
 
-    x is [N, H, W, C] uint8, memory-mapped; "label" is the set's feature of that name. Raises UserError for an unknown
-    set or split, images of no one size, and where preparing lacks TensorFlow, or the files and a network to fetch them.
+    Returns:
+      The DataSpec, and {"train", "validation"?, "test"}: "x" [N, H, W, C] uint8, memory-mapped, and "label", the
+      feature of that name.
+
+    Raises:
+      UserError: there is no such set or split, its images are of no one size, or TensorFlow is missing for preparing
+        it, or the files and a network to fetch them.
     """
     if not name:
         raise UserError("data.source=tfds needs a data.name, for example --config.data.name=mnist")
@@ -66,9 +75,14 @@ def load(
 def _kept(
     name: str, home: Path, path: str, cache: str, size: int, sides: dict[str, str], optional: bool = False
 ) -> tuple[DataSpec, dict]:
-    """Return splits of a set, which are decoded into a folder of their own where they are not there.
+    """Return splits of a set; decode them into a folder of their own if they are not there.
 
     Args:
+      name: the set.
+      home: the data directory of TFDS.
+      path: the folder of upstream files; "" for the default.
+      cache: the folder for decoded arrays; "" for the default.
+      size: the pixels a side of the images; 0 leaves them as they are.
       sides: {name of ours: split as TFDS writes it}.
       optional: whether splits that the set does not have are left out.
     """
@@ -91,7 +105,8 @@ def _kept(
 def reachable(urls: Iterable[str]) -> bool:
     """Return whether a host of `urls`, or its proxy, answers within PATIENCE seconds.
 
-    An answer that is an error counts too."""
+    An answer that is an error counts too.
+    """
     import requests
 
     answers = []
@@ -130,7 +145,7 @@ def _builder(name: str, home: Path):
 
 
 def _image(builder) -> str:
-    """The name of the first image among the features, or the empty string."""
+    """Return the name of the first image among the features, or the empty string."""
     import tensorflow_datasets as tfds
 
     return next((key for key, feature in builder.info.features.items() if isinstance(feature, tfds.features.Image)), "")
@@ -145,7 +160,7 @@ def _line(error: object) -> str:
 
 
 def _prepare(builder, name: str, home: Path, manual: Path) -> None:
-    """Writes the set `name` below `home`, once everything that this takes is known to be there."""
+    """Write the set `name` below `home`, once everything that this takes is known to be there."""
     urls = {info.filename or url: url for url, info in (builder.url_infos or {}).items()}
     absent = {file: url for file, url in urls.items() if not (manual / file).exists()}
     hosts = {urlsplit(url).netloc: url for url in absent.values()}
@@ -177,7 +192,7 @@ def _prepare(builder, name: str, home: Path, manual: Path) -> None:
 
 
 def _decode(builder, sides: dict[str, str], folder: Path, size: int) -> None:
-    """Writes spec.json and SPLIT/{x,label}.npy into `folder`, which appears whole or not at all."""
+    """Write spec.json and SPLIT/{x,label}.npy into `folder`, which appears whole or not at all."""
     try:
         sources = {ours: builder.as_data_source(theirs) for ours, theirs in sides.items()}
     except NotImplementedError:
@@ -198,7 +213,10 @@ def _decode(builder, sides: dict[str, str], folder: Path, size: int) -> None:
 
 
 def _write(folder: Path, source, image: str, shape: tuple[int, ...], classes: int) -> int:
-    """Writes x.npy, and label.npy where there are classes, block by block; returns the highest value of a pixel."""
+    """Write x.npy, and label.npy where there are classes, block by block.
+
+    Return the highest value of a pixel.
+    """
     folder.mkdir(parents=True)
     labels, highest = [], 0
     with (folder / "x.npy").open("wb") as stream:
@@ -216,7 +234,7 @@ def _write(folder: Path, source, image: str, shape: tuple[int, ...], classes: in
 
 
 def _shrunk(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The centre square of an image [H, W, C] as `shape`, each pixel the mean of the area that it covers."""
+    """Shrink the centre square of an image [H, W, C] to a shape, by means over areas."""
     if image.shape == shape:
         return image
     from PIL import Image
@@ -230,7 +248,10 @@ def _shrunk(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def main(name: str, home: str, manual: str) -> None:
-    """Prepares a set, in the process that has TensorFlow. The last line on standard output is the error, if any."""
+    """Prepare a set, in the process that has TensorFlow.
+
+    The last line on standard output is the error, if any.
+    """
     import tensorflow_datasets as tfds
 
     sys.excepthook = lambda kind, error, trace: print(f"{kind.__name__}: {_line(error)}")

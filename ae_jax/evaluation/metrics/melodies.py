@@ -1,4 +1,4 @@
-"""Reconstruction of melodies: with teacher forcing, or free running from a latent drawn from q(z|x).
+"""Reconstruction of melodies: with teacher forcing, or free running from q(z|x).
 
 Free running, the decoder writes either the most probable events (argmax) or events drawn from its softmax. Magenta's
 MusicVAE draws them, at temperature 1.

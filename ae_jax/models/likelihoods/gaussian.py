@@ -23,6 +23,7 @@ class Likelihood(likelihoods.Likelihood):
         root mean squared error of the training batch, which maximises the likelihood (sigma-VAE, Rybkin et al. 2021,
         arXiv:2006.13202, eq. 6); outside training it is the root of the running mean of the squared error.
       floor: the lower bound of a learned or optimal scale, in units of x.
+      min_log_scale: the lower bound of the logarithm of the scale, whatever it is.
 
     Raises:
       UserError: if `scale` or `floor` is not positive, or if `scale` is an unknown word.
@@ -30,6 +31,7 @@ class Likelihood(likelihoods.Likelihood):
 
     scale: float | str = 1.0
     floor: float = 1e-3
+    min_log_scale: float = -math.inf
 
     def __post_init__(self):
         """Check the scale and its floor."""
@@ -57,6 +59,8 @@ class Likelihood(likelihoods.Likelihood):
           train: whether this is a training step, in which the optimal scale is that of this batch.
         """
         log_scale = self._log_scale(outputs, batch, train)
+        if math.isfinite(self.min_log_scale):
+            log_scale = jnp.maximum(log_scale, self.min_log_scale)
         return Normal(outputs, log_scale, event_ndims=len(self.spec.shape))
 
     def _log_scale(self, outputs, batch, train):

@@ -35,7 +35,7 @@ class Causal(nn.Module):
 
 
 class PixelCnn(nn.Module):
-    """Map tokens to logits, each from the tokens before it; see `ae_jax.models.autoregressive.Autoregressive`.
+    """Map tokens to logits, each from the tokens before it.
 
     A vertical stack reads all rows above a place, and a horizontal one reads its own row to the left.
 

@@ -3,6 +3,8 @@
 Kingma and Welling 2014, "Auto-encoding variational Bayes", arXiv:1312.6114, appendix C.
 """
 
+import math
+
 import flax.linen as nn
 import jax.numpy as jnp
 
@@ -18,10 +20,12 @@ class Posterior(posteriors.Posterior):
       latent_dim: the size of a latent; of images, the numbers for each place.
       shared_scale: whether all inputs share one log standard deviation per dimension, as in a linear VAE.
       kernel_init: the initialiser of the dense layers.
+      min_log_scale: the lower bound of log standard deviations.
     """
 
     shared_scale: bool = False
     kernel_init: str = "lecun_normal"
+    min_log_scale: float = -math.inf
 
     @nn.compact
     def __call__(self, features) -> Normal:
@@ -33,6 +37,8 @@ class Posterior(posteriors.Posterior):
             z_log_sigma = jnp.broadcast_to(shared, z_mean.shape)
         else:
             z_log_sigma = nn.Dense(self.latent_dim, kernel_init=init, name="z_log_sigma")(features)
+        if math.isfinite(self.min_log_scale):
+            z_log_sigma = jnp.maximum(z_log_sigma, self.min_log_scale)
         if features.ndim == 4:
             # A latent at each place of an image is one flat vector.
             z_mean, z_log_sigma = (values.reshape(len(values), -1) for values in (z_mean, z_log_sigma))

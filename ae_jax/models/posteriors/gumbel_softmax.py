@@ -1,4 +1,4 @@
-"""A categorical posterior, through which gradients pass by its continuous relaxation in training.
+"""A categorical posterior with a continuous relaxation in training.
 
 Jang et al. 2017, "Categorical reparameterization with Gumbel-softmax", arXiv:1611.01144.
 """
@@ -18,7 +18,7 @@ _KINDS = ("discrete", "relaxed")
 
 
 class Posterior(posteriors.Posterior):
-    """Map features [B, F] to `latent_dim` choices among `classes` classes, one-hot, batch shape [B].
+    """Map features [B, F] to `latent_dim` one-hot choices among `classes` classes.
 
     In training the samples are relaxed, softmax((logits + Gumbel noise) / temperature). Everywhere else they are
     discrete, so that all that is reported is about the discrete model. The prior must have the same classes, as

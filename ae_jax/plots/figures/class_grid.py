@@ -22,7 +22,7 @@ def arrays(model, variables, data, key, *, count: int = 8) -> dict[str, np.ndarr
       count: how many latents are drawn and decoded in every class.
 
     Returns:
-      "samples" [count, K, *shape], means of the likelihood; "limits".
+      "samples" [count, K, *shape], means of the likelihood; "classes" [K], their names; "limits".
 
     Raises:
       UserError: for a model that reads no label, or whose labels are vectors.
@@ -46,11 +46,12 @@ def arrays(model, variables, data, key, *, count: int = 8) -> dict[str, np.ndarr
 
     codes = np.stack([codes_of(label) for label in range(classes)], axis=1)
     samples = queries.decode(model, variables, codes, np.arange(classes))
-    return {"samples": samples, "limits": style.limits(model.spec, samples)}
+    names = np.array(model.spec.class_names, dtype=str)
+    return {"samples": samples, "classes": names, "limits": style.limits(model.spec, samples)}
 
 
 @style.styled
 def figure(arrays):
     """Draw a row for each latent and a column for each class."""
-    columns = list(map(str, range(arrays["samples"].shape[1])))
+    columns = arrays["classes"].tolist()
     return style.grid(arrays["samples"], arrays["limits"], column_labels=columns, xlabel="class", ylabel="latent")

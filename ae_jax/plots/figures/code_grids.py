@@ -1,4 +1,4 @@
-"""Codes as images: examples, the indices of their codes in their places, and reconstructions."""
+"""Codes as images: examples, the indices of their codes, and reconstructions."""
 
 import numpy as np
 
@@ -41,7 +41,7 @@ def arrays(model, variables, data, key, *, count: int = 10) -> dict[str, np.ndar
 
 @style.styled
 def figure(arrays):
-    """Draw a column for each example. The grey of a place is the number of its entry, which has no other meaning."""
+    """Draw a column for each example; the grey of a place is the number of its entry."""
     indices = arrays["indices"]
     if indices.ndim == 4:  # of several levels, the first
         indices = indices[..., 0]

@@ -1,4 +1,4 @@
-"""The use of a codebook: how often each of its entries occurs, from the most to the least frequent."""
+"""The use of a codebook: the frequency of its entries, from the most frequent on."""
 
 import numpy as np
 
@@ -38,7 +38,7 @@ def check_is_discrete(figure: str, model) -> None:
 
 @style.styled
 def figure(arrays):
-    """Draw a line for each level, and the share that all entries would have if they were equally frequent."""
+    """Draw a line for each level, and the share of equally frequent entries."""
     drawing = style.new(style.WIDTH / 2, 2.4)
     axes = drawing.subplots()
     shares = np.sort(arrays["share"], axis=1)[:, ::-1]

@@ -1,4 +1,4 @@
-"""Samples beside the training examples that are nearest to them, to see whether a model repeats what it was shown."""
+"""Samples beside their nearest training examples, which show whether a model copies."""
 
 import numpy as np
 

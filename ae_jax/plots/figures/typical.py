@@ -30,6 +30,7 @@ def arrays(
     requirements.at_least(1, typical_count=count, typical_samples=samples)
     found, _ = scores.of_batches(model, variables, data.test, key, samples)
     name = score or scores.default(found)
+    # One order for both ends, so that no example is shown at both unless there are too few.
     order = detection.most_anomalous(scores.anomaly(found, name), len(found[name]))
     ends = {"least": order[:count], "most": order[::-1][:count]}
     drawn = {"name": np.array(name)}

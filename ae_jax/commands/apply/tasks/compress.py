@@ -12,7 +12,7 @@ from ae_jax.experiments.analysis import Trained
 def run(
     trained: Trained, source: str, key: Any, *, sampler: str = "", resize: bool = False, batch_size: int = 500
 ) -> shared.Result:
-    """Encode examples into discrete codes, and compress the codes; decompress gives back the codes bit for bit.
+    """Encode examples into discrete codes, and compress the codes without loss.
 
     Args:
       trained: the opened run.

@@ -31,7 +31,7 @@ def run(
     found = usercodes.read_codes(source, using.dimension(trained), trained.context.get("limit"))
     given = shared.label_for(trained, label, found.label)
     means = using.decode(trained, found.codes, label=given, key=key, batch_size=batch_size)
-    path, form = Path(source).expanduser(), results.sounding(results.form_of(trained.spec), render)
+    path, form = Path(source).expanduser(), results.sounding(shared.form_of(trained), render)
     return shared.Result(results.rendered(means, found.names, path.stem, form), [path])
 
 

@@ -51,7 +51,7 @@ def _header(path: Path, stored: dict[str, np.ndarray]) -> dict[str, Any]:
 
 
 def _check(path: Path, header: dict[str, Any], here: dict[str, str]) -> None:
-    """Raise UserError where a file was compressed by other parameters, on another device or by other versions."""
+    """Raise UserError where another model, device or version compressed a file."""
     for name, value in here.items():
         if header.get(name) != value:
             raise UserError(

@@ -17,8 +17,9 @@ def run(
     batch_size: int = 500,
     track: int = -1,
     start_bar: int = 0,
+    layout: str = "",
 ) -> shared.Result:
-    """Encode examples into latents: posterior means where there is a posterior, indices where latents are discrete.
+    """Encode examples into latents: posterior means, or indices of discrete latents.
 
     Args:
       trained: the opened run.
@@ -31,6 +32,7 @@ def run(
       track: the voice of a MIDI file, numbered as in the list that is printed where there are several.
       start_bar: the first bar of a MIDI file that is read, counted from 1, in bars as long as the model's.
         By default the file is read from beginning to end, in pieces.
+      layout: the axes of an array, such as NCHW, as in data.layout. By default they are those of the training data.
 
     Returns:
       STEM.npz with "code" [N, D] float32 and "names" [N]; "scale" [N, D], the standard deviations of the posteriors,
@@ -38,7 +40,7 @@ def run(
       file, label, z0, ..., z0_scale, ..., in nine digits, which give back every float32; classes by name, and no
       vectors. Of discrete latents, only STEM.npz with "indices" [N, ...] and "names".
     """
-    examples = shared.read(trained, source, resize, track, start_bar)
+    examples = shared.read(trained, source, resize, track, start_bar, layout)
     given = shared.label_for(trained, label, examples.label)
     if tokens.are_there(trained):
         indices = tokens.encode(trained, examples.inputs, label=given, key=key, batch_size=batch_size)

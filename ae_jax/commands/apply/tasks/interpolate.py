@@ -24,6 +24,7 @@ def run(
     batch_size: int = 500,
     track: int = -1,
     start_bar: int = 0,
+    layout: str = "",
     render: bool = False,
 ) -> shared.Result:
     """Decode latents at even distances on the way from example A to example B, for --input=A,B.
@@ -42,6 +43,7 @@ def run(
       track: the voice of a MIDI file, numbered as in the list that is printed where there are several.
       start_bar: the first bar of a MIDI file that is read, counted from 1, in bars as long as the model's.
         By default the file is read from beginning to end, in pieces.
+      layout: the axes of an array, such as NCHW, as in data.layout. By default they are those of the training data.
       render: whether melodies are also written as sound, .wav.
 
     Returns:
@@ -53,7 +55,7 @@ def run(
         raise UserError(f"task 'interpolate' goes from one example to another, and --input is {source!r}\nexpected A,B")
     if len(label) > 1:
         raise UserError(f"--label={','.join(map(str, label))}\nexpected one class, for the whole way")
-    ends = [_one(shared.read(trained, path, resize, track, start_bar), path) for path in paths]
+    ends = [_one(shared.read(trained, path, resize, track, start_bar, layout), path) for path in paths]
     labels = [shared.label_for(trained, label, end.label) for end in ends]
     start, end = (
         using.encode(trained, one.inputs, label=given, key=key, batch_size=batch_size)[0]

@@ -17,6 +17,7 @@ def run(
     batch_size: int = 500,
     track: int = -1,
     start_bar: int = 0,
+    layout: str = "",
     attribute: tuple = (),
     render: bool = False,
 ) -> shared.Result:
@@ -35,12 +36,13 @@ def run(
       track: the voice of a MIDI file, numbered as in the list that is printed where there are several.
       start_bar: the first bar of a MIDI file that is read, counted from 1, in bars as long as the model's.
         By default the file is read from beginning to end, in pieces.
+      layout: the axes of an array, such as NCHW, as in data.layout. By default they are those of the training data.
       attribute: for melodies, NAME:AMOUNT, how much more of an attribute the latent is given: 1 is from the quarter of
         the training examples with the least of it to the quarter with the most. NAME is a function of
         ae_jax/data/music/attributes.py.
       render: whether melodies are also written as sound, .wav.
     """
-    examples = shared.read(trained, source, resize, track, start_bar)
+    examples = shared.read(trained, source, resize, track, start_bar, layout)
     form = results.sounding(examples.form, render)
     options = {"key": key, "batch_size": batch_size}
     given = shared.label_for(trained, label, examples.label)

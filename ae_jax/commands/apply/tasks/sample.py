@@ -46,7 +46,7 @@ def run(
     Returns:
       Images sample_00.png, ..., melodies sample_00.mid, ..., or else one sample.npy.
     """
-    form = results.sounding(results.form_of(trained.spec), render)
+    form = results.sounding(shared.form_of(trained), render)
     means = using.sample(
         trained,
         count,

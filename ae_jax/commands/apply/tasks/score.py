@@ -7,7 +7,7 @@ import numpy as np
 from ae_jax.commands.apply import outliers, shared
 from ae_jax.core.errors import UserError
 from ae_jax.evaluation import scores
-from ae_jax.experiments import using
+from ae_jax.experiments import batched, using
 from ae_jax.experiments.analysis import Trained
 
 # The columns of scores.csv in their order, where the model has them.
@@ -72,7 +72,7 @@ def run(
         training = _training_scores(trained, threshold, score, **options)
         texts["outlier"] = [str(int(each)) for each in outliers.flagged(threshold, anomaly, training)]
     if features:
-        texts |= _errors(found)
+        texts |= _errors(found, trained.spec.features)
     table = {"file": examples.names, **shared.label_column(trained, examples.label), **texts}
     rows = [list(table), *(list(row) for row in zip(*table.values(), strict=True))]
     return shared.Result({"scores.csv": rows}, examples.originals, examples.unreadable)
@@ -83,17 +83,20 @@ def _training_scores(trained: Trained, threshold: str, score: str, **options: An
     if not outliers.reads_training_scores(threshold):
         return None
     arrays = trained.splits["train"]
-    labels = arrays.get("label") if trained.model.reads_label else None
-    return scores.anomaly(using.score(trained, np.asarray(arrays["x"]), label=labels, **options), score)
+    # A conditional model reads the training examples' own labels, whatever --label says of the user's.
+    labels = batched.by_name(trained, arrays.get("label")) if trained.model.reads_label else None
+    x = batched.in_own_units(trained, np.asarray(arrays["x"]))
+    return scores.anomaly(using.score(trained, x, label=labels, **options), score)
 
 
-def _errors(found: dict[str, np.ndarray]) -> dict[str, list[str]]:
-    """Return {"error_I_J_...": texts [N]}, the squared error of each number of an example."""
+def _errors(found: dict[str, np.ndarray], names: tuple[str, ...] = ()) -> dict[str, list[str]]:
+    """Return {"error_I_J_..." or "error_NAME": texts [N]}, the squared error of each number."""
     if "errors" not in found:
         raise UserError("--features is for examples that are numbers, and for models with latents\nleave it out")
     errors = found["errors"]
     columns = {}
     for place in np.ndindex(errors.shape[1:]):
         values = errors[(slice(None), *place)]
-        columns["_".join(["error", *map(str, place)])] = [f"{value:.9g}" for value in values]
+        parts = [names[place[0]]] if names and len(place) == 1 else map(str, place)
+        columns["_".join(["error", *parts])] = [f"{value:.9g}" for value in values]
     return columns
