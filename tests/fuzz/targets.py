@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 from ae_jax.commands import cli
 from ae_jax.core.errors import RunFailed, UserError
 from ae_jax.core.types import DataSpec
+from ae_jax.data.formats import Reading
+from ae_jax.data.formats import images as image_files
 from ae_jax.data.music import midi
-from ae_jax.data.sources import files
 from ae_jax.experiments import checks, configuration, rundir
 from ae_jax.sweeps import directory, results
 
@@ -179,7 +180,7 @@ def images(data: Any, folder: pathlib.Path) -> None:
     path = folder / "image.png"
     path.write_bytes(damaged(data, packed.getvalue()))
     with oracle(path.read_bytes()):
-        files.read_images([path])
+        image_files.read([path], Reading())
 
 
 TARGETS = {each.__name__: each for each in (command_lines, configs, small_files, midi_files, images)}

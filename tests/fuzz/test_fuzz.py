@@ -8,8 +8,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from ae_jax.core.errors import UserError
+from ae_jax.data.formats import images as image_files
 from ae_jax.data.music import midi
-from ae_jax.data.sources import files
 from ae_jax.experiments import checks, rundir
 from tests.fuzz import targets
 
@@ -59,7 +59,7 @@ PLANTED = {
     "configs": (checks, "complete", lambda config: config.seed == 0),
     "small_files": (rundir.files, "parse_lines", lambda content: not content.endswith(b"\n")),
     "midi_files": (midi, "_ticks_per_quarter", lambda division: division != 96),
-    "images": (files, "_opened", lambda file: file.stat().st_size < 40),
+    "images": (image_files, "_opened", lambda file: file.stat().st_size < 40),
 }
 
 
