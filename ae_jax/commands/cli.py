@@ -4,6 +4,7 @@ A mistake of the user becomes a message of two lines on standard error, without 
 """
 
 import dataclasses
+import errno
 import importlib
 import os
 import pathlib
@@ -21,6 +22,14 @@ from ae_jax.experiments import configuration
 
 PROCESS_FLAGS = ("coordinator", "num_processes", "process_id")
 _OVERRIDE = re.compile(r"--?config\.([^=]+)(?:=(.*))?", re.DOTALL)
+# {error number: (exit status, remedy)} of the errors of a disk that no other part of the package has worded.
+_DISK_ERRORS = {
+    errno.ENAMETOOLONG: (2, "use a shorter name"),
+    errno.ENOSPC: (1, "make room and run the same command again"),
+    errno.EDQUOT: (1, "make room and run the same command again"),
+    errno.EROFS: (1, "use a directory on a writable disk"),
+    errno.EACCES: (1, "ask for permission, or use another directory"),
+}
 _HELP = {"--help", "-h", "--helpfull", "-help"}
 
 
@@ -110,16 +119,41 @@ def run(command: str, arguments: Sequence[str], own_process: bool = False) -> in
             processes.check_alike(_shared_words(line))
         return _call(entry, line) or 0
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(_in_two_lines(error), file=sys.stderr)
         return 2
     except RunFailed as error:
         # Of several processes, only the first prints the message.
         if processes.leads():
-            print(error, file=sys.stderr)
+            print(_in_two_lines(error), file=sys.stderr)
         return 1
+    except MemoryError as error:
+        what = errors.first_line(error)
+        print(f"out of memory: {what}\nuse fewer or smaller examples (--limit, --batch_size)", file=sys.stderr)
+        return 1
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        place = error.filename if error.filename is not None else "the disk"
+        status, remedy = _DISK_ERRORS[error.errno]
+        print(f"{str(place)[:200]!r}: {error.strerror}\n{remedy}", file=sys.stderr)
+        return status
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 1
+
+
+def _in_two_lines(error: Exception) -> str:
+    """Return an error's message with everything but its last line break written as an escape.
+
+    The message may repeat what the user typed or a stranger wrote, with line breaks and controls of the terminal in it.
+    """
+    *said, remedy = str(error).strip().split("\n")
+    lines = ["\\n".join(said), remedy] if said else [remedy]
+    return "\n".join("".join(map(_printable, line)) for line in lines)
+
+
+def _printable(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
 def parse(arguments: Sequence[str], flag_values: flags.FlagValues, takes_arguments: bool = False) -> Line:

@@ -40,6 +40,11 @@ def define_trust_flag(into: FlagValues) -> None:
     flags.DEFINE_list("trust", [], text, flag_values=into)
 
 
+def define_output_flag(into: FlagValues, text: str) -> None:
+    """Define the flag that names another folder for what a command writes into a run directory."""
+    flags.DEFINE_string("output", "", text, flag_values=into)
+
+
 def define_process_flags(into: FlagValues) -> None:
     """Define the flags by which several processes meet before a command begins."""
     text = "HOST:PORT of process 0, where several processes compute together"

@@ -3,7 +3,6 @@
 import base64
 import dataclasses
 import importlib
-import json
 import math
 import os
 import pathlib
@@ -13,26 +12,29 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ae_jax.commands import charts, reproduce, verdicts
+from ae_jax.core import files
 from ae_jax.core.errors import UserError
 from ae_jax.data.sources import called
-from ae_jax.experiments import configuration, rundir
+from ae_jax.experiments import configuration, locks, rundir
 from ae_jax.plots import pages
 from ae_jax.sweeps import directory, grouping, results
 
 
-def write(workdir: str, compare: Sequence[str] = ()) -> pathlib.Path:
-    """Write report.html into the directory of a run or of a sweep.
+def write(workdir: str, compare: Sequence[str] = (), output: str = "") -> pathlib.Path:
+    """Write report.html into the directory of a run or of a sweep, or into another folder.
 
     Needs neither the data nor the model: the numbers come from files of the runs and from benchmarks/results.json.
 
     Args:
       workdir: the directory.
       compare: other runs to show beside this one.
+      output: the folder for the page; "" for the directory itself.
 
     Returns:
       The path of the page.
 
     Raises:
+      RunFailed: if the disk is full or read-only.
       UserError: if one of the directories is not a run.
     """
     path = pathlib.Path(workdir).absolute()
@@ -42,8 +44,10 @@ def write(workdir: str, compare: Sequence[str] = ()) -> pathlib.Path:
         page = of_sweep(directory.SweepDir(path))
     else:
         page = of_runs([rundir.RunDir(pathlib.Path(one).absolute()) for one in (workdir, *compare)])
-    rundir.write_text(path / "report.html", page.html)
-    return path / "report.html"
+    folder = pathlib.Path(output).absolute() if output else path
+    with files.naming_disk_errors(folder, files.ELSEWHERE), locks.held(folder, "--output"):
+        rundir.write_text(folder / "report.html", page.html)
+    return folder / "report.html"
 
 
 def of_runs(runs: Sequence[rundir.RunDir]) -> pages.Page:
@@ -142,7 +146,7 @@ def _describe(name: str, run: rundir.RunDir, base: pathlib.Path) -> _Described:
     flat = {key: configuration.value_at(plain, key) for key in configuration.keys(plain)}
     common = configuration.to_plain(_defaults())
     lines, timings = rundir.read_lines(run.metrics), _timings(rundir.read_lines(run.timings))
-    versions = json.loads(run.versions.read_text()) if run.versions.exists() else {}
+    versions = rundir.read_json(run.versions) or {}
     packages = {**versions.get("packages", {})}
     packages |= {key: versions.get(key) for key in ("python", "git", "dirty", "device", "devices")}
     if "compile_seconds" in versions:

@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from ae_jax.core import lookup
+from ae_jax.core import files, lookup
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec
 from ae_jax.data.batching import Batches
@@ -229,7 +229,14 @@ def check_metrics(built: experiment.Experiment) -> None:
 
 
 def evaluate_run(trained: Trained, names: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
-    """Compute metrics of a trained run, and append their record to evaluations.jsonl.
+    """Compute metrics of a trained run by `measure`, and `store` their record."""
+    record = measure(trained, names, options)
+    store(trained, record)
+    return record
+
+
+def measure(trained: Trained, names: Sequence[str], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Compute metrics of a trained run.
 
     Args:
       trained: the opened run.
@@ -246,19 +253,28 @@ def evaluate_run(trained: Trained, names: Sequence[str], options: Mapping[str, A
     written = {k: v if isinstance(v, str) or math.isfinite(v) else None for k, v in scores.items()}
     # Metrics of the training itself read no examples, and counting them would open the data.
     examples = trained.data.test.num_examples if trained.data.opened("test") else 0
-    record = {**trained.context, "examples": examples, **options, **written}
-    rundir.append_line(trained.run.evaluations, record)
-    return record
+    return {**trained.context, "examples": examples, **options, **written}
 
 
-def draw(trained: Trained, names: Sequence[str], options: Mapping[str, Any], file_format: str) -> list[pathlib.Path]:
-    """Draw figures into figures/ of a trained run.
+def store(trained: Trained, record: Mapping[str, Any], output: str = "") -> None:
+    """Append a record to evaluations.jsonl; raise RunFailed where the disk refuses."""
+    folder = pathlib.Path(output).absolute() if output else trained.run.path
+    with files.naming_disk_errors(folder, f"the result is printed; {files.ELSEWHERE}"):
+        folder.mkdir(parents=True, exist_ok=True)
+        rundir.append_line(rundir.RunDir(folder).evaluations, record)
+
+
+def draw(
+    trained: Trained, names: Sequence[str], options: Mapping[str, Any], file_format: str, output: str = ""
+) -> list[pathlib.Path]:
+    """Draw figures into figures/ of a trained run, or into another folder.
 
     Args:
       trained: the opened run.
       names: the figures, files in ae_jax/plots/figures.
       options: {FIGURE_KEYWORD: value}, the figures' options.
       file_format: the extension of the pictures, such as "png" or "pdf".
+      output: the folder for the pictures; "" for figures/.
 
     Returns:
       The paths of the pictures.
@@ -272,8 +288,8 @@ def draw(trained: Trained, names: Sequence[str], options: Mapping[str, Any], fil
         key, keywords = jax.random.key(trained.seed), options_for(arrays, name, options)
         made[name] = arrays(trained.experiment.model, trained.variables, trained.data, key, **keywords)
     # All arrays are made before anything is written, so that a mistake leaves no half of the figures.
-    trained.run.figures.mkdir(exist_ok=True)
-    return [
-        style.save(trained.run.figures / name, arrays, modules[name][1](arrays), file_format)
-        for name, arrays in made.items()
-    ]
+    folder = pathlib.Path(output).absolute() if output else trained.run.figures
+    with files.naming_disk_errors(folder, files.ELSEWHERE):
+        return [
+            style.save(folder / name, arrays, modules[name][1](arrays), file_format) for name, arrays in made.items()
+        ]

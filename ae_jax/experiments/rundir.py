@@ -1,21 +1,19 @@
 """Read, write and check a run directory: file names, contents, and whether a run may resume."""
 
-import contextlib
 import dataclasses
 import functools
-import importlib.metadata
 import json
 import os
 import pathlib
 import sys
-import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ae_jax.core.errors import UserError
+from ae_jax.core import errors, files
+from ae_jax.core.errors import RunFailed, UserError
 from ae_jax.core.types import FORMAT, DataSpec
 from ae_jax.devices import processes
-from ae_jax.experiments import configuration, revision, stored_scaling
+from ae_jax.experiments import configuration, stored_scaling, versions
 
 SWEEP = "sweep.json"  # a directory with this file is that of a sweep
 # The keys that a resumed run may change: its length, its logging, its checkpoints and its devices.
@@ -23,7 +21,12 @@ _MAY_CHANGE = (
     *("train.steps", "train.epochs", "train.log_every", "train.eval_every", "train.checkpoint_every"),
     *("train.keep", "train.max_bad_steps", "eval.", "data.stream", "data.cache", "mesh.", "expected.", "regression."),
 )
-_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "ml_collections", "numpy", "tensorflow-datasets")
+# {file: {key: its type}}, what every line of a file has.
+_NEEDED: dict[str, dict[str, Any]] = {
+    "metrics.jsonl": {"step": int, "split": str},
+    "timings.jsonl": {"step": int, "window_seconds": (int, float)},
+    "evaluations.jsonl": {"step": int},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +52,13 @@ class RunDir:
         """Return the `types.FORMAT` of this run; the newest for a run that has not begun."""
         return format_in(self.config)
 
+    def check_is_there(self) -> None:
+        """Raise RunFailed where the directory or its config was deleted while the run trained."""
+        if not os.path.isfile(self.config):
+            raise RunFailed(
+                f"{self.config} disappeared while the run trained\nrun the same command again to train anew"
+            )
+
     def read(self) -> tuple[Any, DataSpec]:
         """Return (config, spec) as stored; raise UserError where this is no run directory.
 
@@ -60,8 +70,9 @@ class RunDir:
         try:
             stored = json.loads(self.config.read_text())
             config, spec = configuration.from_stored(stored["config"], self.config), DataSpec(**stored["spec"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{self.config} cannot be read: {error}\nexpected the file that training wrote") from None
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            why = errors.first_line(error)
+            raise UserError(f"{self.config} cannot be read: {why}\nexpected the file that training wrote") from None
         return config, stored_scaling.merged(self.scaling, config, spec)
 
 
@@ -78,8 +89,10 @@ def format_in(file: pathlib.Path) -> int:
         return FORMAT
     try:
         stored = dict(json.loads(file.read_text())).get("format", 1)
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{file} cannot be read: {error}\nexpected the file that training wrote") from None
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise UserError(
+            f"{file} cannot be read: {errors.first_line(error)}\nexpected the file that training wrote"
+        ) from None
     if stored not in range(1, FORMAT + 1):
         raise UserError(f"{file} has format {stored!r}, and this version knows 1 to {FORMAT}\nupdate ae_jax")
     return stored
@@ -149,32 +162,6 @@ def _has_horizon(plain: Mapping[str, Any], key: str) -> bool:
     return isinstance(plain, str) and plain.startswith(("linear:", "cosine:", "optax."))
 
 
-def check_shared(workdir: str) -> None:
-    """Check that all processes share a directory; raise UserError in all of them otherwise.
-
-    The first process makes a file there, which every process looks for; it is removed again.
-    """
-    if processes.count() == 1:
-        return
-    folder = pathlib.Path(workdir).absolute()
-    new = [path for path in (folder, *folder.parents) if not path.exists()]
-    # The name is random, so that no file of an earlier attempt is mistaken for it.
-    probe = folder / processes.exchange(f".met-{uuid.uuid4().hex}")[0]
-    with processes.agreeing():
-        if processes.leads():
-            _make(folder, workdir)
-            probe.touch()
-    seen = probe.exists()
-    try:
-        unshared = f"workdir {workdir!r} is not the folder that process 0 has there\nexpected one that all hosts share"
-        processes.exchange(None, "" if seen else unshared)
-    finally:
-        if processes.leads():
-            probe.unlink()
-            for path in new:
-                path.rmdir()
-
-
 def _make(folder: pathlib.Path, workdir: str) -> None:
     """Make a folder with its parents; raise UserError where that fails."""
     try:
@@ -205,33 +192,8 @@ def begin(
         write_text(run.scaling, stored_scaling.packed(spec), flush=flush)
     stored = {"format": format, "config": configuration.to_plain(config), "spec": stored_scaling.without(spec)}
     write_json(run.config, stored, flush=flush)
-    write_json(run.versions, {**versions(), **more}, flush=flush)
+    write_json(run.versions, {**versions.of_process(), **more}, flush=flush)
     return run
-
-
-@functools.cache
-def versions() -> Mapping[str, Any]:
-    """Return the package versions, git revision, devices and flags of this process."""
-    import jax
-
-    def version(name: str) -> str | None:
-        """Return the version of an installed package, or None."""
-        try:
-            return importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            return None
-
-    devices = jax.devices()
-    return {
-        "python": sys.version.split()[0],
-        "packages": {name: version(name) for name in _PACKAGES},
-        **revision.of_checkout(configuration.ROOT),
-        "device": devices[0].device_kind,
-        "platform": devices[0].platform,
-        "devices": len(devices),
-        "script": pathlib.Path(sys.argv[0]).name,
-        "flags": sys.argv[1:],
-    }
 
 
 def write_json(path: pathlib.Path, value: Any, *, flush: bool = True) -> None:
@@ -247,46 +209,52 @@ def write_text(path: pathlib.Path, text: str | bytes, *, flush: bool = True) -> 
       text: its contents.
       flush: whether the file is on disk when this returns. For hundreds of files, one `os.sync` at the end is faster.
     """
-    if not processes.leads():
-        return
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
-        file.write(text if isinstance(text, bytes) else text.encode())
-        if flush:
-            file.flush()
-            os.fsync(file.fileno())
-    os.replace(temporary, path)
+    if processes.leads():
+        with files.atomic_write(path, flush) as file:
+            file.write(text if isinstance(text, bytes) else text.encode())
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any] | None:
+    """Return the JSON object in a file; None if the file is missing or damaged."""
+    try:
+        found = json.loads(path.read_text()) if os.path.isfile(path) else None
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def append_line(path: pathlib.Path, *values: Mapping[str, Any]) -> None:
     """Append JSON objects to a file, in the first process, a line each, flushed to disk."""
-    if not processes.leads():
-        return
-    with path.open("ab+") as file:
-        # A crash may have cut the last line short. It must not swallow the next one.
-        if file.tell():
-            file.seek(-1, os.SEEK_END)
-            if file.read() != b"\n":
-                file.write(b"\n")
-        file.write(as_lines(values).encode())
-        file.flush()
-        os.fsync(file.fileno())
+    if processes.leads():
+        files.append(path, as_lines(values))
 
 
 def as_lines(values: Iterable[Mapping[str, Any]]) -> str:
     """Return JSON objects as text, a line each."""
-    return "".join(f"{json.dumps(value)}\n" for value in values)
+    return files.as_lines(values)
 
 
 def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
-    """Return the JSON objects of a file with a line each; [] if there is no file."""
-    if not path.exists():
+    """Return the JSON objects of a file with a line each; [] if there is no file.
+
+    Lines that are damaged, or lack what every line of this file has, are left out. A warning on standard error counts
+    them, unless it is only the last line, which a crash may cut short.
+    """
+    if not os.path.isfile(path):
         return []
-    lines = []
-    for line in path.read_text().splitlines():
-        with contextlib.suppress(ValueError):  # a crash cut the line short
-            lines.append(json.loads(line))
-    return lines
+    lines, damaged = files.parse_lines(path.read_bytes())
+    needed = _NEEDED.get(path.name, {})
+    usable = [line for line in lines if all(isinstance(line.get(key), kind) for key, kind in needed.items())]
+    damaged += len(lines) - len(usable)
+    if damaged:
+        _warn_damaged(path, damaged)
+    return usable
+
+
+@functools.cache
+def _warn_damaged(path: pathlib.Path, count: int) -> None:
+    """Warn on standard error, once per process, that lines of a file are left out."""
+    print(f"warning: {count} damaged lines of {path} are left out", file=sys.stderr)
 
 
 def truncate_lines(path: pathlib.Path, step: int) -> None:

@@ -1,8 +1,8 @@
 """Train a config in a run directory: begin or resume, evaluate, and save checkpoints."""
 
+import contextlib
 import dataclasses
 import functools
-import json
 import pathlib
 import sys
 import time
@@ -19,7 +19,7 @@ from ae_jax.core.types import FORMAT
 from ae_jax.data.batching import describe_range
 from ae_jax.devices import mesh, processes
 from ae_jax.evaluation import gather
-from ae_jax.experiments import analysis, checks, eval_data, experiment, hooks, open_run, rundir
+from ae_jax.experiments import analysis, checks, eval_data, experiment, hooks, locks, open_run, rundir, versions
 from ae_jax.training import loop, precision
 from ae_jax.training.checkpoints import Checkpoints
 from ae_jax.training.step import TrainState
@@ -57,24 +57,36 @@ def train_run(config: Any, workdir: str, say=print, profile: bool = False, *, tr
     config = checks.complete(config)
     with mesh.over(config.mesh.data, config.mesh.fsdp):
         try:
-            return _train_run(config, workdir, say, profile, trust)
+            return _checked_and_trained(config, workdir, say, profile, trust)
         except OSError as error:
             cure = "the same command goes on from the last checkpoint there"
             raise RunFailed(f"training in {workdir!r} ended: {error}\n{cure}") from None
 
 
-def _train_run(config, workdir, say, profile, trust):
-    """Check the config, restore or make the state, and train it; a full disk raises OSError."""
-    started, compiling = time.perf_counter(), CompileClock()
+def _checked_and_trained(config, workdir, say, profile, trust):
+    """Check the config, lock the directory, and train; a full disk raises OSError."""
+    started, compiling = time.perf_counter(), versions.CompileClock()
     paths = rundir.RunDir(pathlib.Path(workdir))
     # If one process finds a mistake, all of them have to end with its error and not wait for one another.
     with processes.agreeing():
         (config,) = open_run.pinned([config], trust)
-        notes = rundir.check_new_or_same(workdir, config)
+        rundir.check_new_or_same(workdir, config)
         fitted = paths.read()[1] if paths.config.exists() else None
         built = checked(config, paths.format, trust=trust, fitted=fitted)
-        steps = built.steps
-    rundir.check_shared(workdir)
+    locks.check_shared(workdir)
+    with contextlib.ExitStack() as lock:
+        with processes.agreeing():
+            if processes.leads():
+                lock.enter_context(locks.held(workdir))
+            # Another process may have trained here since the first check.
+            notes = rundir.check_new_or_same(workdir, config)
+        step, scores = _train(built, workdir, say, profile, notes, compiling)
+    return Summary(step, time.perf_counter() - started, scores)
+
+
+def _train(built, workdir, say, profile, notes, compiling):
+    """Restore or make the state, and train it; return (last step, last scores)."""
+    config, steps, paths = (built.config, built.steps, rundir.RunDir(pathlib.Path(workdir)))
     warn = functools.partial(say, file=sys.stderr) if processes.leads() else lambda line: None
     checkpoints = Checkpoints(paths.checkpoints, config.train.keep, **analysis.criterion(config), warn=warn)
     state = checkpoints.restore(built.state_shapes())
@@ -84,7 +96,7 @@ def _train_run(config, workdir, say, profile, trust):
         raise UserError(f"train.steps is {steps}, and the run in {workdir!r} has {start}\nexpected no fewer")
     # Keep versions.json of a finished run: this process trains nothing.
     is_finished = start == steps and paths.versions.exists()
-    kept = json.loads(paths.versions.read_text()) if is_finished else {}
+    kept = rundir.read_json(paths.versions) or {} if is_finished else {}
     run = rundir.begin(workdir, config, built.spec, built.format, **kept)
     for note in notes:
         warn(note)
@@ -112,13 +124,13 @@ def _train_run(config, workdir, say, profile, trust):
         raise RunFailed(f"{error}; {found}\nlast good checkpoint: {last_good} in {run.checkpoints}") from None
     finally:
         watch.close()
-        seconds = {"compile_seconds": round(compiling.seconds, 2)}
-        rundir.write_json(run.versions, {**rundir.versions(), **seconds, **kept})
+        seconds = round(compiling.seconds, 2)
+        rundir.write_json(run.versions, {**versions.of_process(), "compile_seconds": seconds, **kept})
+    run.check_is_there()
     if int(state.step) < steps:
-        raise RunFailed(
-            f"stopped at step {int(state.step)} of {steps}, saved in {run.path}\nthe same command goes on from there"
-        )
-    return Summary(int(state.step), time.perf_counter() - started, watch.scores)
+        where = f"stopped at step {int(state.step)} of {steps}, saved in {run.path}"
+        raise RunFailed(f"{where}\nthe same command goes on from there")
+    return int(state.step), watch.scores
 
 
 def checked(
@@ -206,19 +218,6 @@ def _main_scores(metric: str) -> tuple[str, ...]:
     return getattr(sys.modules[function.__module__], "MAIN", ())
 
 
-class CompileClock:
-    """The sum of the seconds that XLA compiles in this process."""
-
-    def __init__(self):
-        """Begin at 0 seconds."""
-        self.seconds = 0.0
-        jax.monitoring.register_event_duration_secs_listener(self._add)
-
-    def _add(self, event: str, seconds: float, **_):
-        if event.endswith("backend_compile_duration"):
-            self.seconds += seconds
-
-
 class _Watch:
     """The hooks of a run, in the order in which they act on a step: log, evaluate, save, stop."""
 
@@ -252,6 +251,7 @@ class _Watch:
         if self._calendar.evaluates(step):
             fresh = self._evaluate(step, state)
         if self._calendar.saves(step) or self._checkpoints.is_best(fresh) or stopping:
+            self._run.check_is_there()  # a checkpoint would make the directory again
             self._checkpoints.save(state, fresh)
         self._progress.resume(step)
         return stopping
@@ -288,7 +288,7 @@ def _reconstructions(built, state, batches, count: int = 8):
     shape = built.spec.shape
     if len(shape) != 3 or shape[-1] not in (1, 3):
         return None
-    variables, compute = scored_variables(state), gather.compiled(_example_and_mean, built.model)
+    variables, compute = (scored_variables(state), gather.compiled(_example_and_mean, built.model))
     images = gather.gather(compute, variables, batches, jax.random.key(0), count)
     rows = [np.concatenate(list(images[name]), axis=1) for name in ("example", "mean")]
     return np.clip(np.concatenate(rows), 0, 1)

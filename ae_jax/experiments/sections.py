@@ -10,6 +10,9 @@ from typing import Annotated, Any
 
 from ae_jax.core.forms import Count, Limits, Number, Size
 
+# Steps are counted in 32 bits on the device.
+_COUNTED = Limits(least=1, most=2**31 - 1)
+
 
 @dataclasses.dataclass(frozen=True)
 class Data:
@@ -86,7 +89,7 @@ class Model:
     encoder: str | None = "mlp"
     decoder: str | None = "mlp"
     likelihood: str | None = "bernoulli"
-    latent_dim: Count | None = 2
+    latent_dim: Annotated[int | None, Limits(least=0, most=1_000_000)] = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +104,7 @@ class Objective:
     """
 
     name: str = "elbo"
-    num_samples: Size = 1
+    num_samples: Annotated[int, Limits(least=1, most=1_000_000)] = 1
     free_bits: Number | None = None
     capacity: Number | None = None
 
@@ -142,17 +145,17 @@ class Train:
       init_from: run directory whose parameters the run starts from; empty for none.
     """
 
-    steps: Size | None = None
-    epochs: Size | None = None
-    batch_size: Size = 128
+    steps: Annotated[int | None, _COUNTED] = None
+    epochs: Annotated[int | None, _COUNTED] = None
+    batch_size: Annotated[int, Limits(least=1, most=10_000_000)] = 128
     accumulate: Size | None = None
     log_every: Size = 100
     eval_every: Count = 1000
     checkpoint_every: Size = 1000
-    keep: Size = 2
+    keep: Annotated[int, _COUNTED] = 2
     ema: Annotated[float | str, Limits(least=0, below=1, varies=True)] = 0.0
     precision: str | None = None
-    max_bad_steps: Size = 10
+    max_bad_steps: Annotated[int, _COUNTED] = 10
     init_from: str | None = ""
 
 

@@ -4,17 +4,17 @@ The same run gives files with the same bytes. This module knows no models and no
 global state alone.
 """
 
-import contextlib
 import functools
 import math
 import os
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import IO, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from ae_jax.core import errors
+from ae_jax.core.files import atomic_write
 from ae_jax.core.types import DataSpec
 from ae_jax.data.music import events
 
@@ -282,15 +282,3 @@ def save(path: str | os.PathLike, arrays: Mapping[str, np.ndarray], figure: Any,
     with _style(), atomic_write(picture) as file:
         figure.savefig(file, format=file_format, metadata=_METADATA[file_format])
     return picture
-
-
-@contextlib.contextmanager
-def atomic_write(path: pathlib.Path) -> Iterator[IO[bytes]]:
-    """Open a file for writing that appears under its name only when it is complete."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ import random
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from ae_jax.core import cells
 from ae_jax.core.errors import UserError
 
 Assignment = dict[str, str]  # {config key: text of its value}
@@ -229,7 +230,7 @@ def read_csv(path: str) -> list[Assignment]:
         raise UserError(f"{path!r} names a key twice\n{remedy}")
     found = []
     for number, row in enumerate(rows, 2):
-        values = [value.strip() for value in row]
+        values = [cells.unquote(value.strip()) for value in row]
         if len(values) != len(keys) or not all(values):
             raise UserError(f"{path!r}, row {number}: {row}\nuse a value for each of: {', '.join(keys)}")
         found.append(dict(zip(keys, values)))

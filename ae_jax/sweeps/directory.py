@@ -9,11 +9,17 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ae_jax.core import errors
 from ae_jax.core.errors import UserError
 from ae_jax.experiments import configuration, rundir
 from ae_jax.sweeps.axes import Assignment
 
 ENDED = ("done", "failed", "pruned")  # the statuses of runs that are not trained again
+# {key: its type}, what every result.json has.
+_RESULT: dict[str, Any] = {
+    **{"status": str, "reason": str, "seconds": (int, float)},
+    **dict.fromkeys(("final", "best"), dict),
+}
 _GROUP = "program.json"  # the file of a compiled group in training: {"runs": names, "way": way}
 
 
@@ -59,21 +65,25 @@ class SweepDir:
         """
         try:
             stored = json.loads(self.plan.read_text())
+            if not all(isinstance(axes, dict) for axes in stored["runs"].values()) or not stored["runs"]:
+                raise ValueError("it lists no runs with values of their axes")
             # The plan may come from a stranger. A name such as "../x" would lead out of the directory.
             for name in stored["runs"]:
                 if pathlib.Path(name).name != name:
                     raise ValueError(f"{name!r} is no name of a run in this directory")
             return configuration.from_stored(stored["config"], self.plan), stored["runs"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{self.plan} cannot be read: {error}\nuse a directory that sweep.py wrote") from None
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            why = errors.first_line(error)
+            raise UserError(f"{self.plan} cannot be read: {why}\nuse a directory that sweep.py wrote") from None
 
     def result(self, name: str) -> dict[str, Any] | None:
-        """Return the result of a run, or None if it has none yet.
+        """Return the result of a run, or None if it has none yet or a damaged one.
 
         Args:
           name: the name of the run.
         """
-        return _read(self.run(name).result)
+        result = rundir.read_json(self.run(name).result)
+        return result if result and all(isinstance(result.get(key), kind) for key, kind in _RESULT.items()) else None
 
     def ended(self, name: str) -> bool:
         """Return whether a run has come to its end.
@@ -189,7 +199,7 @@ def way_of(folder: pathlib.Path) -> str | None:
     Args:
       folder: the directory of the group.
     """
-    return (_read(folder / _GROUP) or {}).get("way")
+    return (rundir.read_json(folder / _GROUP) or {}).get("way")
 
 
 def groups_in_training(sweep: SweepDir) -> list[tuple[list[str], str]]:
@@ -198,7 +208,7 @@ def groups_in_training(sweep: SweepDir) -> list[tuple[list[str], str]]:
     Args:
       sweep: the sweep.
     """
-    found = [_read(path) for path in sorted(sweep.programs.glob(f"*/{_GROUP}"))]
+    found = [_read_group(path) for path in sorted(sweep.programs.glob(f"*/{_GROUP}"))]
     return [(group["runs"], group["way"]) for group in found if group]
 
 
@@ -209,7 +219,7 @@ def clear_ended(sweep: SweepDir) -> None:
       sweep: the sweep.
     """
     for folder in sweep.programs.glob("*"):
-        group = _read(folder / _GROUP)
+        group = _read_group(folder / _GROUP)
         if group and all(map(sweep.ended, group["runs"])):
             end_group(folder)
 
@@ -228,9 +238,7 @@ def end_group(folder: pathlib.Path) -> None:
         folder.parent.rmdir()
 
 
-def _read(path: pathlib.Path) -> dict[str, Any] | None:
-    """Return the JSON in a file, or None if there is no such file or a power cut has damaged it."""
-    try:
-        return json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
-        return None
+def _read_group(path: pathlib.Path) -> dict[str, Any] | None:
+    """Return the description of a compiled group; None if it is missing or damaged."""
+    group = rundir.read_json(path) or {}
+    return group if isinstance(group.get("runs"), list) and isinstance(group.get("way"), str) else None

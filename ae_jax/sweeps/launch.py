@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from ae_jax.core.errors import RunFailed, UserError
-from ae_jax.experiments import analysis, checks, configuration, hooks, open_run, trusted
+from ae_jax.experiments import analysis, checks, configuration, hooks, locks, open_run, trusted
 from ae_jax.sweeps import compiled, directory, results
 from ae_jax.sweeps.axes import Assignment
 from ae_jax.sweeps.engines import Engine, local
@@ -73,7 +73,7 @@ def make_plan(
     Raises:
       UserError: if a run is not valid, or if the directory holds something else.
     """
-    base, assignments, machines = checks.complete(base), list(assignments), machines or compiled.Machines()
+    base, assignments, machines = (checks.complete(base), list(assignments), machines or compiled.Machines())
     engine = engine or local.make()
     if "data.path" not in assignments[0]:  # else each run reads data of its own
         (base,) = open_run.pinned([base], trust)
@@ -178,8 +178,16 @@ def run(plan: Plan, judge: Judge | None = None) -> directory.SweepDir:
       The sweep's directory.
 
     Raises:
+      UserError: if another process writes in the directory, or has done so since the plan was made.
       RunFailed: if training was stopped; the same command goes on.
     """
+    with locks.held(plan.workdir):
+        _check_is_current(plan)
+        return run_locked(plan, judge)
+
+
+def run_locked(plan: Plan, judge: Judge | None = None) -> directory.SweepDir:
+    """Train a plan as `run` does, where the caller holds the lock of the directory."""
     # Known runs come first and keep their places, so that the rows of results.csv do.
     runs = plan.known | {run.name: run.axes for run in plan.runs if run.name not in plan.known}
     folder = directory.begin(plan.workdir, plan.base, runs)
@@ -196,6 +204,15 @@ def run(plan: Plan, judge: Judge | None = None) -> directory.SweepDir:
     if not ended:
         raise RunFailed(f"stopped, saved in {folder.path}\nrun the same command again to go on")
     return folder
+
+
+def _check_is_current(plan: Plan) -> None:
+    """Raise UserError if another process has ended runs of a plan since it was made."""
+    folder = directory.SweepDir(pathlib.Path(plan.workdir))
+    for group, _ in plan.groups:
+        # A group that was stopped may hold runs that had ended before.
+        if all(folder.ended(run.name) for run in group.runs):
+            raise UserError(f"another process has trained {group.runs[0].name!r} meanwhile\nrun the same command again")
 
 
 # --- results ----------------------------------------------------------------------------------------------------------

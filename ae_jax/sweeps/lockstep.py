@@ -21,7 +21,7 @@ import jax
 
 from ae_jax.core.errors import UserError, first_line
 from ae_jax.data.batching import describe_range
-from ae_jax.experiments import analysis, configuration, eval_data, experiment, hooks, rundir, runner
+from ae_jax.experiments import analysis, configuration, eval_data, experiment, hooks, rundir, runner, versions
 from ae_jax.sweeps import compiled, directory, fleet, results
 from ae_jax.sweeps.history import History
 from ae_jax.sweeps.members import Member
@@ -87,7 +87,7 @@ class _Training:
     """
 
     def __init__(self, task, say, machines):
-        self._task, self._say, self._compiling = task, say, runner.CompileClock()
+        self._task, self._say, self._compiling = task, say, versions.CompileClock()
         self._sweep = directory.SweepDir(pathlib.Path(task.folder))
         self._members = []
         for name, plain in task.runs.items():

@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ae_jax.core import cells
 from ae_jax.experiments import rundir
 from ae_jax.sweeps.directory import SweepDir
 
@@ -71,7 +72,7 @@ def write(sweep: SweepDir) -> None:
     file = io.StringIO()
     writer = csv.DictWriter(file, list(head), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(found)
+    writer.writerows({key: cells.quote(value) for key, value in row.items()} for row in found)
     rundir.write_text(sweep.results, file.getvalue())
 
 

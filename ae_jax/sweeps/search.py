@@ -7,18 +7,15 @@ finished trials had at that step (Golovin et al. 2017, "Google Vizier", section 
 
 import dataclasses
 import logging
-import math
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from ae_jax.core import compat, errors
+from ae_jax.core import errors
 from ae_jax.core.errors import UserError
-from ae_jax.experiments import analysis, checks, open_run
-from ae_jax.sweeps import compiled, directory, launch, search_space
+from ae_jax.experiments import analysis, checks, locks, open_run
+from ae_jax.sweeps import compiled, directory, launch, search_space, study
 from ae_jax.sweeps.engines import Engine
-
-_STUDY = "search.journal"  # the file of the study in the sweep's directory
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +80,7 @@ def make(
         (base,) = open_run.pinned([base], trust)
     search = Search(workdir, base, space, metric, direction, tuple(trust))
     directory.check_new_or_same(workdir, base, list(space))
-    stored = _stored_description(_path(workdir))
+    stored = study.stored_facts(study.path_of(workdir))
     # A search that was killed as it began may have stored only a part.
     if not stored.items() <= _description(search).items():
         raise UserError(f"workdir {workdir!r} holds another search: {stored}\nuse another --workdir")
@@ -139,33 +136,47 @@ def run(
       UserError: before anything is written, if the space holds values that are not valid.
       RunFailed: if training was stopped; the same command goes on.
     """
-    from optuna.trial import TrialState
-
     machines = compiled.Machines()
     folder = directory.SweepDir(pathlib.Path(search.workdir).absolute())
     corners = search_space.corners(search.space)
     launch.make_plan(search.workdir, search.base, corners, way, trust=search.trust, machines=machines)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    study = _open_study(_path(search.workdir), search)
+    with locks.held(folder.path):
+        return _draw_and_train(search, trials, together, way, engine, machines, say)
+
+
+def _draw_and_train(
+    search: Search,
+    trials: int,
+    together: int,
+    way: str,
+    engine: Engine,
+    machines: compiled.Machines,
+    say: Callable[..., None],
+) -> directory.SweepDir:
+    """Train trials until enough of them have ended; see `run`."""
+    from optuna.trial import TrialState
+
+    folder = directory.SweepDir(pathlib.Path(search.workdir).absolute())
+    journal = study.open_study(study.path_of(search.workdir), search.direction, _description(search))
     while True:
-        going = study.get_trials(states=(TrialState.RUNNING,))
+        going = journal.get_trials(states=(TrialState.RUNNING,))
         if not going:
-            left = trials - len(study.trials)
+            left = trials - len(journal.trials)
             if left <= 0:
                 return folder
-            drawn = search_space.distinct(search_space.texts(trial.params) for trial in study.trials)
+            drawn = search_space.distinct(search_space.texts(trial.params) for trial in journal.trials)
             if len(drawn) == search_space.combinations(search.space):
                 say("all combinations are drawn", flush=True)
                 return folder
             # Seeded by the trials there are: a search that was stopped draws what it would have drawn.
-            study.sampler = _sampler(len(study.trials))
-            going = [study.ask(search.space) for _ in range(min(left, together))]
+            journal.sampler = study.sampler(len(journal.trials))
+            going = [journal.ask(search.space) for _ in range(min(left, together))]
         names = _train(search, going, way, engine, machines, say)
         for trial in going:
-            study.tell(trial.number, **_report(folder.result(names[trial.number]), search.metric))
-        complete = study.get_trials(states=(TrialState.COMPLETE,))
-        best = f"best {search.metric} {study.best_value:.5g}" if complete else "none came to its end"
-        say(f"{len(study.trials)} of {trials} trials: {best}", flush=True)
+            journal.tell(trial.number, **study.report(folder.result(names[trial.number]), search.metric))
+        complete = journal.get_trials(states=(TrialState.COMPLETE,))
+        best = f"best {search.metric} {journal.best_value:.5g}" if complete else "none came to its end"
+        say(f"{len(journal.trials)} of {trials} trials: {best}", flush=True)
 
 
 def _train(
@@ -181,7 +192,7 @@ def _train(
     Several trials may share a run.
     """
     if not all(search_space.contains(search.space, trial.params) for trial in going):
-        raise UserError(f"{_path(search.workdir)} holds trials of other axes\nuse another --workdir")
+        raise UserError(f"{study.path_of(search.workdir)} holds trials of other axes\nuse another --workdir")
     texts = {trial.number: search_space.texts(trial.params) for trial in going}
     assignments = search_space.distinct(texts.values())
     plan = launch.make_plan(search.workdir, search.base, assignments, way, engine, search.trust, machines)
@@ -190,105 +201,10 @@ def _train(
     numbers = {name: number for number, name in names.items()}
     plan, described = launch.describe(plan)
     say(described, flush=True)
-    launch.run(plan, MedianJudge(str(_path(search.workdir)), search.metric, numbers))
+    launch.run_locked(plan, study.MedianJudge(str(study.path_of(search.workdir)), search.metric, numbers))
     return names
-
-
-def _report(result: Mapping[str, Any] | None, metric: str) -> dict[str, Any]:
-    """Return the arguments by which `study.tell` learns of a run with this result."""
-    from optuna.trial import TrialState
-
-    # A run whose files were deleted meanwhile has no result.
-    if result is None:
-        return {"state": TrialState.FAIL}
-    if result["status"] == "pruned":
-        return {"state": TrialState.PRUNED}
-    # The metric may never have been finite.
-    if result["status"] == "failed" or metric not in result["best"]:
-        return {"state": TrialState.FAIL}
-    return {"state": TrialState.COMPLETE, "values": result["best"][metric]}
-
-
-@dataclasses.dataclass(frozen=True)
-class MedianJudge:
-    """Prunes trials by the median, in whatever process they are trained.
-
-    Attributes:
-      path: the file of the study.
-      metric: the metric of the search.
-      numbers: {name of a run: number of its trial}.
-    """
-
-    path: str
-    metric: str
-    numbers: dict[str, int]
-
-    def __call__(self, step: int, scores: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
-        """Report scores to the study, and return {name: reason} of the runs to prune.
-
-        Args:
-          step: the step at which the runs were evaluated.
-          scores: {name of a run: its scores}.
-        """
-        study, pruned = _open_study(self.path), {}
-        trials = study.get_trials(deepcopy=False)
-        for name, score in scores.items():
-            value = score.get(self.metric, math.nan)
-            if name in self.numbers and math.isfinite(value):
-                trial = compat.optuna_trial(study, trials[self.numbers[name]])
-                trial.report(value, step)
-                if trial.should_prune():
-                    pruned[name] = f"{self.metric} {value:.5g} at step {step} is worse than the median"
-        return pruned
-
-
-# --- the study --------------------------------------------------------------------------------------------------------
-
-
-def _path(workdir: str) -> pathlib.Path:
-    return pathlib.Path(workdir).absolute() / _STUDY
-
-
-def _open_study(path: str | pathlib.Path, search: Search | None = None) -> Any:
-    """Open the study in a file.
-
-    Args:
-      path: the file.
-      search: the search for which to make the study if there is none.
-    """
-    import optuna
-    from optuna.storages import JournalStorage, journal
-    from optuna.study import StudyDirection
-
-    storage = JournalStorage(journal.JournalFileBackend(str(path)))
-    options = {"sampler": _sampler(0), "pruner": optuna.pruners.MedianPruner(), "study_name": "sweep"}
-    if search is None:
-        return optuna.load_study(storage=storage, **options)
-    direction = StudyDirection.MAXIMIZE if search.direction == "max" else StudyDirection.MINIMIZE
-    study = optuna.create_study(storage=storage, **options, direction=direction, load_if_exists=True)
-    for key, value in _description(search).items():
-        study.set_user_attr(key, value)
-    return study
-
-
-def _sampler(seed: int) -> Any:
-    """Return a sampler by tree-structured Parzen estimators."""
-    import optuna
-
-    # Trials under way count as bad ones, so that those of one round differ.
-    return optuna.samplers.TPESampler(seed=seed, constant_liar=True)
 
 
 def _description(search: Search) -> dict[str, Any]:
     """Return the facts by which a study recognizes its search."""
     return {"metric": search.metric, "axes": {key: repr(kind) for key, kind in search.space.items()}}
-
-
-def _stored_description(path: pathlib.Path) -> dict[str, Any]:
-    """Return the description of the search in a file; a part, if it was killed as it began."""
-    if not path.exists():
-        return {}
-    try:
-        return _open_study(path).user_attrs
-    except KeyError:  # the file has no study yet
-        return {}

@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 
-from ae_jax.core import lookup
+from ae_jax.core import files, lookup
 from ae_jax.core.errors import UserError
 from ae_jax.experiments import analysis, rundir, runner
 from ae_jax.plots import style
@@ -102,28 +102,34 @@ def load(workdir: str, **options: Any) -> Survey:
     return Survey(folder, runs, metric, runner.held_out_split(config), options.get("seed", 0))
 
 
-def draw(survey: Survey, names: Sequence[str], options: Mapping[str, Any], file_format: str) -> list[pathlib.Path]:
-    """Draw figures of a sweep into its folder figures/.
+def draw(
+    survey: Survey, names: Sequence[str], options: Mapping[str, Any], file_format: str, output: str = ""
+) -> list[pathlib.Path]:
+    """Draw figures of a sweep into its folder figures/, or into another folder.
 
     Args:
       survey: the sweep.
       names: the names of the figures, files of `ae_jax.sweeps.figures`.
       options: {NAME_KEYWORD: value} of keyword arguments of the figures.
       file_format: "png" or "pdf".
+      output: the folder for the pictures; "" for figures/.
 
     Returns:
       The paths of the pictures.
 
     Raises:
       UserError: if a figure is unknown or does not fit the sweep, before anything is written.
+      RunFailed: if the disk is full or read-only.
     """
     # All names are looked up, and all arrays are computed, before the first figure is written.
     functions = {name: lookup.find("sweep_figures", name, "arrays") for name in names}
     made = {}
     for name, arrays in functions.items():
         made[name] = arrays(survey, jax.random.key(survey.seed), **analysis.options_for(arrays, name, options))
+    folder = pathlib.Path(output).absolute() if output else survey.folder.figures
     paths = []
-    for name, arrays in made.items():
-        figure = lookup.find("sweep_figures", name, "figure")
-        paths.append(style.save(survey.folder.figures / name, arrays, figure(arrays), file_format))
+    with files.naming_disk_errors(folder, files.ELSEWHERE):
+        for name, arrays in made.items():
+            figure = lookup.find("sweep_figures", name, "figure")
+            paths.append(style.save(folder / name, arrays, figure(arrays), file_format))
     return paths

@@ -12,18 +12,22 @@ from ml_collections import ConfigDict
 from ae_jax.core import errors, forms, lookup, options
 from ae_jax.core.errors import UserError
 
+# Optimisers that need more than a gradient: the line search of L-BFGS evaluates the loss itself.
+_NEED_THE_LOSS = ("lbfgs",)
 # The keys of the section that are no arguments of the optimiser.
 _OWN = ("name", "clip", "players")
 
 
 @functools.cache
 def names() -> list[str]:
-    """List the optimisers of Optax: its public functions that take a learning rate."""
+    """List the optimisers of Optax that take a learning rate and need only a gradient."""
     functions = {key: value for key, value in vars(optax).items() if inspect.isfunction(value) and key[0] != "_"}
     return sorted(
         key
         for key, function in functions.items()
-        if "learning_rate" in inspect.signature(function).parameters and not key.startswith("scale_by_")
+        if "learning_rate" in inspect.signature(function).parameters
+        and not key.startswith("scale_by_")
+        and key not in _NEED_THE_LOSS
     )
 
 

@@ -99,7 +99,7 @@ RECORDS = st.lists(st.dictionaries(st.sampled_from(["loss", "kl"]), st.floats(al
 @given(RECORDS, st.data())
 def test_lines_survive_a_cut_at_any_byte(tmp_path_factory, records, data):
     """What is left of a file of lines are its first records, and truncated to a step it takes the rest again."""
-    path = tmp_path_factory.mktemp("lines") / "metrics.jsonl"
+    path = tmp_path_factory.mktemp("lines") / "lines.jsonl"
     lines = [{"step": step // 2, **record} for step, record in enumerate(records)]
     for line in lines:
         rundir.append_line(path, line)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ae_jax.core.errors import UserError
-from ae_jax.experiments import analysis, configuration, experiment, rundir, runner
+from ae_jax.experiments import analysis, configuration, experiment, runner, versions
 
 
 def trained(config, workdir):
@@ -38,7 +38,7 @@ def test_an_ended_runs_command_called_again_leaves_what_is_told_of_its_training(
     config = configuration.load("configs/vae.py:smoke")
     trained(config, tmp_path)
     before = (tmp_path / "versions.json").read_text()
-    monkeypatch.setattr(rundir, "versions", lambda: {"flags": ["another"]})
+    monkeypatch.setattr(versions, "of_process", lambda: {"flags": ["another"]})
     trained(config, tmp_path)
     assert (tmp_path / "versions.json").read_text() == before
 

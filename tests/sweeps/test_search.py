@@ -12,7 +12,7 @@ from small_sweeps import base
 
 from ae_jax.core.errors import UserError
 from ae_jax.experiments import rundir
-from ae_jax.sweeps import search, search_space
+from ae_jax.sweeps import search, search_space, study
 from ae_jax.sweeps.engines import local
 
 AXES = ("optimizer.learning_rate=log:1e-5:1e-1", "weights.kl=lin:0.5:2", "seed=0:3")
@@ -39,12 +39,12 @@ def scores(folder, name):
 def test_trials_go_on_where_they_were_and_end_early_below_the_median(searched):
     first = {name: searched.run(name).result.stat().st_mtime_ns for name in searched.read()[1]}
     # One trial was asked for, and not trained, before the search was killed.
-    killed = search._open_study(search._path(searched.path))
-    killed.sampler = search._sampler(len(killed.trials))
+    killed = study.open_study(study.path_of(searched.path))
+    killed.sampler = study.sampler(len(killed.trials))
     asked = killed.ask(make(searched.path).space)
     run(searched.path, 12)
-    study = search._open_study(search._path(searched.path))
-    assert len(study.trials) == 12 and study.trials[6].params == asked.params
+    resumed = study.open_study(study.path_of(searched.path))
+    assert len(resumed.trials) == 12 and resumed.trials[6].params == asked.params
     names = list(searched.read()[1])
     assert len(names) == 12 and {name: searched.run(name).result.stat().st_mtime_ns for name in first} == first
     ended = {}  # {name: scores} of those that came to their ends before the round under way
@@ -58,7 +58,7 @@ def test_trials_go_on_where_they_were_and_end_early_below_the_median(searched):
             assert max(score) == (below[0] if below else 60)
         ended |= {name: score for name, score in found.items() if 60 in score}
     assert {searched.result(name)["status"] for name in names} == {"done", "pruned"}
-    values = {trial.number: trial.value for trial in study.get_trials(states=(optuna.trial.TrialState.COMPLETE,))}
+    values = {trial.number: trial.value for trial in resumed.get_trials(states=(optuna.trial.TrialState.COMPLETE,))}
     assert values == {i: max(scores(searched, name).values()) for i, name in enumerate(names) if name in ended}
     for axes in searched.read()[1].values():
         assert 1e-5 <= float(axes["optimizer.learning_rate"]) <= 0.1 and 0.5 <= float(axes["weights.kl"]) <= 2
@@ -139,14 +139,14 @@ def test_another_search_is_refused(searched):
 def test_a_search_that_was_killed_as_it_began_goes_on(tmp_path):
     """Before the study was in the file, or before it knew all of its search."""
     found = make(tmp_path / "search")
-    found_path = search._path(found.workdir)
+    found_path = study.path_of(found.workdir)
     found_path.parent.mkdir()
     found_path.touch()
     assert make(tmp_path / "search") == found
     storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(found_path)))
     optuna.create_study(storage=storage, study_name="sweep", direction="maximize").set_user_attr("metric", "elbo")
     assert make(tmp_path / "search") == found
-    search._open_study(found_path, dataclasses.replace(found, space={}))
+    study.open_study(found_path, found.direction, search._description(dataclasses.replace(found, space={})))
     with pytest.raises(UserError, match="another search"):
         make(tmp_path / "search")
 
@@ -162,9 +162,9 @@ def test_a_trial_of_other_values_is_not_trained(tmp_path):
     found = make(tmp_path / "search", "optimizer.name=adam,sgd")
     for key, values in (("optimizer.name", ["mine:Optimizer"]), ("objective.name", ["elbo"])):
         (tmp_path / "search").mkdir(exist_ok=True)
-        study = search._open_study(search._path(found.workdir), found)
-        study.enqueue_trial({key: values[0]})
-        study.ask({key: optuna.distributions.CategoricalDistribution(values)})
+        journal = study.open_study(study.path_of(found.workdir), found.direction, search._description(found))
+        journal.enqueue_trial({key: values[0]})
+        journal.ask({key: optuna.distributions.CategoricalDistribution(values)})
         with pytest.raises(UserError, match="trials of other axes"):
             search.run(found, 4, 2, "map", local.make(), say=lambda *_, **__: None)
-        search._path(found.workdir).unlink()
+        study.path_of(found.workdir).unlink()

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from ae_jax.core import cells
+from ae_jax.core import files as core_files
 from ae_jax.core.errors import RunFailed, UserError
 from ae_jax.core.types import DataSpec
 from ae_jax.data import layout as layouts
@@ -164,10 +166,10 @@ def write(files: Mapping[str, Any], folder: Path, originals: Sequence[Path] = ()
     try:
         for name, path in paths.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            with style.atomic_write(path) as file:
+            with core_files.atomic_write(path) as file:
                 _WRITERS[path.suffix](file, files[name])
     except OSError as error:
-        raise RunFailed(f"{path} cannot be written: {error}") from None
+        raise RunFailed(f"{path} cannot be written: {error}\n{core_files.ELSEWHERE}") from None
     return list(paths.values())
 
 
@@ -182,7 +184,7 @@ def _write_table(file, rows):
     # Names of files may hold bytes that are no UTF-8. Python keeps them as surrogates, which are written back as they
     # were.
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows([cells.quote(cell) for cell in row] for row in rows)
     file.write(text.getvalue().encode("utf-8", "surrogateescape"))
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from ae_jax.commands.apply.results import numbered
 from ae_jax.commands.apply.userarrays import check_finite
 from ae_jax.commands.apply.userfiles import label_of, load_arrays
+from ae_jax.core import cells
 from ae_jax.core.errors import UserError
 from ae_jax.data.batching import evenly
 
@@ -84,5 +85,6 @@ def _read_table(file: Path) -> dict[str, np.ndarray]:
         codes = np.array([[row[place] for place in columns] for row in rows], np.float32)
     except (csv.Error, ValueError) as error:
         raise UserError(f"{file} cannot be read as a table of codes: {error}") from None
-    found = {"code": codes.reshape(len(rows), len(columns)), "names": np.array([row[0] for row in rows])}
+    names = np.array([cells.unquote(row[0]) for row in rows])
+    found = {"code": codes.reshape(len(rows), len(columns)), "names": names}
     return {**found, "label": np.array([row[1] for row in rows])} if header[1:2] == ["label"] else found

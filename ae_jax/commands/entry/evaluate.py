@@ -26,6 +26,7 @@ def define_flags(into):
     options.define_process_flags(into)
     options.define_profile_flag(into)
     options.define_option_flags(into, "metrics", "evaluate")
+    options.define_output_flag(into, "the folder for evaluations.jsonl (default: the run directory)")
     flags.DEFINE_list("metrics", ["elbo"], "names of files in ae_jax/evaluation/metrics", flag_values=into)
 
 
@@ -45,4 +46,7 @@ def main(line):
     with devices:
         trained = analysis.load(**options.run_options(flag))
         with hooks.profiled(trained.run) if flag.profile else contextlib.nullcontext():
-            print(json.dumps(analysis.evaluate_run(trained, flag.metrics, chosen)))
+            record = analysis.measure(trained, flag.metrics, chosen)
+            # Printed before it is stored: a full disk must not lose what took hours to compute.
+            print(json.dumps(record), flush=True)
+            analysis.store(trained, record, flag.output)

@@ -26,6 +26,7 @@ def define_flags(into):
     options.define_run_flags(into)
     options.define_option_flags(into, "figures", "arrays")
     options.define_option_flags(into, "sweep_figures", "arrays")
+    options.define_output_flag(into, "the folder for the figures (default: figures/ in the workdir)")
     flags.DEFINE_list("figures", None, _FIGURES.format(**_DEFAULT), flag_values=into)
     flags.DEFINE_enum("format", "png", ["png", "pdf"], "file format of the figures", flag_values=into)
 
@@ -42,5 +43,5 @@ def main(line):
     else:
         opened, draw, kind = analysis.load(**chosen), analysis.draw, "figures"
     names = flag.figures or [_DEFAULT[kind]]
-    for path in draw(opened, names, options.options(flag, kind, "arrays", names), flag.format):
+    for path in draw(opened, names, options.options(flag, kind, "arrays", names), flag.format, flag.output):
         print(path)

@@ -16,6 +16,7 @@ def define_flags(into):
     """Define the flags of `report`."""
     flags.DEFINE_string("workdir", None, "the directory of a run or of a sweep", required=True, flag_values=into)
     flags.DEFINE_list("compare", [], "run directories to show beside this run", flag_values=into)
+    options.define_output_flag(into, "the folder for report.html (default: the workdir)")
     # A report imports nothing that a config names; the flag is accepted because all commands that open runs have it.
     options.define_trust_flag(into)
 
@@ -24,4 +25,4 @@ def main(line):
     """Write the page, and print its path."""
     from ae_jax.commands import report
 
-    print(report.write(line.flags.workdir, cli.paths(line.flags.compare)))
+    print(report.write(line.flags.workdir, cli.paths(line.flags.compare), line.flags.output))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import flax.linen as nn
 import jax.numpy as jnp
 
+from ae_jax.core.errors import UserError
 from ae_jax.core.forms import Count, Sizes
 from ae_jax.models.nets.recurrent import Lstm
 
@@ -59,7 +60,16 @@ class Decoder(nn.Module):
         Args:
           z: latents [N, D].
           before: what each step reads of the step before it, [N, T, F].
+
+        Raises:
+          UserError: the model has no sequences.
         """
+        # Models of images give every decoder a shape here.
+        if isinstance(before, tuple):
+            raise UserError(
+                "decoder 'autoregressive' writes sequences of events, and this model has none\n"
+                "use model.name=music, or another model.decoder such as mlp"
+            )
         states, context = self.begin(z)
         h = before
         for layer, state, added in zip(self.layers, states, self._added(context), strict=True):
