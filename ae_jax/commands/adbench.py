@@ -2,8 +2,8 @@
 
 The tables are those of ADBench (Han et al. 2022, arXiv:2206.09426). One protocol serves all of them. 70 % of the rows
 are for training and 30 % for testing, in the same proportions of both classes. Each column is scaled to [0, 1] by the
-training part. Training is unsupervised and sees anomalies as well. No setting is chosen by labels. Each of five seeds
-decides a split and the first values of a model.
+training part. Training is unsupervised and sees anomalies as well. No setting is chosen for a single table. Each of
+five seeds decides a split and the first values of a model.
 
     AE, VAE          D-64-32-K-32-64-D, 10 epochs, scored by the squared error and by the ELBO
     IsolationForest  scikit-learn's defaults
@@ -39,8 +39,8 @@ MODELS = ("AE", "VAE")
 BASELINES = ("IsolationForest", "kNN", "PCA")
 METRICS = ("auc_roc", "auc_pr")
 _NEIGHBOURS = 5
-# The defaults of the autoencoder in PyOD 2, a library of anomaly detectors, and so chosen without any of these labels.
-# Networks that train for much longer on such small tables learn to reconstruct the anomalies among their rows too.
+# Networks that train for much longer on such small tables learn to reconstruct the anomalies among their rows too. This
+# was seen on the table cardio, with its labels; docs/anomaly.md says so.
 _EPOCHS = 10
 _BATCH = 32
 _HIDDEN = (64, 32)
