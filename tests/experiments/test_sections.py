@@ -248,8 +248,9 @@ def test_the_keywords_of_a_data_source_are_keys_of_data(theirs):
 
 
 def test_a_key_of_another_source_is_an_error_while_it_is_set(theirs):
-    config = of_noise(("data.count", "512"))
-    configuration.override_all(config, [("data.source", "digits"), ("model.likelihood", "bernoulli")])
+    config = of_noise(("data.count", "30"))
+    others = [("data.count", "512"), ("data.source", "digits"), ("model.likelihood", "bernoulli")]
+    configuration.override_all(config, others)
     with pytest.raises(UnknownKey, match="'data.count'.*\n.*'digits' reads: nothing"):
         experiment.build(config)
     for unset in ("None", "0"):  # a config may state the keys of several sources, each at what switches it off
@@ -312,10 +313,10 @@ def test_every_option_has_a_meaning(name):
 
 @pytest.mark.parametrize("role", ["name", "encoder", "decoder", "likelihood", "posterior", "prior"])
 def test_every_field_of_a_part_has_a_meaning(role):
-    kind, attribute = {"name": ("models", "Model"), **parts._NETS, **parts._PARTS}[role]
+    kind, attribute = {"name": ("models", "Model"), **parts.NETS, **parts.PARTS}[role]
     for name in lookup.choices(kind, attribute):
         part = lookup.find(kind, name, attribute)
-        fields = set(parts.fields_of(part, role)) - {*parts._NETS, *parts._PARTS}
+        fields = set(parts.fields_of(part, role)) - {*parts.NETS, *parts.PARTS}
         assert fields <= set(docstrings.meanings_of(part)), name
 
 

@@ -20,7 +20,7 @@ from ae_jax.sweeps.engines import Engine
 
 CONFIGS = [path.stem for path in sorted((configuration.ROOT / "configs").glob("[a-z]*.py")) if path.stem != "common"]
 # {key: (package that is its registry, a name in it, what the name's module defines)}, as a stored config has them.
-ROLES = {"name": ("models", "Model"), **parts._NETS, **parts._PARTS}
+ROLES = {"name": ("models", "Model"), **parts.NETS, **parts.PARTS}
 BARE = {"name": "vae", "encoder": "mlp", "decoder": "mlp", "likelihood": "bernoulli"}
 BARE |= {"posterior": "diagonal_normal", "prior": "standard_normal"}
 OURS = {f"model.{role}": (lookup.package(kind), BARE[role], defined) for role, (kind, defined) in ROLES.items()}
