@@ -176,9 +176,15 @@ def with_parts(posterior, prior, latent_dim):
     return vae.Model(DataSpec((3,), "reals"), mlp.Encoder((4,)), mlp.Decoder((4,)), latent_dim=latent_dim, **parts)
 
 
-# Without the circle, which needs a plane, and without what the next test sees refused.
+def is_discrete(kind, name):
+    return lookup.find(f"{kind}s", name, kind.capitalize()).is_discrete
+
+
+# Densities only; without the circle, which needs a plane, and without what the next test sees refused.
+POSTERIORS = [name for name in lookup.choices("posteriors") if not is_discrete("posterior", name)]
+PRIORS = [name for name in lookup.choices("priors") if not is_discrete("prior", name)]
 PAIRS = [("diagonal_normal", "vamp")]
-PAIRS += [(q, p) for q in lookup.choices("posteriors") for p in lookup.choices("priors") if p not in ("circle", "vamp")]
+PAIRS += [(q, p) for q in POSTERIORS for p in PRIORS if p not in ("circle", "vamp")]
 
 
 @pytest.mark.parametrize("posterior, prior", PAIRS)
@@ -217,7 +223,10 @@ def test_every_posterior_goes_with_every_prior_or_says_why_not(posterior, prior)
         outputs, _ = model.init_with_output({"params": KEY, "latent": KEY}, batch, num_samples=2)
         return {**stl(outputs, batch), **elbo(outputs, batch)}
 
-    if prior == "vamp" and posterior != "diagonal_normal":
+    if is_discrete("posterior", posterior) != is_discrete("prior", prior):
+        with pytest.raises(UserError, match="model.posterior=gumbel_softmax and model.prior=uniform"):
+            jax.eval_shape(bounds)
+    elif prior == "vamp" and posterior != "diagonal_normal":
         with pytest.raises(UserError, match="needs a normal posterior"):
             jax.eval_shape(bounds)
     else:
