@@ -20,7 +20,7 @@ def get_config(arg=""):
     if config.data.name == "mnist_static":
         config.data.validation = 0
         source = "van den Oord et al. 2016, arXiv:1601.06759, table 4: PixelCNN"
-        config.expected.elbo = dict(value=-81.30, tolerance=1.0, source=source)
+        config.expected.elbo = dict(value=-81.30, judged=False, source=f"unconfirmed; {source}")
     return config
 
 
