@@ -67,7 +67,7 @@ def load(
     share = _share(split or "0.1")
     files = _midi_files(path) if path else _corpus()
     sides = sorted({file.parent / beats for file, _ in files if (file.parent / beats).is_file()}) if beats else []
-    readers = [Path(reader.__file__).read_text() for reader in _READERS]
+    readers = [Path(str(reader.__file__)).read_text() for reader in _READERS]
     stamps = cached.stamps([*(file for file, _ in files), *sides])
     folder = cached.folder(cache, "melodies", [bars[0], share, stamps, readers, validation, bar, beats, format_number])
 
@@ -118,7 +118,7 @@ def _check_none_empty(splits: dict[str, dict[str, np.ndarray]], path: str) -> No
 def _corpus() -> list[tuple[Path, int]]:
     """Return (file, label) of the corpus. music21 is not imported, because that takes seconds."""
     music21 = importlib.util.find_spec("music21")
-    if music21 is None:
+    if music21 is None or not music21.submodule_search_locations:
         raise UserError(
             "data.source=melodies reads the corpus of music21, which is not installed: pip install -e '.[music]'\n"
             "instead: --config.data.path=FOLDER of MIDI files"
@@ -204,7 +204,7 @@ def _splits_of_tunes(found: list[Tune], share: float, validation: int) -> dict[s
 
 def _count_held(chosen: list[Tune], validation: int) -> int:
     """Count how many of the first tunes have `validation` windows together; the same notes stay together."""
-    windows = set()
+    windows: set[bytes] = set()
     for number, tune in enumerate(chosen):
         if len(windows) >= validation and tune.digest != chosen[number - 1].digest:
             return number

@@ -244,7 +244,7 @@ def _shrunk(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     top, left = (height - side) // 2, (width - side) // 2
     picture = Image.fromarray(image[..., 0] if channels == 1 else image)
     square = (left, top, left + side, top + side)
-    return np.asarray(picture.resize(shape[1::-1], Image.Resampling.BOX, box=square)).reshape(shape)
+    return np.asarray(picture.resize((shape[1], shape[0]), Image.Resampling.BOX, box=square)).reshape(shape)
 
 
 def main(name: str, home: str, manual: str) -> None:
