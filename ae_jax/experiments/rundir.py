@@ -124,7 +124,12 @@ def check_new_or_same(workdir: str, config: Any) -> list[str]:
     refused = {key: values for key, values in changed.items() if not key.startswith(may_change)}
     if refused:
         kept = any(run.checkpoints.glob("[0-9]*"))
-        cure = "try another --workdir" + ("" if kept else ", or delete this one: it has no checkpoint")
+        cure = "try another --workdir"
+        if not kept:
+            cure += ", or delete this one: it has no checkpoint"
+        elif not any(key.startswith("model.") for key in refused):
+            # The network is the same, so that a new run can go on from these parameters.
+            cure += f", with --config.train.init_from={workdir} to start from these parameters"
         raise UserError(f"workdir {workdir!r} holds a run of another config: {show(refused)}\n{cure}")
     notes = [f"going on with changes: {show(changed)}"] if changed else []
     # A schedule's horizon is a number of steps of its own, which a longer or shorter training does not move.
