@@ -66,7 +66,7 @@ def server(tmp_path, monkeypatch):
 def test_a_set_is_downloaded_once(name, server, tmp_path):
     assert sources.named(name) == {"source": "idx"}
     for _ in range(2):
-        spec, splits = idx.load(name, cache=str(tmp_path / "cache"))
+        spec, splits = idx.load(name=name, cache=str(tmp_path / "cache"))
     assert sorted(server) == sorted(f"/{file}" for file in FILES)
     assert spec.shape == (4, 4, 1) and splits["train"]["x"].ravel().tolist() == list(range(80))
     assert splits["test"]["label"].tolist() == [0, 1, 2]
@@ -77,14 +77,14 @@ def test_a_file_that_is_there_is_not_downloaded(server, tmp_path):
     home.mkdir(parents=True)
     name = "train-labels-idx1-ubyte.gz"
     (home / name).write_bytes(FILES[name])
-    idx.load("mnist", cache=str(tmp_path / "cache"))
+    idx.load(name="mnist", cache=str(tmp_path / "cache"))
     assert f"/{name}" not in server and len(server) == 3
 
 
 def test_another_file_is_refused_and_not_kept(server, tmp_path):
     (tmp_path / "served" / "t10k-images-idx3-ubyte.gz").write_bytes(packed((2, 4, 4)))
     with pytest.raises(UserError, match="t10k-images-idx3-ubyte.gz sent another file.*\n.*put the right file at"):
-        idx.load("mnist", cache=str(tmp_path / "cache"))
+        idx.load(name="mnist", cache=str(tmp_path / "cache"))
     kept = os.listdir(tmp_path / "cache" / "downloads" / "mnist")
     assert "t10k-images-idx3-ubyte.gz" not in kept and set(kept) <= set(FILES)
 
@@ -94,7 +94,7 @@ def test_without_the_server_two_lines_say_which_files_to_put_where(server, tmp_p
     monkeypatch.setitem(downloads.SETS, "mnist", (address, downloads.SETS["mnist"][1]))
     start = time.monotonic()
     with pytest.raises(UserError) as error:
-        idx.load("mnist", cache=str(tmp_path / "cache"))
+        idx.load(name="mnist", cache=str(tmp_path / "cache"))
     lines = str(error.value).splitlines()
     assert time.monotonic() - start < 10 and len(lines) == 2
     assert address in lines[0]

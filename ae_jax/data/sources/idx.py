@@ -21,7 +21,7 @@ STEMS = {"train": ("train",), "test": ("t10k", "test")}
 
 
 def load(
-    name: str = "", dir: str = "", cache: str = "", format_number: int = FORMAT, *, prefix: str = ""
+    dir: str = "", cache: str = "", format_number: int = FORMAT, *, name: str = "", prefix: str = ""
 ) -> tuple[DataSpec, dict]:
     """Read the images of a folder and, where they are, their labels.
 
@@ -30,10 +30,10 @@ def load(
     processes one reads, and all map its arrays from the cache.
 
     Args:
-      name: name of the set; mnist and fashion_mnist are downloaded once if `dir` is empty.
       dir: the folder.
       cache: the folder of the cache; ~/.cache/ae_jax by default, or ae_jax in $XDG_CACHE_HOME.
       format_number: the rules by which the run reads its data, see `ae_jax.core.types.FORMAT`.
+      name: name of the set; mnist and fashion_mnist are downloaded once if `dir` is empty.
       prefix: what stands before the names of the files, where the folder holds several sets, such as emnist-letters.
 
     Returns:
