@@ -58,7 +58,7 @@ class Calendar:
 
 
 class Progress:
-    """The progress of a run: printed lines with the loss, rates and time left, and timings.jsonl.
+    """A run's progress: printed lines with the loss, rates and time left, and timings.jsonl.
 
     The clock runs from `resume` to the next call, so that evaluating and saving do not count as training.
     """
