@@ -173,6 +173,7 @@ class TensorBoard:
         from tensorboardX import SummaryWriter
 
         self._folder = run.tensorboard
+        # The other processes make the same calls, and their writers drop everything.
         self._writer = SummaryWriter(
             str(run.tensorboard), purge_step=start + 1, flush_secs=10, write_to_disk=processes.leads()
         )
