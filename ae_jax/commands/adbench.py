@@ -75,6 +75,7 @@ def split(x: np.ndarray, y: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarr
     from sklearn.preprocessing import MinMaxScaler
 
     train, test, of_train, of_test = train_test_split(x, y, test_size=0.3, stratify=y, random_state=seed)
+    # The test rows have no part in the scaling, so their values may lie outside [0, 1].
     scaler = MinMaxScaler().fit(train)
     return scaler.transform(train), scaler.transform(test), of_train, of_test
 
@@ -101,6 +102,7 @@ def baseline(name: str, train: np.ndarray, test: np.ndarray, seed: int) -> np.nd
     from sklearn.neighbors import NearestNeighbors
 
     if name == "IsolationForest":
+        # The scores of scikit-learn are larger for more typical rows, so the sign is changed.
         return -IsolationForest(random_state=seed).fit(train).score_samples(test)
     if name == "kNN":
         distances, _ = NearestNeighbors(n_neighbors=_NEIGHBOURS).fit(train).kneighbors(test)

@@ -155,6 +155,7 @@ def stablehlo(part: Part, variables: Any, batch_size: int) -> dict[str, tuple[An
 
 def parameters(part: Part, variables: Any) -> dict[str, np.ndarray]:
     """Return {path: array} of the variables that a part reads, such as "params/z/kernel"."""
+    # Shapes suffice, because the exported program is only inspected and never called.
     like = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), variables)
     # The program's list of used arguments says which variables the part reads.
     exported = jax.export.export(jax.jit(part.function))(like, *part.shapes(1))

@@ -179,6 +179,7 @@ def run(row: Row, folder: pathlib.Path, seed: int | None = None, trust: Sequence
         trained = analysis.load(str(workdir), checkpoint=checkpoint, trust=(*trust, *trusted.modules(config)))
         scores = analysis.evaluate(trained.experiment, trained.variables, metrics_of(config), trained.data)
     seconds = sum(line["window_seconds"] for line in rundir.read_lines(trained.run.timings))
+    # The hash is of the config as its file has it, because train.init_from is now a path on this machine.
     return {"config": row.config, "hash": config_hash(configuration.load(row.config)), "seconds": round(seconds, 1),
             "device": device(), "scores": scores}  # fmt: skip
 

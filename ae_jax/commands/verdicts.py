@@ -159,6 +159,7 @@ def _trend(past: Mapping[str, Any], mean: float, spread: float, seeds: int) -> s
     deviation = spread if stored is None else float(stored)
     if math.isnan(deviation):
         return ONE_SEED
+    # Both means vary over seeds, so the variance of their difference is the sum of their variances.
     allowance = _WIDTH * deviation * math.sqrt(1 / seeds + 1 / past.get("seeds", 1))
     return AS_BEFORE if abs(mean - past["value"]) <= allowance else CHANGED
 
@@ -191,6 +192,7 @@ def _expected(
 
 def _paired(obtained: Mapping[str, float], references: Mapping[str, float]) -> list[float]:
     """Return the differences of the same seeds; of other seeds, those to the mean."""
+    # Differences of the same seed lack the variance that the seed causes in both rows alike.
     if obtained.keys() <= references.keys():
         return [one - references[seed] for seed, one in obtained.items()]
     middle = statistics.fmean(references.values())
@@ -211,6 +213,7 @@ def _se_of_examples(name: str, metric: str, stored: Mapping[str, Any]) -> float:
 
 def half_a_unit(value: float) -> float:
     """Return half a unit of the last place of a figure: 0.005 for 88.71, and 0.5 for 104."""
+    # The text of a float has the digits that were published. Its binary value has many more.
     exponent = decimal.Decimal(str(value)).as_tuple().exponent
     assert isinstance(exponent, int), "a published value is finite"
     return 0.5 * 10.0**exponent

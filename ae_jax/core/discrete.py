@@ -29,6 +29,7 @@ class OneHot(flax.struct.PyTreeNode):
         log_p = log_p.reshape(*log_p.shape[:-2], -1)
         rank = max(value.ndim, log_p.ndim)
         value, log_p = (each.reshape((1,) * (rank - each.ndim) + each.shape) for each in (value, log_p))
+        # A class of probability zero has log_p = -inf, and 0 * (-inf) would be NaN.
         return jnp.sum(jnp.where(value == 0, 0, value * log_p), axis=-1)
 
     def sample(self, key: Key, n: int) -> Float[Array, "{n} ..."]:
@@ -60,6 +61,7 @@ def relaxed_log_sample(
     key: Key, logits: Float[Array, "*batch K"], temperature: Scalar, n: int
 ) -> Float[Array, "{n} *batch K"]:
     """Draw log y of n relaxed one-hot vectors softmax((logits + Gumbel noise) / temperature)."""
+    # At a low temperature, most entries of y itself would underflow to zero, and their logarithms would be -inf.
     noise = jax.random.gumbel(key, (n, *logits.shape))
     return jax.nn.log_softmax((logits[None] + noise) / temperature, axis=-1)
 

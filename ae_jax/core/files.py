@@ -38,6 +38,7 @@ def atomic_write(path: pathlib.Path, flush: bool = False) -> Iterator[IO[bytes]]
     try:
         with os.fdopen(_open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "wb") as file:
             yield file
+            # A file system may store the new name before the contents. After a power failure the file would be empty.
             if flush:
                 file.flush()
                 os.fsync(file.fileno())
@@ -60,6 +61,7 @@ def append(path: pathlib.Path, text: str) -> None:
     Raises:
       OSError: the file is a link, which is not followed, or the disk refuses.
     """
+    # With O_APPEND, each write goes to the end of the file, wherever reading has left the position.
     with os.fdopen(_open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND), "ab+") as file:
         end = file.seek(0, os.SEEK_END)
         # A crash may have cut the last line short. It must not swallow the next one.

@@ -79,6 +79,7 @@ class Planar(flax.struct.PyTreeNode):
         """Return y and log |det dy/dz|."""
         u, w, b, slope = self._parts(z)
         height = jnp.tanh(_dot(w, z) + b)
+        # The determinant is positive because w.u > -1, so the logarithm needs no absolute value.
         return z + u * height, jnp.log1p((1 - jnp.square(height)) * slope)[..., 0]
 
     def inverse(self, y: Float[Array, "*batch D"]) -> PointsAndLogs:
@@ -90,6 +91,7 @@ class Planar(flax.struct.PyTreeNode):
             """Return a + slope tanh(a + b) - w.y, which increases with a and is zero at a = w.z."""
             return a + slope * jnp.tanh(a + b) - target
 
+        # The root lies within |slope| of w.y, because |tanh| is less than 1.
         a = jax.lax.stop_gradient(_bisect(excess, target, jnp.abs(slope)))
         # Bisection has no derivative; one step of Newton's method has the derivative of the root.
         a = a - excess(a) / jax.lax.stop_gradient(1 + slope * (1 - jnp.square(jnp.tanh(a + b))))
@@ -175,6 +177,7 @@ class Autoregressive(flax.struct.PyTreeNode):
         """Return t and log s, each shaped like z."""
         size, hidden = self.inward.shape
         # A hidden unit of degree k reads z_1 .. z_k; t_d and s_d with d > k read it (Germain et al. 2015).
+        # The masks are made by NumPy, so that they are constants of the compiled program.
         degree, place = np.arange(hidden) % max(size - 1, 1) + 1, np.arange(1, size + 1)
         reads, is_read = degree[None] >= place[:, None], np.tile(degree[:, None] < place[None], 2)
         h = jnp.tanh(z @ jnp.where(reads, self.inward, 0) + _align_to(z, self.context))
@@ -198,6 +201,7 @@ class Autoregressive(flax.struct.PyTreeNode):
             shift, log_scale = self._parts(z)
             return (y - shift) * jnp.exp(-log_scale)
 
+        # Any first z serves. After k passes, the first k coordinates are exact whatever the others are.
         z = jax.lax.fori_loop(0, y.shape[-1], update, y)
         return z, -self(z)[1]
 
@@ -258,6 +262,7 @@ class Transformed(flax.struct.PyTreeNode):
 
     def log_prob(self, value: Float[Array, "*batch D"]) -> Float[Array, "..."]:
         """Return the log density of `value`, which inverts every flow."""
+        # The flows align their parameters with the last axes of the value, so it needs all batch axes.
         value = jnp.broadcast_to(value, jnp.broadcast_shapes(value.shape, self.base.mean.shape))
         log_determinants = []
         for flow in self.flows[::-1]:

@@ -136,6 +136,7 @@ def imported(path: str) -> Tree:
     module_name, name = match.groups()
     # Not before the user's own code is needed: a downloaded folder may contain a file named like a package.
     if os.getcwd() not in sys.path:
+        # The folder comes last, so that a file in it cannot replace an installed package.
         sys.path.append(os.getcwd())
     try:
         home = importlib.import_module(module_name)

@@ -46,5 +46,6 @@ def check_weights(terms: Mapping[str, object], weights: Mapping[str, object]) ->
 
 def weighted_sum(terms: Mapping[str, Float[Array, "..."]], weights: Mapping[str, Scalar]) -> Float[Array, "..."]:
     """Return the sum of weight * term, in the order of names so that it is reproducible."""
+    # Sums of floats depend on the order of the terms, and the order of a dict is that in which it was filled.
     weighed = [weights[name] * terms[name] for name in sorted(terms.keys() - LOGGED_ONLY)]
     return functools.reduce(operator.add, weighed)

@@ -77,6 +77,7 @@ def _sigmoid(step: _Numbers, start: _Numbers, end: _Numbers, rate: _Numbers) -> 
 
     This is one minus the inverse sigmoid decay of Bengio et al. 2015, arXiv:1506.03099, section 2.4.
     """
+    # Late in training exp overflows to infinity. The quotient is then 0 and the value 1, which is the limit.
     return 1 - rate / (rate + jnp.exp(step / rate))
 
 
@@ -99,6 +100,7 @@ def _values(kinds: Int[Array, " N"], parameters: Float[Array, "N 3"], step: Step
     """
     at = jnp.asarray(step, jnp.float32)
     start, end, horizon = parameters.T
+    # The kind is a number that the program receives, so all functions are evaluated, and one value is selected.
     values = [function(at, start, end, horizon) for function in _FUNCTIONS.values()]
     return jnp.select([kinds == place for place in range(len(values))], values)
 
@@ -127,6 +129,7 @@ def parse(value: object) -> Schedule | OptaxSchedule:
 
 
 def _constant(value: float) -> Schedule:
+    # A number is a linear schedule, so that it has the same pytree as a schedule and shares its compiled program.
     return _schedule("linear", [value, value], 1.0)
 
 

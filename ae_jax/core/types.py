@@ -56,7 +56,11 @@ class Distribution(Protocol):
     """A distribution with a batch shape and an event shape; see `ae_jax.core.distributions`."""
 
     def log_prob(self, value: Array) -> Array:
-        """Return the log density of `value` in nats, summed over the event."""
+        """Return the log density of `value` in nats, summed over the event.
+
+        Args:
+          value: [..., *event], whose batch axes broadcast against those of the distribution.
+        """
 
     def sample(self, key: Key, n: int) -> Array:
         """Draw n samples in a new leading axis."""
@@ -118,7 +122,11 @@ class DataSpec:
         return self.label_dim or self.classes
 
     def restored(self, x: Array) -> Array:
-        """Return examples x [..., *shape] in the units that they had before they were scaled."""
+        """Return examples x [..., *shape] in the units that they had before they were scaled.
+
+        Args:
+          x: examples [..., *shape] as models read them. Examples that were never scaled are returned unchanged.
+        """
         if not self.mean:
             return x
         axes = (1,) * (x.ndim - 1) + (-1,)

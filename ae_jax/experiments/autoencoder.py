@@ -28,6 +28,7 @@ class Home:
     def __init__(self, path: pathlib.Path):
         """Take charge of a directory."""
         self.path, self.run, self.data = path, path / "run", path / "data.npz"
+        # A finalizer also runs when Python exits, which `__del__` may not. It holds the path and not this object.
         weakref.finalize(self, shutil.rmtree, path, ignore_errors=True)
 
 
@@ -195,6 +196,7 @@ class Autoencoder:
             raise UserError(f"{path!r} exists\nuse the path of a new directory")
         try:
             shutil.copytree(self.trained.run.path, target)
+            # The temporary directory is removed with this object, so the copy must not refer to it.
             if self._home:
                 data = shutil.copy(self._home.data, target)
                 _set_data_path(rundir.RunDir(target), str(data))
@@ -222,6 +224,7 @@ def _unpacked(packed: bytes, options: Mapping[str, Any]) -> Autoencoder:
     home = make_home()
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         archive.extractall(home.path, filter="data")
+    # The stored path is that of the process that pickled the run, whose directory may be gone.
     _set_data_path(rundir.RunDir(home.run), str(home.data))
     return Autoencoder(analysis.load(str(home.run), **options), home)
 

@@ -42,6 +42,7 @@ def compute(
     if trained.model.adds_inputs and "inputs" not in batch:
         raise UserError("this model's decoder adds its inputs, and a latent alone has none\ntry --task=reconstruct")
     count = len(batch["mask"])
+    # A few rows make one small call. Filling them up to batch_size would waste most of its work.
     size = min(batch_size, count)
     batch = {**batch, **_labels(trained, label, count)}
     compiled, parts = gather.compiled(function, trained.model, **options), []
@@ -50,6 +51,7 @@ def compute(
         rows = np.minimum(np.arange(start, start + size), count - 1)
         part = {name: values[rows] for name, values in batch.items()}
         values = compiled(trained.variables, part, keys_of_examples(key, start, size))
+        # Each part moves to the host at once, so that the device holds the results of one call only.
         parts.append(jax.tree.map(np.asarray, values))
     return jax.tree.map(lambda *leaves: np.concatenate(leaves)[:count], *parts)
 
@@ -82,12 +84,21 @@ def of_inputs(trained: Trained, x: Any) -> dict[str, np.ndarray]:
 
 
 def of_prepared(x: np.ndarray) -> dict[str, np.ndarray]:
-    """Return inputs [N, *input_shape], scaled as the model reads them, as a batch without "x"."""
+    """Return inputs [N, *input_shape] as a batch without "x".
+
+    Args:
+      x: the inputs, of any real type, scaled as the model reads them. The batch has them as float32.
+    """
     return {"inputs": x.astype(np.float32, copy=False), **blank(len(x))}
 
 
 def as_stored(trained: Trained, x: np.ndarray) -> np.ndarray:
-    """Return examples [N, *shape] as a split of the run's data stores them: scaled, where it is."""
+    """Return examples [N, *shape] as a split of the run's data stores them: scaled, where it is.
+
+    Args:
+      trained: the opened run.
+      x: the examples, in the units that the data had before they were scaled.
+    """
     own = scaling.of(trained.spec, bool(trained.experiment.config.data.clip))
     return own.scaled(x) if own else x
 
@@ -100,7 +111,12 @@ def by_name(trained: Trained, label: Any) -> Any:
 
 
 def in_own_units(trained: Trained, x: np.ndarray) -> np.ndarray:
-    """Return examples [N, *shape] in the units that the data had before they were scaled."""
+    """Return examples [N, *shape] in the units that the data had before they were scaled.
+
+    Args:
+      trained: the opened run.
+      x: the examples, scaled as the model reads them.
+    """
     own = scaling.of(trained.spec)
     if own is None:
         return x

@@ -267,7 +267,9 @@ def build_stored(
 ) -> Experiment:
     """Build the experiment of a config that was stored in `file`.
 
-    An unknown key gives a warning. Otherwise the arguments and errors are those of `build`.
+    An unknown key gives a warning. All other errors are those of `build`.
+
+    Args: as for `build`; `file` is the file that holds the config.
     """
     built = _leniently(lambda config: build(config, spec, format, trust=trust), config, file)
     return dataclasses.replace(built, stored_in=file)

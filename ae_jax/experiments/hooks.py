@@ -58,7 +58,7 @@ class Calendar:
 
 
 class Progress:
-    """The progress of a run: printed lines with the loss, rates and time left, and timings.jsonl.
+    """A run's progress: printed lines with the loss, rates and time left, and timings.jsonl.
 
     The clock runs from `resume` to the next call, so that evaluating and saving do not count as training.
     """
@@ -173,6 +173,7 @@ class TensorBoard:
         from tensorboardX import SummaryWriter
 
         self._folder = run.tensorboard
+        # The other processes make the same calls, and their writers drop everything.
         self._writer = SummaryWriter(
             str(run.tensorboard), purge_step=start + 1, flush_secs=10, write_to_disk=processes.leads()
         )

@@ -52,7 +52,10 @@ def held(workdir: str | os.PathLike, flag: str = "--workdir") -> Iterator[None]:
             yield
         finally:
             stop.set()
-            beating.join()  # it must not touch the descriptor of another file
+            # The thread ends before the file is closed. The kernel gives the number of a closed descriptor to the next
+            # file that is opened, which the thread would then touch.
+            beating.join()
+            # The file is removed while it is locked. Once it is closed, it may be the lock of another process.
             with contextlib.suppress(OSError):  # the disk has become read-only, or the directory was deleted
                 (folder / NAME).unlink()
             os.close(file)
@@ -103,6 +106,7 @@ def _acquire(folder: pathlib.Path, flag: str) -> int:
     path = folder / NAME
     while True:
         try:
+            # A link could lead to any file of the user, which would be overwritten here.
             file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
         except OSError as error:
             raise _unwritable(folder, error, flag) from None
@@ -116,6 +120,7 @@ def _acquire(folder: pathlib.Path, flag: str) -> int:
             if not _is_at(file, path):
                 os.close(file)
                 continue
+            # The file is not replaced by a rename, because the kernel's lock belongs to this inode.
             os.ftruncate(file, 0)
             os.pwrite(file, json.dumps(_own()).encode(), 0)
         except OSError as error:
@@ -179,6 +184,7 @@ def _started(pid: int) -> str:
     The numbers of processes are used again, and the time tells two with the same number apart.
     """
     try:
+        # The name of the program is in brackets and may hold spaces and brackets, so fields are counted from its end.
         return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except (OSError, IndexError):
         return ""
@@ -210,6 +216,7 @@ def _may_live(holder: dict[str, Any], file: int, locks_work: bool) -> bool:
 def _is_running(holder: dict[str, Any]) -> bool:
     """Return whether a process of this machine is running."""
     try:
+        # Signal 0 is not delivered. The call only checks that the process exists.
         os.kill(holder["pid"], 0)
     except (ProcessLookupError, OverflowError):
         return False
@@ -243,5 +250,6 @@ def _hint(holder: dict[str, Any], path: pathlib.Path) -> str:
 def _beat(file: int, stop: threading.Event) -> None:
     """Touch a lock regularly until told to stop."""
     while not stop.wait(_BEAT):
+        # A failed touch must not end the training. The next one may succeed long before the lock looks stale.
         with contextlib.suppress(OSError):
             os.utime(file)

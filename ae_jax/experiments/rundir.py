@@ -193,6 +193,7 @@ def begin(
     """
     run = RunDir(pathlib.Path(workdir).absolute())
     _make(run.path, workdir)
+    # The scaling is written before config.json, so that a crash leaves no run whose scaling is missing.
     if spec.mean:
         write_text(run.scaling, stored_scaling.packed(spec), flush=flush)
     stored = {"format": format, "config": configuration.to_plain(config), "spec": stored_scaling.without(spec)}

@@ -138,7 +138,7 @@ def checked(
 ) -> experiment.Experiment:
     """Build the experiment of a config, and check that its parts and its metrics fit together.
 
-    The arguments are those of `experiment.build`. Raise UserError where they do not, or as that does.
+    Args: as for `experiment.build`, whose errors are raised too. A UserError reports parts that do not fit.
     """
     built = experiment.build(config, format=format, trust=trust, fitted=fitted)
     built.check()

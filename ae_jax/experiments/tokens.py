@@ -19,7 +19,7 @@ _BITS = 24
 
 
 def are_there(trained: Trained) -> bool:
-    """Tell whether the latent of a run is discrete."""
+    """Return whether the latent of a run is discrete."""
     spec = trained.model.code_spec
     return spec is not None and spec.kind == "tokens"
 
@@ -105,11 +105,19 @@ def compress(prior: Trained, indices: np.ndarray, batch_size: int) -> tuple[np.n
 
 
 def decompress(prior: Trained, words: np.ndarray, count: int, batch_size: int) -> np.ndarray:
-    """Return the indices [count, *spec.shape], int32, of which `compress` made words."""
+    """Return the indices [count, *spec.shape], int32, of which `compress` made words.
+
+    Args:
+      prior: the run of the prior by which they were compressed.
+      words: the words of the range coder, uint32 [W].
+      count: the number of examples.
+      batch_size: that of `compress`, because the last bits of the probabilities may depend on it.
+    """
     coder = _coder()
     decoder = coder.queue.RangeDecoder(words)
 
     def read(place, rows, shares):
+        # The probabilities must be rounded as in `compress`: others would decode to other symbols.
         return decoder.decode(coder.model.Categorical(perfect=False), shares)
 
     return _walk(prior, count, batch_size, read).reshape(count, *prior.spec.shape)
@@ -137,10 +145,12 @@ def _walk(prior: Trained, count: int, batch_size: int, symbols_of: Any) -> np.nd
 
     for start in range(0, count, batch_size):
         rows = np.arange(start, min(start + batch_size, count))
+        # The last batch may have idle rows. A smaller one would be compiled again, and might round differently.
         state = model.apply(prior.variables, batch_size, method="first_state")
         before = np.full(batch_size, -1, np.int32)
         for place in range(length):
             state, shares = step(prior.variables, state, before, np.int32(place))
+            # The coder reads float64, which holds these integers of at most 24 bits exactly.
             found[rows, place] = symbols_of(place, rows, np.asarray(shares, np.float64)[: len(rows)])
             before[: len(rows)] = found[rows, place]
     return found
@@ -149,6 +159,7 @@ def _walk(prior: Trained, count: int, batch_size: int, symbols_of: Any) -> np.nd
 def _integers(logits: Any) -> Any:
     """Return probabilities as integers [B, K], each at least 1, that add up to at most 2^24."""
     size = logits.shape[-1]
+    # The coder cannot encode a token of probability zero, so each gets one unit before the others are shared out.
     return jnp.floor(jax.nn.softmax(logits, axis=-1) * (2**_BITS - size)).astype(jnp.int32) + 1
 
 

@@ -202,6 +202,7 @@ class _Writer:
 
     def _unrolled(self, values, params):
         """Write a loop as its steps, one after the other."""
+        # Programs have no loops, so that the reader of a program needs only plain operations.
         inner, constants, carried = params["jaxpr"], params["num_consts"], params["num_carry"]
         fixed = values[:constants]
         carry = values[constants : constants + carried]
@@ -248,6 +249,7 @@ class _Writer:
     def _constant(self, value):
         """Return the key of a constant, which is appended unless an equal one exists."""
         value = np.asarray(value, np.float32)
+        # A key with the bytes themselves would keep a second copy of every constant in memory.
         content = (value.shape, hashlib.sha256(value.tobytes()).digest())
         if content not in self._numbers:
             self._numbers[content] = len(self._constants)

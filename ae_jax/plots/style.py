@@ -277,6 +277,7 @@ def save(path: str | os.PathLike, arrays: Mapping[str, np.ndarray], figure: Any,
     picture = pathlib.Path(f"{path}.{file_format}")
     picture.parent.mkdir(parents=True, exist_ok=True)
     named: dict[str, Any] = dict(arrays)
+    # The arrays are written first, so that no figure exists without the numbers that it shows.
     with atomic_write(pathlib.Path(f"{path}.npz")) as file:
         np.savez(file, **named)
     with _style(), atomic_write(picture) as file:

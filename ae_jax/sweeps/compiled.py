@@ -109,6 +109,7 @@ class Machine:
 
     @functools.cached_property
     def _run(self):
+        # The ways "map" and "threads" call this function for each run, so it does not depend on the number of runs.
         return loop.compiled_run(self.built.step, self._batches, self.built.config.train.max_bad_steps)
 
     @property
@@ -171,6 +172,7 @@ class Machine:
         # The ways other than "vmap" are measured on one device. They would be compiled anew for each of the others,
         # which are like it.
         at_a_time = together if way == "vmap" else together * min(count, len(jax.local_devices()))
+        # Only the time is measured, so all runs of a probe may begin with the same state.
         states = [self.first_state(self.built.config, self.built.hparams) for _ in range(together)]
         runs = self.together(way, states, [self.built.hparams] * together)
         done = 0
@@ -182,6 +184,7 @@ class Machine:
 
         advance(1)  # compiles
         steps = 1
+        # The speed of the machine is unknown, so the number of steps is doubled until the clock can measure them.
         while advance(steps) < _MEASURED and steps < 2**16:
             steps *= 2
         return lambda: advance(steps) / steps * self.built.steps * count / at_a_time

@@ -82,6 +82,7 @@ class SweepDir:
         Args:
           name: the name of the run.
         """
+        # A damaged result counts as none, so that the run is trained again and not lost.
         result = rundir.read_json(self.run(name).result)
         return result if result and all(isinstance(result.get(key), kind) for key, kind in _RESULT.items()) else None
 

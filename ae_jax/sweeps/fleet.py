@@ -103,6 +103,7 @@ class OneByOne:
         """Train run number `i` up to a step, and return (step, bad_steps, totals) as in `Window`."""
         arrays = self._arrays[self._devices[i]]
         self._states[i], totals = self._run(self._states[i], arrays, self._hparams[i], jnp.int32(until))
+        # JAX returns before the device is done. Reading the numbers waits, so that the caller's clock covers the work.
         return int(self._states[i].step), int(self._states[i].bad_steps), jax.device_get(totals)
 
     def state(self, i: int) -> TrainState:
@@ -158,7 +159,9 @@ class SideBySide:
         """
         start = time.perf_counter()
         self._states, totals = self._run(self._states, self._arrays, self._hparams, jnp.int32(until))
+        # The copy on the host, if there is one, is of the states before these steps.
         self._on_host = None
+        # The transfer waits for the device. Without it, the seconds would only cover the dispatch.
         step, bad_steps, totals = jax.device_get((self._states.step, self._states.bad_steps, totals))
         share = (time.perf_counter() - start) / len(going)
         return [(i, Window(int(step[i]), int(bad_steps[i]), at(totals, i), share)) for i in going]
@@ -176,6 +179,7 @@ class SideBySide:
 
     def stacked(self) -> TrainState:
         """Return the states of all runs in one tree, with a leading axis of runs."""
+        # The copies of the last run that fill the devices are no runs of the group.
         return jax.tree.map(lambda leaf: leaf[: self._count], self._states)
 
 
@@ -236,6 +240,7 @@ def on_host(tree: Any) -> Any:
 
     def copy(leaf):
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            # NumPy has no type for random keys, so their data are copied and wrapped again.
             return jax.random.wrap_key_data(np.asarray(jax.random.key_data(leaf)))
         return np.asarray(leaf)
 

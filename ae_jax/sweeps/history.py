@@ -13,9 +13,8 @@ _RUN = "run"  # the key that holds the number of the run, which the lines of a r
 class History:
     """The lines of all runs of a compiled group.
 
-    The files are `metrics.jsonl` and `timings.jsonl` in the directory of the group; each line has the number of its
-    run. Metrics are in memory too, because
-    evaluation reads them; timings are not.
+    The files are `metrics.jsonl` and `timings.jsonl` in the directory of the group. Each line has the number of its
+    run. Metrics are in memory too, because evaluation reads them. Timings are not.
     """
 
     def __init__(self, folder: pathlib.Path, count: int, step: int):

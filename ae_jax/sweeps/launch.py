@@ -93,6 +93,7 @@ def make_plan(
             _check_trusted(resumed, (*trust, *named), folder)
             groups.append((Group(tuple(_pinned(resumed, trust))), earlier_way if way == "auto" else way))
             pending = {name: run for name, run in pending.items() if name not in names}
+    # The division rounds up, so that a single group is split into no more parts than there are workers.
     share = -(-len(pending) // engine.workers)
     for group in group_runs(list(pending.values())):
         most = machines.of(group.runs[0].config, folder.format, trust).most_together()
@@ -200,6 +201,7 @@ def run_locked(plan: Plan, judge: Judge | None = None) -> directory.SweepDir:
     try:
         ended = plan.engine.train(tasks, lambda: results.write(folder), plan.machines)
     finally:
+        # After a stop or an error, results.csv must also show the runs that had ended by then.
         results.write(folder)
     if not ended:
         raise RunFailed(f"stopped, saved in {folder.path}\nrun the same command again to go on")

@@ -50,6 +50,7 @@ class Group:
     @property
     def name(self) -> str:
         """Return a digest of the names of the runs."""
+        # Python's own hash differs between processes, and a group that is resumed must find its directory by this name.
         return hashlib.sha256("\n".join(run.name for run in self.runs).encode()).hexdigest()[:12]
 
     def parts(self, most: int) -> list["Group"]:
@@ -58,6 +59,7 @@ class Group:
         Args:
           most: the largest number of runs in a part.
         """
+        # The number of parts comes first. Parts of the largest size might leave a last one of a single run.
         count = -(-len(self.runs) // most)
         size = -(-len(self.runs) // count)
         return [Group(self.runs[start : start + size]) for start in range(0, len(self.runs), size)]
@@ -122,6 +124,7 @@ def _name(axes: Assignment, number: int) -> str:
     A name that is too long or not possible becomes the run's number and a digest of the axes.
     """
     name = _spelled(axes)
+    # A slash would lead into another folder, and characters that do not print cannot be typed as a --workdir.
     if len(name.encode()) <= _LONGEST_NAME and "/" not in name and name.isprintable():
         return name
     return f"{number:04d}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

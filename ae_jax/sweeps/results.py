@@ -88,6 +88,7 @@ def best_table(sweep: SweepDir, column: str, direction: str, count: int) -> str:
     Returns:
       Lines of text, or "" if no run has a number in this column.
     """
+    # Runs that were pruned, failed or stopped have scores of earlier steps, which are not comparable.
     scored = [row for row in rows(sweep) if row["status"] == "done" and column in row]
     scored.sort(key=lambda row: row[column], reverse=direction == "max")
     best = scored[:count]

@@ -76,6 +76,7 @@ def make(
     if not base.train.eval_every or not base.eval.metrics:
         raise UserError("a search needs evaluations during training\nuse --config.train.eval_every=100")
     metric, direction = _goal(base, minimize, maximize)
+    # If data.path is an axis, the trials read different runs, and no single digest fits the base config.
     if "data.path" not in space:
         (base,) = open_run.pinned([base], trust)
     search = Search(workdir, base, space, metric, direction, tuple(trust))
@@ -139,6 +140,7 @@ def run(
     machines = compiled.Machines()
     folder = directory.SweepDir(pathlib.Path(search.workdir).absolute())
     corners = search_space.corners(search.space)
+    # The corners are planned before the lock makes the directory, so that a mistake leaves nothing behind.
     launch.make_plan(search.workdir, search.base, corners, way, trust=search.trust, machines=machines)
     with locks.held(folder.path):
         return _draw_and_train(search, trials, together, way, engine, machines, say)

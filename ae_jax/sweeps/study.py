@@ -50,7 +50,9 @@ class MedianJudge:
           step: the step at which the runs were evaluated.
           scores: {name of a run: its scores}.
         """
+        # A judge is sent to other processes, so it keeps the path and opens the study for each call.
         study, pruned = open_study(self.path), {}
+        # The trials are only read. By default Optuna would copy all of them at every evaluation.
         trials = study.get_trials(deepcopy=False)
         for name, score in scores.items():
             value = score.get(self.metric, math.nan)
