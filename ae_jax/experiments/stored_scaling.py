@@ -14,6 +14,7 @@ import numpy as np
 from ae_jax.core import errors
 from ae_jax.core.errors import UserError
 from ae_jax.core.types import DataSpec
+from ae_jax.data import scaling
 
 
 def without(spec: DataSpec) -> dict[str, Any]:
@@ -35,7 +36,9 @@ def merged(path: pathlib.Path, config: Any, spec: DataSpec) -> DataSpec:
       UserError: the run scales its data, and the file is lost or damaged.
     """
     if not os.path.exists(path):
-        if config.data.scale != "none" and not spec.mean:
+        # Other words are refused where the config is checked, whose error says more.
+        is_scaled = config.data.scale in scaling.SCALES and config.data.scale != "none"
+        if is_scaled and not spec.mean:
             raise UserError(f"{path} is missing\nexpected the file that training wrote; copy it back")
         return spec
     try:

@@ -22,7 +22,7 @@ CONFIGS = [path.stem for path in sorted((configuration.ROOT / "configs").glob("[
 # {key: (package that is its registry, a name in it, what the name's module defines)}, as a stored config has them.
 ROLES = {"name": ("models", "Model"), **parts.NETS, **parts.PARTS}
 BARE = {"name": "vae", "encoder": "mlp", "decoder": "mlp", "likelihood": "bernoulli"}
-BARE |= {"posterior": "diagonal_normal", "prior": "standard_normal"}
+BARE |= {"posterior": "diagonal_normal", "prior": "standard_normal", "quantizer": "vq"}
 OURS = {f"model.{role}": (lookup.package(kind), BARE[role], defined) for role, (kind, defined) in ROLES.items()}
 OURS |= {
     "data.source": (lookup.package("sources"), "digits", "load"),
@@ -206,7 +206,7 @@ def test_a_sweep_that_goes_on_trains_no_runs_that_its_command_would_not(here):
 # --- objects of another kind ------------------------------------------------------------------------------------------
 
 
-MAY_BE_OWN = {"models", "nets", "likelihoods", "posteriors", "priors", "sources", "samplers"}
+MAY_BE_OWN = {"models", "nets", "likelihoods", "posteriors", "priors", "quantizers", "sources", "samplers"}
 
 
 @pytest.mark.parametrize("kind", sorted(set(lookup.REGISTRIES) - MAY_BE_OWN))
@@ -220,7 +220,7 @@ def test_of_other_kinds_there_are_none_but_ours(kind, here):
 @pytest.mark.parametrize("name", ["system", "rmtree", "module"])
 def test_what_is_of_another_kind_is_not_called(key, name, here):
     """Not even where the config is the user's own, and names it by mistake."""
-    config = configuration.load("configs/vae.py:smoke")
+    config = configuration.load(f"configs/{'vq_vae' if key == 'model.quantizer' else 'vae'}.py:smoke")
     configuration.override(config, key, f"evilmod:{name}")
     if key == "data.source":
         config.data.path = str(here)
