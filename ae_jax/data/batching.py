@@ -1,7 +1,4 @@
-"""Batches of a split, each a pure function of (arrays, key, step).
-
-There is no iterator whose state must be saved.
-"""
+"""Batches of a split, pure functions of (arrays, key, step): no iterator's state is saved."""
 
 import dataclasses
 import functools
@@ -35,6 +32,7 @@ def permuted(key: Any, index: Any, n: int) -> Any:
       n: how many numbers are permuted.
     """
     bits = max((n - 1).bit_length(), 2)
+    # The halves may differ by one bit. Each round can be undone all the same, so the network stays a permutation.
     low = bits // 2
     high_mask, low_mask = (1 << (bits - low)) - 1, (1 << low) - 1
     round_keys = jax.random.bits(key, (_ROUNDS, 2), jnp.uint32)
@@ -63,10 +61,8 @@ def permuted(key: Any, index: Any, n: int) -> Any:
 
 
 def evenly(count: int, n: int) -> np.ndarray:
-    """Return `count` of the numbers 0 to n-1 at even distances; int [count].
-
-    Data may be sorted, and then the first ones would be of one class.
-    """
+    """Return `count` of the numbers 0 to n-1 at even distances; int [count]."""
+    # The first ones would be of one class where the data are sorted.
     return np.linspace(0, n - 1, count).round().astype(int)
 
 
@@ -255,6 +251,7 @@ class Batches:
         n = self.num_examples
         epoch, place = step // self.steps_per_epoch, step % self.steps_per_epoch
         position = mesh.replicate(place * self.batch_size + jnp.arange(self.batch_size))
+        # Padding repeats the last example, because the shapes of a compiled step are fixed. The mask leaves it out.
         index = jnp.minimum(position, n - 1)
         if key is not None:
             index = mesh.replicate(permuted(jax.random.fold_in(key, epoch), index, n))
@@ -270,7 +267,11 @@ class Batches:
         return self if count == self.num_examples else self.only(numbers), numbers
 
     def only(self, numbers: np.ndarray) -> "Batches":
-        """Return batches of the examples number `numbers` [N], in this order, in memory."""
+        """Return batches of some of these examples, in memory.
+
+        Args:
+          numbers: int [N], the numbers of the examples, in the order of the batches.
+        """
         arrays = {name: _in_memory(values, numbers) for name, values in self.arrays.items()}
         size = min(self.batch_size, len(numbers))
         return dataclasses.replace(self, arrays=arrays, batch_size=size, num_examples=len(numbers))
@@ -292,9 +293,6 @@ class Batches:
 
 
 def _in_memory(values: Any, numbers: np.ndarray) -> np.ndarray:
-    """Return the rows `numbers` [N] of an array.
-
-    Only these are read of one that is mapped from a file.
-    """
+    """Return the rows `numbers` [N] of an array; only these are read of a mapped one."""
     values = values if isinstance(values, mapped.Rows) else np.asarray(values)
     return np.asarray(values[numbers])

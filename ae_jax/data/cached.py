@@ -32,17 +32,23 @@ def folder(cache: str, source: str, key: list) -> Path:
       source: the data source.
       key: a name, and whatever else distinguishes the set from others; JSON can hold it.
     """
+    # The name is for people. The digest covers the whole key and tells sets of one name apart.
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
     return root(cache) / source / f"{key[0].replace('/', '-').replace(':', '-')}-{digest}"
 
 
 def root(cache: str) -> Path:
-    """Return the folder of all caches; "" stands for ~/.cache/ae_jax, or ae_jax in $XDG_CACHE_HOME."""
+    """Return the folder of all caches.
+
+    Args:
+      cache: the folder; "" stands for ~/.cache/ae_jax, or ae_jax in $XDG_CACHE_HOME.
+    """
     return Path(cache or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "ae_jax")).expanduser()
 
 
 def stamps(files: Iterable[Path]) -> list:
     """Return the path, size and time of change of each file, for the key of a `folder`."""
+    # A hash of the content would read the whole file at every start, which the cache is to spare.
     return [[str(file.absolute()), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
 
 
@@ -83,7 +89,13 @@ def shared(home: Callable[[], Path], load: Callable[[], tuple[DataSpec, dict]]) 
 
 
 def write(home: Path, spec: DataSpec, splits: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-    """Write a set into the folder `home`, for `kept` to read."""
+    """Write a set into the folder `home`, for `kept` to read.
+
+    Args:
+      home: the folder, which is not there yet.
+      spec: what one example looks like.
+      splits: {split: {"x": [N, *shape], "label"?: [N]}}, as stored.
+    """
     with written_whole(home) as whole:
         for split, arrays in splits.items():
             (whole / split).mkdir()
@@ -104,6 +116,7 @@ def _read(home: Path) -> tuple[DataSpec, dict]:
 
 
 def _mapped(folder: Path) -> dict[str, np.ndarray]:
+    # Maps that are only read share one copy in memory between all processes of a machine.
     return {file.stem: np.load(file, mmap_mode="r") for file in sorted(folder.glob("*.npy"))}
 
 
@@ -123,6 +136,7 @@ def written_whole(home: Path) -> Iterator[Path]:
     """
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
+        # The scratch folder lies beside `home`, because a rename is atomic only within one file system.
         with tempfile.TemporaryDirectory(dir=home.parent) as scratch:
             whole = Path(scratch, "set")
             whole.mkdir()
@@ -154,6 +168,7 @@ def remembered(cache: str, file: Path, find: Callable[[], dict[str, Any]]) -> di
     # Without a folder to write into, the next run reads the file again; that is no reason not to go on with this one.
     with contextlib.suppress(OSError):
         home.parent.mkdir(parents=True, exist_ok=True)
+        # The number of the process keeps two that run at once from writing into one file.
         scratch = home.with_suffix(f".{os.getpid()}")
         scratch.write_text(json.dumps(found))
         os.replace(scratch, home)

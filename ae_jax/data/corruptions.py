@@ -51,6 +51,7 @@ def binarize_once(spec: DataSpec, splits: dict[str, Any], seed: int) -> tuple[Da
     greatest = spec.levels - 1 if spec.kind == "pixels" else 1
     generator = np.random.default_rng(seed)
     binary = {}
+    # One generator serves all splits, so the draws must not depend on the order in which a source returns them.
     for name in sorted(splits):
         probabilities = np.asarray(splits[name]["x"], np.float32) / greatest
         x = (generator.random(probabilities.shape, np.float32) < probabilities).astype(np.uint8)
@@ -72,6 +73,7 @@ def gaussian(key: Any, x: Any, *, level: Any = 0.4, mean: Any = 0.0) -> Any:
       level: the standard deviation, in units of x. At 0 nothing is added, whatever the mean.
       mean: the mean of the noise, in units of x.
     """
+    # Schedules make `level` a traced number, which Python's `if` cannot read.
     return jnp.where(level > 0, x + mean + level * jax.random.normal(key, x.shape, x.dtype), x)
 
 
@@ -111,7 +113,9 @@ def box(key: Any, x: Any, *, level: Any = 0.4) -> Any:
       UserError: the examples are no images.
     """
     _check_images("box", x)
+    # The corner leaves room for the sides, so that the box is never cut off at the edge of the image.
     corner = jax.random.uniform(key, (len(x), 2, 1)) * (1 - level)
+    # The centre of a pixel decides whether the box hides it.
     rows, columns = ((jnp.arange(size) + 0.5)[None] / size for size in x.shape[1:3])
 
     def inside(place, start):
@@ -200,6 +204,7 @@ def make_prepare(spec: DataSpec, binarization: str = "none", dequantized: bool =
         elif dequantized:
             batch = {**batch, "undequantised": x}
             x = _dequantize(keys["augmentation"], x, spec.levels)
+        # Binarisation comes first, so that the encoder reads the same draw as the one that is the target.
         return {**batch, "x": x, "inputs": corrupt(keys["corruption"], x, **hparams)}
 
     return prepare

@@ -78,7 +78,7 @@ def _download(name: str, home: Path) -> None:
 
 
 def _fetch(address: str, target: Path, checksum: str) -> None:
-    """Download a file under a temporary name, and rename it once its SHA-256 is the registered one.
+    """Download a file, check its SHA-256, and put it in place under its name as a whole.
 
     Raises:
       UserError: the server sent another file.
@@ -109,6 +109,7 @@ def _read(address: str) -> bytes:
                     parts.append(part)
         except Exception as error:  # handed to the caller's thread
             failures.append(error)
+        # A failure is an answer, too. Without it the caller would wait for the whole of its time.
         answered.set()
 
     # The look-up of a host's name obeys no timeout. A daemon thread does not keep the process alive.

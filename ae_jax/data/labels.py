@@ -39,6 +39,7 @@ def read(stored: Mapping[str, Any], counts: Mapping[str, int], name: str) -> tup
         if len(widths) > 1:
             raise UserError(f"{name}: the labels of its splits have lengths {sorted(widths)}\nexpected one length")
         return {split: values.astype(np.float32) for split, values in arrays.items()}, {"label_dim": first.shape[1]}
+    # A class may be absent from one split, and its number must be the same in all of them.
     found = np.unique(np.concatenate(list(arrays.values())))
     total = sum(counts[split] for split in arrays)
     if len(found) > MOST_CLASSES or (len(found) == total and total > _FEW):
@@ -63,6 +64,7 @@ def _checked(label: np.ndarray, count: int, name: str) -> np.ndarray:
     kind = label.dtype.kind
     if len(label.shape) and len(label) == count:
         if kind in "biuU" and label.ndim == 1:
+            # As integers, booleans get the names "0" and "1", by which `_text` looks them up.
             return label.astype(np.int64) if kind == "b" else label
         if kind in "biu" and label.ndim == 2 and _is_one_hot(label):
             return label.argmax(axis=1)
@@ -113,6 +115,7 @@ def renumbered(label: np.ndarray, names: Sequence[str], into: Sequence[str]) -> 
     found = numbers_of(into, [names[each] for each in used])
     if (found < 0).any():
         return None
+    # The table has at least one entry, because the last line also looks up the -1 of unknown labels.
     table = np.full(max(len(names), 1), -1, np.int32)
     table[used] = found
     return np.where(label < 0, -1, table[label]).astype(np.int32)

@@ -103,5 +103,11 @@ def to_examples(x: Any, layout: str) -> Any:
 
 
 def from_examples(x: np.ndarray, layout: str) -> np.ndarray:
-    """Return examples with channels last in a layout: the inverse of `to_examples`."""
+    """Return examples in a layout: the inverse of `to_examples`.
+
+    Args:
+      x: examples [N, ...] with channels last.
+      layout: one of LAYOUTS.
+    """
+    # The argsort of a permutation is its inverse.
     return x[..., 0] if layout == "NHW" else x.transpose(np.argsort(_ORDERS[layout]))

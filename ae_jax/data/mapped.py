@@ -90,6 +90,7 @@ class Rows:
             return read(self._arrays[0][numbers])
         dtype = self._arrays[0].dtype if read is np.asarray else self.dtype
         found, start = np.empty((*numbers.shape, *self.shape[1:]), dtype), 0
+        # The rows may be asked for in any order, so each array fills the places of its own.
         for array in self._arrays:
             here = (numbers >= start) & (numbers < start + len(array))
             found[here] = read(array[numbers[here] - start])
@@ -97,11 +98,20 @@ class Rows:
         return found
 
     def only(self, numbers: np.ndarray) -> "Rows":
-        """Return the rows at places `numbers` [M] among these; nothing is read."""
+        """Return some of these rows; nothing is read.
+
+        Args:
+          numbers: int [M], the places of the rows among these.
+        """
         return self._replace(self._numbers[numbers])
 
     def read_by(self, read: Callable[[Any], np.ndarray], survey: Survey | None = None) -> "Rows":
-        """Return these rows, read by a function from stored rows to float32."""
+        """Return these rows, read by another function; nothing is read yet.
+
+        Args:
+          read: the function from stored rows [M, ...] to float32 [M, ...].
+          survey: what a pass over the rows found, as `read` gives them.
+        """
         return self._replace(survey=survey, read=read)
 
     def followed_by(self, other: "Rows") -> "Rows":
@@ -112,9 +122,11 @@ class Rows:
         mine, theirs, survey = self.survey, other.survey, None
         if mine and theirs:
             survey = Survey(min(mine.least, theirs.least), max(mine.greatest, theirs.greatest))
+        # Splits of the same files are joined by their numbers alone, so that no array is held twice.
         if list(map(id, self._arrays)) == list(map(id, other._arrays)):
             return self._replace(np.concatenate([self._numbers, other._numbers]), survey=survey)
         total = sum(len(array) for array in self._arrays)
+        # The numbers are stored in the smallest type that holds them, in which the sum could overflow.
         numbers = np.concatenate([self._numbers, other._numbers.astype(np.int64) + total])
         read = None if self._as_read is as_read else self._as_read
         return Rows((*self._arrays, *other._arrays), numbers, survey, read)
@@ -145,9 +157,11 @@ def as_float32(array: Any) -> Any:
 
 
 def rows(array: Any, numbers: np.ndarray) -> Any:
-    """Return the rows `numbers` [N] of an array [., ...].
+    """Return some rows of an array. Nothing is read of one that is mapped from a file.
 
-    Nothing is read of an array that is mapped from a file.
+    Args:
+      array: [., ...], in memory, mapped, or `Rows`.
+      numbers: int [N], the numbers of the rows.
     """
     if isinstance(array, np.memmap):
         array = Rows([array])
@@ -193,6 +207,7 @@ def survey(array: Any) -> Survey:
     least, greatest, bad, first_bad, start = np.inf, -np.inf, 0, -1, 0
     for piece in map(as_read, pieces(array)):
         low, high = piece.min(), piece.max()
+        # NumPy's minimum and maximum pass NaN on, and Python's min and max may lose it.
         least, greatest = np.minimum(least, low), np.maximum(greatest, high)
         if not (np.isfinite(low) and np.isfinite(high)):
             found = np.flatnonzero(~np.isfinite(piece).reshape(len(piece), -1).all(axis=1))

@@ -37,12 +37,21 @@ class Scaling:
         return Scaling(self.offset * unit, self.divisor * unit, self.clip)
 
     def scaled(self, x: np.ndarray) -> np.ndarray:
-        """Return stored values [..., C] scaled, as float32."""
+        """Return stored values scaled, as float32.
+
+        Args:
+          x: values [..., C], as stored.
+        """
+        # Float32 would cancel the digits of values that are far from zero, so the cast comes last.
         found = (np.asarray(x, np.float64) - self.offset) / self.divisor
         return (found.clip(0, 1) if self.clip else found).astype(np.float32)
 
     def undone(self, x: np.ndarray) -> np.ndarray:
-        """Return scaled values [..., C] in their own units, as float64."""
+        """Return scaled values in their own units, as float64.
+
+        Args:
+          x: scaled values [..., C].
+        """
         return np.asarray(x, np.float64) * self.divisor + self.offset
 
 

@@ -60,6 +60,7 @@ def load(
         splits["train"] = _with_labels(splits["train"], section.labelled, format)
     if section.train_on_test:
         splits["train"] = _joined(splits, ("train", "test"))
+    # Scaling comes after the join, so that it is fitted to all examples that are trained on.
     spec, splits = _scaled(section, spec, splits, fitted)
     if section.binarize != "none" and spec.kind == "reals":
         _check_probabilities(spec, splits)

@@ -20,6 +20,7 @@ from ae_jax.data.batching import Batches, permuted
 from ae_jax.devices import mesh
 
 # The share of the devices' memory that resident data may take.
+# The parameters, the state of the optimiser and the activations need the rest.
 _SHARE = 0.5
 # A memory-mapped file of more bytes is streamed: the memory of a CPU is the one that mapping the file was to spare.
 LARGE_FILE = 2**28
@@ -80,6 +81,7 @@ class Streamed(Batches):
 
     def feed(self, key: Any, start: int) -> Callable[[int, int], Iterator[tuple[Mapping[str, Any], int]]]:
         """Return the function (step, target) -> (chunk, until), ...; see `Batches.feed`."""
+        # The chunk before the first one counts as the last one used, so that the first step takes the next.
         number, chunk = start // self.steps_per_chunk - 1, None
         chunks = self._chunks(key, number + 1)
 
@@ -114,6 +116,7 @@ class Streamed(Batches):
         In stored order without a `key`.
         """
         steps = number * self.steps_per_chunk + np.arange(self.steps_per_chunk)
+        # A chunk may reach into the next epoch, so each batch has its place in an epoch of its own.
         places = steps[:, None] % self.steps_per_epoch * self.batch_size + np.arange(rows)
         index = np.minimum(places, self.num_examples - 1)
         if key is not None:

@@ -124,6 +124,7 @@ class Model(base.Family):
                     "model.residual=True adds the inputs to means, and this likelihood has other parameters too\n"
                     "use model.residual=False, or model.likelihood=gaussian"
                 )
+            # Inputs can be smaller than x, as those of the corruption `downsample` are.
             outputs += jax.image.resize(batch["inputs"], outputs.shape[1:], "bicubic")[None]
         return self.p_x(outputs, batch, train)
 

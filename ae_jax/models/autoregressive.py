@@ -133,6 +133,7 @@ class Autoregressive(base.Family):
         rank = len(self.spec.shape)
         logits = logits.reshape(*logits.shape[:2], *self.spec.shape, self.size)
         if self.spec.kind == "pixels":
+            # The log-odds of a softmax over two classes are the difference of its logits.
             return Bernoulli(logits[..., 1] - logits[..., 0], event_ndims=rank)
         return Categorical(logits, event_ndims=rank)
 
@@ -141,5 +142,6 @@ def tempered(logits, temperature: float, top_k: int):
     """Return logits [..., K] over a temperature, only the `top_k` largest finite; 0 keeps all."""
     if top_k:
         least = jax.lax.top_k(logits, min(top_k, logits.shape[-1]))[0][..., -1:]
+        # Tokens that tie with the least one all stay, so there may be more than `top_k`.
         logits = jnp.where(logits < least, -jnp.inf, logits)
     return logits / temperature

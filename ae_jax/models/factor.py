@@ -70,6 +70,7 @@ class Model(vae.Model):
 def _shares(mask, half: int):
     """Return the weights by which a mean over the batch is the mean over one half."""
     first, second = mask[:half].sum(), mask[half:].sum()
+    # In a padded batch, the second half may have no example at all.
     return mask.sum() / jnp.maximum(first, 1), mask.sum() / jnp.maximum(second, 1)
 
 

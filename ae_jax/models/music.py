@@ -113,6 +113,7 @@ class Model(vae.Model):
         def choose(key, logits, _):
             return jax.random.categorical(key, logits / temperature) if temperature else jnp.argmax(logits, axis=-1)
 
+        # Greedy decoding draws nothing and needs no random stream. The key only gives the scan its shape.
         key = self.make_rng("sampling") if temperature else jax.random.key(0)
         given = jnp.zeros((len(flat), *self.spec.shape))
         return self._written(flat, given, key, choose).reshape(*z.shape[:-1], -1).astype(jnp.float32)

@@ -55,6 +55,7 @@ class Model(ae.Model):
 
     def setup(self):
         """Check the fields, and make the likelihood, the posterior and the prior."""
+        # This does not call `ae.Model.setup`, which would make the dense layer of a deterministic latent.
         if self.latent_dim < 1:
             raise UserError(f"model.latent_dim={self.latent_dim} leaves no random latent\nexpected at least 1")
         if self.code_activation != "identity":

@@ -94,6 +94,7 @@ class Model(ae.Model):
         count, places = len(z), math.prod(self.grid)
         if train:
             self.quantize.check(count * places)
+        # The vectors of one example lie next to each other, and share its mask.
         shown = jnp.repeat(batch["mask"], places) if "mask" in batch else None
         found = self.quantize(z.reshape(-1, self.latent_dim), shown, train, hparams, places)
         indices = found.indices.reshape(1, count, *self.code_spec.shape)

@@ -68,5 +68,6 @@ def _free_bits_per_dimension(latent: Latent, nats: Scalar, batch: Batch) -> Floa
     per_dimension = kl_per_dimension(latent)
     if per_dimension is None:
         raise UserError("free bits per dimension need a closed-form KL\nuse --config.objective.free_bits_on=sum")
+    # The mean comes before the maximum: bits are free for a dimension on average, not for each example.
     means = masked_mean(per_dimension, batch.get("mask"))
     return jnp.broadcast_to(jnp.maximum(means, nats).sum(), len(per_dimension))

@@ -51,6 +51,7 @@ def ciwae(outputs: Outputs, batch: Batch, *, beta: Scalar = 0.05) -> Terms:
     terms = elbo(outputs, batch)
     negative_elbo = terms["reconstruction"] + terms["kl"]
     negative_iwae = -log_mean_exp(log_weights(outputs, batch))
+    # At beta 0 or 1 one of the bounds has no weight, and it may be infinite then.
     bound = weighted(beta, negative_elbo) + weighted(1 - beta, negative_iwae)
     return {"bound": bound, **outputs.penalties}
 

@@ -77,6 +77,7 @@ def log_aggregate(
     loc, log_scale = (values[None, None] for values in (posterior.loc, posterior.log_scale))
     standardised = (samples[:, :, None] - loc) * jnp.exp(-log_scale)
     log_q = -0.5 * (jnp.square(standardised) + math.log(2 * math.pi)) - log_scale
+    # The joint density sums over dimensions and then averages posteriors. The marginals are averaged one by one.
     joint = jax.nn.logsumexp(log_q.sum(axis=-1) + log_weights[None], axis=2)
     factors = jax.nn.logsumexp(log_q + log_weights[None, ..., None], axis=2).sum(axis=-1)
     return joint, factors

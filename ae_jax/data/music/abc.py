@@ -85,7 +85,7 @@ def _semitones(accidental: str) -> int:
 
 @functools.cache
 def _metre(text: str) -> tuple[float, bool]:
-    """Return (sixteenths in a bar, whether the metre is compound) of a metre such as "C|" or "6/8".
+    """Return the sixteenths in a bar of a metre such as "C|", and whether it is compound.
 
     A text without a metre has 0 sixteenths in a bar.
     """

@@ -11,21 +11,34 @@ _BEAT = 4  # sixteenths
 
 
 def density(events: np.ndarray) -> np.ndarray:
-    """Count the onsets in a bar, on average."""
+    """Count the onsets in a bar, on average.
+
+    Args:
+        events: grids [N, T] of event classes.
+    """
     onsets = (events >= FIRST).sum(axis=1)
     return onsets * (STEPS / events.shape[1])
 
 
 def pitch_range(events: np.ndarray) -> np.ndarray:
-    """Return the semitones from the lowest note to the highest."""
+    """Return the semitones from the lowest note to the highest.
+
+    Args:
+        events: grids [N, T] of event classes.
+    """
     is_onset = events >= FIRST
+    # Holds and note-offs get a value that no minimum or maximum can choose.
     lowest = np.where(is_onset, events, CLASSES).min(axis=1)
     highest = np.where(is_onset, events, 0).max(axis=1)
     return np.where(is_onset.any(axis=1), highest - lowest, 0).astype(float)
 
 
 def mean_interval(events: np.ndarray) -> np.ndarray:
-    """Return the mean distance from a note to the next, up or down, in semitones."""
+    """Return the mean distance from a note to the next, up or down, in semitones.
+
+    Args:
+        events: grids [N, T] of event classes.
+    """
     values = np.zeros(len(events))
     for place, row in enumerate(events):
         notes = row[row >= FIRST].astype(int)
@@ -38,6 +51,9 @@ def syncopation(events: np.ndarray) -> np.ndarray:
     """Return the share of onsets that stand off the beat and sound on through the next beat.
 
     After Longuet-Higgins and Lee 1984, "The rhythmic interpretation of monophonic music".
+
+    Args:
+        events: grids [N, T] of event classes.
     """
     steps = events.shape[1]
     place = np.arange(steps)

@@ -72,7 +72,9 @@ def _positions(seconds: np.ndarray, times: np.ndarray) -> np.ndarray:
 
 
 def melody(voice: Voice, beats: Beats, bar: int) -> Melody:
-    """Return a voice that `placed` has made as one melodic line. Its bars begin with the downbeats.
+    """Return a voice that `placed` has made as one melodic line.
+
+    Its bars begin with the downbeats.
 
     Args:
         voice: the voice, whose times are rounded to sixteenths.

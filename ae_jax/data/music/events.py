@@ -46,6 +46,7 @@ def monophonic(notes: np.ndarray) -> np.ndarray:
     Returns:
         Notes [M, 3] of the same type, sorted by onset.
     """
+    # The last key of lexsort counts most: notes are sorted by onset, and then by pitch.
     notes = notes[np.lexsort((notes[:, 2], notes[:, 0]))]
     following = np.append(notes[1:, 0], np.inf)
     duration = np.minimum(notes[:, 1], following - notes[:, 0]).astype(notes.dtype)
@@ -54,7 +55,14 @@ def monophonic(notes: np.ndarray) -> np.ndarray:
 
 
 def rounded(notes: np.ndarray) -> np.ndarray:
-    """Return notes [N, 3] whose onsets and ends are rounded to sixteenths. A note lasts at least a sixteenth."""
+    """Round the onsets and ends of notes to sixteenths.
+
+    A note lasts at least a sixteenth.
+
+    Args:
+        notes: float [N, 3].
+    """
+    # Rounding the ends, and not the durations, keeps notes that follow each other without a gap.
     onset = np.rint(notes[:, 0])
     end = np.maximum(np.rint(notes[:, 0] + notes[:, 1]), onset + 1)
     return np.column_stack([onset, end - onset, notes[:, 2]])
@@ -80,9 +88,12 @@ def to_events(notes: np.ndarray, steps: int) -> np.ndarray:
 
 
 def to_notes(events: np.ndarray) -> np.ndarray:
-    """Return the notes, int [N, 3], of a grid [T].
+    """Return the notes, int [N, 3], of a grid.
 
     A note sounds until the next onset or note-off, or to the end of the grid.
+
+    Args:
+        events: a grid [T].
     """
     change = np.flatnonzero(events != HOLD)
     duration = np.diff(np.append(change, len(events)))
@@ -91,7 +102,11 @@ def to_notes(events: np.ndarray) -> np.ndarray:
 
 
 def canonical(events: np.ndarray) -> np.ndarray:
-    """Return grids [..., T] with a hold for every note-off where nothing sounds."""
+    """Return grids with a hold for every note-off where nothing sounds.
+
+    Args:
+        events: grids [..., T].
+    """
     # The place of the last event that is no hold, before each step.
     place = np.where(events != HOLD, np.arange(events.shape[-1]), 0)
     before = np.maximum.accumulate(place, axis=-1)[..., :-1]
@@ -144,6 +159,7 @@ def windows(melody: Melody, bars: int, bar: int = STEPS) -> tuple[np.ndarray, in
     """
     length = bar * bars
     found, misfits = [np.zeros((0, length), np.uint8)], 0
+    # Overlapping windows are views of one grid, and take no memory until some are chosen.
     view = np.lib.stride_tricks.sliding_window_view
     for start, end in _stretches(melody) if divides(melody.bar, bar) else ():
         steps = bar * int(np.ceil((end - start - NEAR) / bar))
@@ -168,6 +184,7 @@ def _is_off_grid(times: np.ndarray) -> np.ndarray:
 def _stretches(melody: Melody) -> list[tuple[float, float]]:
     """Return (start, end) of each stretch of complete bars and the incomplete bar after them."""
     lines = melody.barlines[melody.barlines < melody.end - NEAR]
+    # Bar lines of one place may differ in their last bits, and `np.unique` would keep them apart.
     lines = np.unique(np.round(np.concatenate([[0], lines, [melody.end]]), 6))
     # A double bar may stand in the midst of a bar whose ends are where they should be.
     before, after = (lines[1:-1] - lines[:-2]) / melody.bar, (lines[2:] - lines[:-2]) / melody.bar

@@ -19,7 +19,11 @@ _PAIRS = 2**18  # pairs that are compared at once, for the memory
 
 
 def lowest(grids: np.ndarray) -> np.ndarray:
-    """Return grids [N, T] moved down to the lowest key, which is the same for all keys of a melody."""
+    """Move grids down to the lowest key, which is the same for all keys of a melody.
+
+    Args:
+        grids: [N, T].
+    """
     return events.transposed(grids, np.full((len(grids), 1), -CLASSES))
 
 
@@ -44,6 +48,7 @@ def families(tunes: Sequence[Tune]) -> list[list[Tune]]:
     found: dict[int, list[Tune]] = {}
     for number, each in zip(family.tolist(), tunes):
         found.setdefault(number, []).append(each)
+    # Hashes of the notes shuffle alike on every machine, whatever the names and the order of the files.
     return [sorted(each, key=_hash_of_tune) for each in sorted(found.values(), key=_hash_of_family)]
 
 
@@ -86,6 +91,7 @@ def _take(
     taken, others, total = [], [], 0
     for family in found:
         missing = wanted - total
+        # A single tune may be too large, or else a split could stay empty where all tunes are long.
         fits = len(family) == 1 or size(family) <= missing
         if missing > 0 and fits:
             taken.append(family)
@@ -126,7 +132,10 @@ def near(grids: np.ndarray, held: np.ndarray, most: int = NEAR) -> np.ndarray:
 
 
 def _pairs(ours: np.ndarray, theirs: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield all pairs of equal rows, some at a time: (numbers of rows of `ours`, numbers of rows of `theirs`)."""
+    """Yield all pairs of equal rows, some at a time.
+
+    Each piece is (numbers of rows of `ours`, numbers of rows of `theirs`).
+    """
     _, value = np.unique(np.concatenate([ours, theirs]), axis=0, return_inverse=True)
     mine, other = value.ravel()[: len(ours)], value.ravel()[len(ours) :]
     order = np.argsort(other, kind="stable")
@@ -134,6 +143,7 @@ def _pairs(ours: np.ndarray, theirs: np.ndarray) -> Iterator[tuple[np.ndarray, n
     counts = np.searchsorted(other, mine, "right", sorter=order) - begin
     start = 0
     while start < len(ours):
+        # One row is taken at least, even if it has more pairs than fit. Otherwise the loop would not end.
         stop = start + max(int(np.searchsorted(np.cumsum(counts[start:]), _PAIRS, "right")), 1)
         each = np.repeat(np.arange(start, stop), counts[start:stop])
         # The number of a pair among those of its row.
@@ -145,10 +155,10 @@ def _pairs(ours: np.ndarray, theirs: np.ndarray) -> Iterator[tuple[np.ndarray, n
 
 
 def _distance(a: np.ndarray, b: np.ndarray, most: int) -> np.ndarray:
-    """Count the events in which grids differ in the key in which they differ least; exact up to `most`.
+    """Count the events in which grids differ in the key in which they differ least.
 
-    If at most `most` events differ, then one of the first most + 1 common onsets is the same in the best key, so that
-    its interval tells the key.
+    The count is exact up to `most`. If at most `most` events differ, then one of the first most + 1 common onsets is
+    the same in the best key, so that its interval tells the key.
 
     Args:
         a: grids [P, T].
@@ -158,6 +168,7 @@ def _distance(a: np.ndarray, b: np.ndarray, most: int) -> np.ndarray:
     Returns:
         Counts [P].
     """
+    # Differences of uint8 would wrap around.
     interval = a.astype(np.int16) - b
     is_common = (a >= FIRST) & (b >= FIRST)
     others = ((interval != 0) & ~is_common).sum(axis=1)

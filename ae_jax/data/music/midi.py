@@ -1,7 +1,4 @@
-"""Read and write Standard MIDI Files.
-
-Times are musical (sixteenths), so that changes of tempo move no note.
-"""
+"""Read and write Standard MIDI Files in sixteenths, so that changes of tempo move no note."""
 
 import collections
 import dataclasses
@@ -50,7 +47,7 @@ class Voice:
 
     @property
     def is_melodic(self) -> bool:
-        """Tell whether the voice is a melody: no percussion, and hardly any notes begin on the same sixteenth.
+        """Tell whether the voice is a melody: no percussion, and hardly any chords.
 
         Times are rounded first, because the notes of a chord that somebody played never begin exactly together.
         """
@@ -58,7 +55,7 @@ class Voice:
 
     @property
     def was_melodic(self) -> bool:
-        """Tell whether the voice was taken for a melody until format 2: only exactly equal onsets are a chord."""
+        """Tell whether formats up to 2 take the voice for a melody: equal onsets are a chord."""
         return self._has_few_chords(self.notes[:, 0])
 
     def _has_few_chords(self, onsets: np.ndarray) -> bool:
@@ -85,7 +82,11 @@ class Score:
     tempos: list[tuple[float, float]] = dataclasses.field(default_factory=list)
 
     def seconds(self, positions: np.ndarray) -> np.ndarray:
-        """Return the times in seconds of positions in sixteenths. Until the first tempo it is 120 quarters a minute."""
+        """Return the times in seconds of positions in the score.
+
+        Args:
+            positions: [N], in sixteenths. Until the first tempo there are 120 quarters a minute.
+        """
         begin, lengths = np.array([(0.0, _SIXTEENTH), *self.tempos]).T
         times = np.append(0, np.cumsum(np.diff(begin) * lengths[:-1]))
         tempo = np.maximum(np.searchsorted(begin, positions, "right") - 1, 0)
@@ -229,6 +230,7 @@ def melodies(score: Score, voice: Voice) -> list[Melody]:
     notes = events.monophonic(rounded)
     bars = {0.0: float(STEPS)}  # {where a stretch begins: length of its bars}
     for place, bar in score.metres:
+        # A time signature that repeats the metre begins no stretch. One at 0 replaces the 4/4 that is assumed.
         is_change = bar != list(bars.values())[-1]
         if is_change or not place:
             bars[float(np.rint(place))] = bar

@@ -59,7 +59,7 @@ def _by_mido(data: bytes) -> tuple[int, list[Iterator[tuple[int, Any]]]] | None:
 
 
 def _with_ticks(messages: Iterable[Any]) -> Iterator[tuple[int, Any]]:
-    """Yield (tick since the beginning of the track, message) for each mido message up to the end of the track."""
+    """Yield (tick since the track's beginning, mido message) up to the end of the track."""
     tick = 0
     for message in messages:
         tick += message.time
@@ -123,6 +123,7 @@ def _messages(track: bytes) -> Iterator[tuple[int, Any]]:
             _take(file, _number(file))
         elif 0x80 <= status < 0xF0:
             running = status
+            # Program changes (0xC0) and channel pressure (0xD0) have one data byte, and all others have two.
             content = _take(file, 1 if status & 0xE0 == 0xC0 else 2)
             if status >= 0xA0:
                 continue

@@ -58,7 +58,11 @@ class Counts:
     dropped: int = 0
 
     def add_voice(self, notes: np.ndarray) -> None:
-        """Count the notes [N, 3] of a voice that rounding to sixteenths moves or drops."""
+        """Count the notes of a voice that rounding to sixteenths moves or drops.
+
+        Args:
+            notes: float [N, 3]: onset and duration in sixteenths, MIDI pitch.
+        """
         onset = np.rint(notes[:, 0])
         shift = np.abs(notes[:, 0] - onset)
         is_moved = shift > events.NEAR
@@ -141,7 +145,7 @@ def read(
 def _melodies(
     files: Iterable[tuple[Path, int]], bar: int, beat_file: str, format: int, counts: Counts
 ) -> Iterator[tuple[list[Melody], int]]:
-    """Yield (melodies, label) of each tune that can be read; all voices of a MIDI file are one tune."""
+    """Yield (melodies, label) of each tune that can be read; a MIDI file is one tune."""
     for file, label in files:
         try:
             if file.suffix == ".abc":

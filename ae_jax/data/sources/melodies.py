@@ -1,6 +1,7 @@
-"""Melodies as grids of events: the folk tunes and chorales inside the `music21` wheel, or a folder of MIDI files.
+"""Melodies as grids of events, from the `music21` wheel or a folder of MIDI files.
 
-Of the corpus, 8,514 folk songs of the Essen collection may not be used commercially: its arrays stay in the cache.
+The wheel has a corpus of folk tunes and chorales. Of the corpus, 8,514 folk songs of the Essen collection may not be
+used commercially: its arrays stay in the cache.
 """
 
 import importlib.util
@@ -67,6 +68,7 @@ def load(
     share = _share(split or "0.1")
     files = _midi_files(path) if path else _corpus()
     sides = sorted({file.parent / beats for file, _ in files if (file.parent / beats).is_file()}) if beats else []
+    # The text of the readers belongs to the key: arrays that other code has cut must not be taken for its own.
     readers = [Path(str(reader.__file__)).read_text() for reader in _READERS]
     stamps = cached.stamps([*(file for file, _ in files), *sides])
     folder = cached.folder(cache, "melodies", [bars[0], share, stamps, readers, validation, bar, beats, format_number])
@@ -146,7 +148,11 @@ def _midi_files(path: str) -> list[tuple[Path, int]]:
 
 
 def _splits(found: list[Tune], share: float, validation: int, format: int) -> dict[str, dict[str, np.ndarray]]:
-    """Share tunes out: {split: {"x": [N, T] uint8, "label": [N] int32}}. A window stands in one split, and once."""
+    """Share tunes out into splits; a window stands in one split, and once.
+
+    Returns:
+      {split: {"x": [N, T] uint8, "label": [N] int32}}.
+    """
     if not found:
         return {"train": _windows([]), "test": _windows([])}
     if format < 3:
@@ -174,6 +180,7 @@ def _windows(chosen: list[Tune]) -> dict[str, np.ndarray]:
     x = np.concatenate([tune.grids for tune in chosen])
     label = np.repeat(np.array([tune.label for tune in chosen], np.int32), [len(tune.grids) for tune in chosen])
     _, first = np.unique(x, axis=0, return_index=True)
+    # `np.unique` orders windows by their content, and the order of the tunes is to be kept.
     first.sort()
     return {"x": x[first], "label": label[first]}
 
@@ -203,7 +210,10 @@ def _splits_of_tunes(found: list[Tune], share: float, validation: int) -> dict[s
 
 
 def _count_held(chosen: list[Tune], validation: int) -> int:
-    """Count how many of the first tunes have `validation` windows together; the same notes stay together."""
+    """Count how many of the first tunes have `validation` windows together.
+
+    Tunes of the same notes stay together.
+    """
     windows: set[bytes] = set()
     for number, tune in enumerate(chosen):
         if len(windows) >= validation and tune.digest != chosen[number - 1].digest:
