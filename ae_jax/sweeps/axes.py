@@ -137,7 +137,7 @@ def _check_length(key: str, part: str, count: int) -> None:
 
 
 class Grid:
-    """All combinations of the values of several axes.
+    """Span all combinations of the values of several axes.
 
     The last axis varies fastest. Zipped axes advance together, at the place of the first of them.
     """
